@@ -1,0 +1,110 @@
+# `make` lists the targets. Overridable: PYTHON, VENV, PYTEST_ARGS.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+# The first Python that is new enough; PYTHON=python3.12 chooses another.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
+ifeq ($(PYTHON),)
+override PYTHON := python3.11
+endif
+
+VENV ?= .venv
+PY = $(abspath $(VENV))/bin/python
+PYTEST_ARGS ?=
+
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+MADE := $(VENV)/.made-with-python$(VERSION)
+
+REQUIREMENTS = $(PY) -c 'import sys, tomllib; \
+	extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; \
+	print(*extras[sys.argv[1]], sep="\n")'
+
+# Compiled modules with a handwritten stub.
+STUBS = $(patsubst pmemobj/%.pyi,pmemobj.%,$(wildcard pmemobj/_*.pyi))
+
+ASAN = build/asan
+
+.PHONY: help system setup compile demo test test-long test-asan lint format bench docs wheel clean
+
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target text; do \
+	printf '  make %-10s %s\n' "$$target" "$$text"; done
+
+system: ## install the system packages that are missing (apt; root or sudo)
+	@tools/install_system_packages.sh $(PYTHON)
+
+# Each step leaves a file in $(VENV), so a second run does only what has changed.
+$(MADE): | system
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pmemobj needs Python 3.11 or newer: make PYTHON=...")'
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.requirements: pyproject.toml $(MADE)
+	@$(REQUIREMENTS) dev > $@.txt
+	@if ! cmp -s $@.txt $@; then $(PY) -m pip install -q -r $@.txt; fi
+	@mv $@.txt $@
+
+$(VENV)/.editable: pyproject.toml $(VENV)/.requirements
+	$(PY) -m pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup: compile ## system packages, .venv, editable build
+
+compile: system $(VENV)/.editable ## build the modules in place
+	@$(PY) setup.py -q build_ext --inplace
+
+demo: setup ## a program that loses nothing when it is killed
+	$(PY) examples/guessing_game/demo.py
+
+test: setup ## the tests, a few minutes at most
+	$(PY) -m pytest $(PYTEST_ARGS)
+
+test-long: setup ## all tests, the long ones too
+	$(PY) -m pytest -m "long or not long" --timeout 3600 $(PYTEST_ARGS)
+
+# A copy, so that the sanitized modules never lie beside the ordinary ones. Compiled
+# objects stay in the copy's own build/ from one run to the next.
+test-asan: setup ## the tests under address and undefined behaviour sanitizers
+	mkdir -p $(ASAN)
+	find $(ASAN) -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
+	tar -cf - --exclude=./build --exclude='./.*' --exclude=./$(VENV) --exclude='*.so' . | tar -xf - -C $(ASAN)
+	cd $(ASAN) && PMEMOBJ_SANITIZE=address,undefined $(PY) setup.py -q build_ext --inplace
+	cd $(ASAN) && PYTHONPATH=$$PWD PYTHONMALLOC=malloc \
+	LD_PRELOAD=$$($(or $(CC),gcc) -print-file-name=libasan.so) \
+	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
+	$(PY) -m pytest --timeout 1200 $(PYTEST_ARGS)
+
+lint: setup ## ruff, cython-lint, mypy, stubtest, layers, symbols
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	PATH="$(abspath $(VENV))/bin:$$PATH" cython-lint pmemobj # which calls pycodestyle by name
+	$(PY) -m mypy
+	$(if $(STUBS),$(PY) -m mypy.stubtest --allowlist tools/stubtest_allowlist.txt \
+	--ignore-unused-allowlist --ignore-disjoint-bases $(STUBS))
+	$(PY) tools/check_layers.py
+	$(PY) tools/check_symbols.py
+
+format: setup ## let ruff format the Python files
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+bench: setup ## the benchmarks
+	$(PY) benchmarks/run.py
+
+docs: setup ## HTML documentation in build/docs
+	@$(REQUIREMENTS) docs > $(VENV)/.docs.txt && $(PY) -m pip install -q -r $(VENV)/.docs.txt
+	$(PY) -m sphinx -q -b html $(if $(wildcard docs/conf.py),,-C -D extensions=myst_parser) docs build/docs
+	@echo "build/docs/index.html"
+
+# build/lib* may hold modules whose sources are gone, and would be packed too.
+wheel: setup ## a wheel in dist/
+	rm -rf build/lib* build/bdist*
+	$(PY) -m pip wheel -q --no-deps --no-build-isolation -w dist .
+	@ls -l dist/*.whl
+
+clean: ## remove everything that was built, and .venv
+	rm -rf build dist *.egg-info $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -f pmemobj/*.so
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,143 @@
+# The C engine: one open pool and the verbs that change it (_engine/engine.h, slab.h, vec.h, known.h),
+# its journal and its file (_engine/journal.h, poolfile.h).
+
+from libc.stddef cimport size_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from pmemobj._layout cimport pm_root, pm_vec
+
+
+cdef extern from "_engine/journal.h" nogil:
+    enum:
+        JR_SYNC_COMMIT
+        JR_SYNC_INTERVAL
+        JR_SYNC_MANUAL
+        JR_OK
+        JR_EIO
+        JR_EMISSING
+        JR_EMISMATCH
+        JR_EDAMAGED
+        JR_EVERSION
+
+    struct jr_identity:
+        uint8_t pool_uuid[16]
+        uint64_t epoch
+        uint64_t run_id
+
+    struct jr_options:
+        int sync
+        uint64_t interval_ns, first_segment, max_segment, limit
+
+    struct jr_stats:
+        uint64_t records, bytes_appended, syncs, checkpoints, bytes_applied, segments, journal_bytes, waits
+
+    struct jr_report:
+        int os_error
+        uint64_t records, bytes, last_seq, discarded_bytes
+        double seconds
+        char message[512]
+
+    struct jr:
+        uint64_t seq
+        uint64_t appended
+        uint64_t synced
+        int failed
+        int sync
+
+    int jr_recover(const char *path, int pool_fd, uint64_t pool_size, const jr_identity *pool,
+                   jr_report *report)
+    int jr_start(jr **out, const char *path, int pool_fd, uint64_t pool_size, const jr_identity *identity,
+                 const jr_options *options)
+    int jr_reserve(jr *j, uint64_t words)
+    int jr_sync(jr *j)
+    int jr_write_direct(jr *j, const void *data, uint64_t offset, uint64_t length)
+    int jr_checkpoint(jr *j)
+    void jr_stop(jr *j, int clean)
+    void jr_orphan(jr *j)
+    void jr_get_stats(jr *j, jr_stats *out)
+
+cdef extern from "_engine/poolfile.h" nogil:
+    enum pf_kind:
+        PF_OK
+        PF_EMPTY
+        PF_NOT_A_POOL
+        PF_TRUNCATED
+        PF_WRONG_LAYOUT
+        PF_NO_ROOT
+        PF_DAMAGED
+        PF_NEWER
+        PF_IO_ERROR
+
+    struct pf_info:
+        uint64_t size, root_offset, run_id, version, incompat, state
+        uint8_t uuid[16]
+        char layout[1024]
+        int os_error
+
+    pf_kind pf_probe(int fd, pf_info *info)
+    int pf_lock(int fd)
+    int pf_set_state(int fd, const pf_info *info, uint64_t state)
+
+cdef extern from "_engine/engine.h" nogil:
+    enum:
+        PM_GATE_TX
+        PM_GATE_CLOSED
+        PM_GATE_FORKED
+        PM_GATE_READONLY
+        PM_GATE_FAILED
+        PM_GATE_IN_OP
+
+    ctypedef struct pm_pool:
+        char *base
+        uint64_t size
+        pm_root *root
+        uint32_t read_gate, write_gate
+        uint32_t depth
+        uint32_t pending
+        uint64_t epoch, last_epoch
+        void *owner
+        jr *journal
+        size_t nlog, nimages, ndirty, nranges
+        size_t fresh_words
+
+    uint64_t pm_offset(const pm_pool *p, const void *at)
+    void *pm_at(const pm_pool *p, uint64_t offset)
+    int pm_pool_init(pm_pool *p, uint64_t size)
+    void pm_pool_fini(pm_pool *p)
+    void pm_store(pm_pool *p, void *at, uint64_t value)
+    void pm_fresh(pm_pool *p, const void *at, uint64_t length)
+    void pm_snapshot(pm_pool *p, const void *at, uint64_t length)
+    void pm_log_undo(pm_pool *p, size_t mark)
+    void pm_images_undo(pm_pool *p, size_t mark)
+    int pm_settle_ranges(pm_pool *p, uint64_t direct)
+    uint64_t pm_record_bound(const pm_pool *p)
+    void pm_record(pm_pool *p)
+    void pm_opening()
+    int pm_opened(pm_pool *p)
+    void pm_open_failed()
+    void pm_closing(pm_pool *p)
+
+cdef extern from "_engine/slab.h" nogil:
+    uint64_t pm_small_alloc(pm_pool *p, uint64_t size)
+    int pm_small_free(pm_pool *p, uint64_t offset, uint64_t *empty_chunk)
+    uint64_t pm_small_usable(uint64_t size)
+    void pm_chunk_add(pm_pool *p, uint64_t offset)
+    uint64_t pm_chunk_in_use(pm_pool *p, uint64_t offset)
+
+cdef extern from "_engine/vec.h" nogil:
+    uint64_t *pm_vec_at(const pm_pool *p, const pm_vec *v, uint64_t i, unsigned stride)
+    uint64_t *pm_vec_run(const pm_pool *p, const pm_vec *v, uint64_t i, uint64_t end, unsigned stride,
+                         uint64_t *run)
+
+cdef extern from "_engine/known.h" nogil:
+    ctypedef struct pm_known_cell:
+        uint64_t offset
+        void *proxy
+
+    ctypedef struct pm_known:
+        pm_known_cell *cells
+        size_t mask, used
+
+    pm_known_cell *pm_known_find(const pm_known *t, uint64_t offset)
+    int pm_known_set(pm_known *t, uint64_t offset, void *proxy)
+    void pm_known_remove(pm_known *t, pm_known_cell *cell)

@@ -1,0 +1,120 @@
+# The pool handle and the verbs of containers.  Everything that changes a pool goes through these.
+#
+# A mutator reads:   check_read(self) -> encode what is to be stored -> op_begin(pool) -> pm_store / alloc /
+# pm_fresh / slot_drop ... -> op_end(pool).  On an error between the last two: op_abort(pool), and the pool is
+# as before op_begin.  Between op_begin and op_end no Python code may run and no Python object may be freed.
+
+from cpython.pythread cimport PyThread_type_lock
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from pmemobj._cengine cimport jr, pf_info, pm_known, pm_pool, pm_vec
+from pmemobj._layout cimport pm_object
+
+
+cdef struct freed:
+    uint64_t offset
+    bint small
+
+
+cdef struct marks:              # where the lists of a level or operation began
+    size_t images, ranges, frees, actions, created
+
+
+cdef struct level:
+    uint64_t epoch
+    marks start
+
+
+ctypedef object (*make_proxy)(Pool pool, pm_object *head)
+
+
+cdef class Pool:
+    cdef object __weakref__
+    cdef pm_pool *p                 # lives as long as this handle, also when closed
+    cdef void *pop                  # PMEMobjpool *, NULL when closed
+    cdef uint64_t uuid_lo
+    cdef int fd                     # our descriptor of the pool file; holds the lock
+    cdef pf_info info
+    cdef readonly str path
+    cdef str journal_path
+    cdef PyThread_type_lock lock    # held by the open transaction
+    cdef pm_known known
+    cdef level *levels
+    cdef size_t levels_cap
+    cdef marks op                   # of the current operation
+    cdef freed *frees               # blocks to be freed at commit
+    cdef size_t nfrees, frees_cap
+    cdef void *actions              # pobj_action[]: libpmemobj's reserved allocations and deferred frees
+    cdef size_t nactions, actions_cap
+    cdef uint64_t *created          # objects created in the open transaction
+    cdef size_t ncreated, created_cap
+    cdef uint64_t *orphans          # objects that nobody refers to any more
+    cdef size_t norphans, orphans_cap
+    cdef uint64_t backlog           # rest of the limbo list found at open
+    cdef bint draining
+    cdef bint sync_at_commit        # transaction(sync=True)
+    cdef list callbacks             # per level: None or a Transaction
+    cdef readonly object recovery   # what recovery did at open, or None
+    cdef public object registry     # pool-wide codecs and classes (see registry.py)
+
+    cdef int _lock_and_recover(self) except -1
+    cdef int _start_journal(self, int sync, double interval, dict sizes) except -1
+    cdef int _map(self) except -1
+    cdef int _orphan_proxies(self) except -1
+    cdef int _detach(self, bint clean) except -1
+    cdef int _must_be_explicit(self) except -1
+
+
+cdef class Persistent:
+    """Base of the proxies: a Python object that stands for an object in a pool."""
+    cdef object __weakref__
+    cdef pm_object *head            # NULL: closed or stale
+    cdef pm_pool *p
+    cdef readonly Pool pool
+
+
+cdef int check_read_slow(Persistent o) except -1
+
+cdef inline int check_read(Persistent o) except -1:
+    """o is alive and this thread may look at it; the base pointers are valid until Python code runs."""
+    if o.head == NULL or o.p.read_gate:
+        return check_read_slow(o)
+    return 0
+
+cdef int pool_check_read(Pool pool) except -1
+
+# --- operations and levels
+
+cdef int op_begin(Pool pool) except -1
+cdef int op_end(Pool pool) except -1
+cdef void op_abort(Pool pool) noexcept
+
+cdef int level_begin(Pool pool) except -1
+cdef int level_commit(Pool pool) except -1
+cdef void level_abort(Pool pool) noexcept
+
+# --- memory; all inside an operation
+
+cdef uint64_t alloc(Pool pool, uint64_t size) except 0
+cdef int release(Pool pool, uint64_t offset, uint64_t size) except -1
+
+cdef int vec_reserve(Pool pool, pm_vec *v, uint64_t items, unsigned stride) except -1
+cdef int vec_shrink(Pool pool, pm_vec *v, unsigned stride) except -1
+cdef int vec_free(Pool pool, pm_vec *v, unsigned stride) except -1
+
+# --- objects and slots; all but the first two inside an operation
+
+cdef object proxy_of(Pool pool, uint64_t offset)
+cdef int bind(Persistent o, Pool pool, pm_object *head) except -1
+cdef uint64_t object_new(Pool pool, unsigned type, uint64_t size, bint owned) except 0
+cdef int object_keep(Pool pool, uint64_t offset) except -1
+cdef int object_drop(Pool pool, uint64_t offset) except -1
+cdef int slot_drop_slow(Pool pool, uint64_t slot) except -1
+
+cdef inline int slot_drop(Pool pool, uint64_t slot) except -1:
+    """The slot is being overwritten: gives back what it owns or refers to."""
+    if slot == 0 or slot & 7:
+        return 0
+    return slot_drop_slow(pool, slot)
+
+cdef int register_proxy(unsigned type, make_proxy make) except -1

@@ -1,0 +1,57 @@
+"""The pool handle, operations and transactions, memory, and the table of known objects.
+
+Only this module calls libpmemobj.  What belongs where:
+
+  _core_libpmemobj.pxi   one wrapper for each libpmemobj function; it raises
+  _core_gate.pxi         who may pass: closed, forked, read-only, failed, another thread's transaction
+  _core_heap.pxi         blocks and vectors
+  _core_objects.pxi      references, the limbo list, destruction, proxies
+  _core_tx.pxi           operations, levels, transactions
+  _core_pool.pxi         creating, opening, recovering, closing
+"""
+
+cimport cython
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.object cimport PyObject
+from cpython.pythread cimport (
+    PyThread_acquire_lock, PyThread_allocate_lock, PyThread_free_lock, PyThread_release_lock,
+    PyThread_type_lock, WAIT_LOCK,
+)
+from libc.errno cimport EAGAIN, ENOSPC
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcpy, memset
+
+from pmemobj._cengine cimport *
+from pmemobj._layout cimport *
+from pmemobj._libpmemobj cimport *
+
+import os
+
+from pmemobj import errors
+
+cdef extern from *:
+    """
+    /* Who runs: the owner of a transaction is told by its thread state. */
+    static inline void *pm_this_thread(void)
+    {
+    #if PY_VERSION_HEX >= 0x030d0000
+        return PyThreadState_GetUnchecked();
+    #else
+        return _PyThreadState_UncheckedGet();
+    #endif
+    }
+    """
+    void *pm_this_thread() nogil
+
+cdef extern from "pythread.h" nogil:
+    enum:
+        PY_LOCK_ACQUIRED
+    int PyThread_acquire_lock_timed(PyThread_type_lock lock, long long microseconds, int interruptible)
+
+include "_core_libpmemobj.pxi"
+include "_core_gate.pxi"
+include "_core_heap.pxi"
+include "_core_objects.pxi"
+include "_core_tx.pxi"
+include "_core_pool.pxi"

@@ -1,0 +1,68 @@
+# Who may pass.  The hot paths look at one word (read_gate or write_gate); only when it is not 0 do they come
+# here.  A thread that meets another thread's open transaction waits for its end without the GIL.
+
+cdef int raise_closed(Pool pool) except -1:
+    if pool.p.read_gate & PM_GATE_FORKED:
+        raise errors.ForkedPoolError(
+            f"{pool.path}: this handle came through fork() and cannot be used in the child; open the pool "
+            "again here after the parent has closed it"
+        )
+    raise errors.PoolClosedError(f"{pool.path}: the pool is closed")
+
+
+cdef int wait_for_transaction(Pool pool) except -1:
+    """Blocks until the open transaction of another thread has ended; Ctrl-C ends the wait."""
+    cdef int got
+    while True:
+        with nogil:
+            got = PyThread_acquire_lock_timed(pool.lock, -1, 1)
+        if got == PY_LOCK_ACQUIRED:
+            PyThread_release_lock(pool.lock)
+            return 0
+        PyErr_CheckSignals()
+
+
+cdef int pass_gate(Pool pool, bint write) except -1:
+    cdef pm_pool *p = pool.p
+    cdef uint32_t gate
+    while True:
+        gate = p.write_gate if write else p.read_gate
+        if write and p.journal != NULL and p.journal.failed:
+            raise errors.PoolFailedError(
+                p.journal.failed,
+                "a write or sync of the journal or the pool file failed; close the pool, mend the cause and "
+                "open it again: nothing acknowledged is lost",
+                pool.path,
+            )
+        if gate == 0:
+            return 0
+        if gate & (PM_GATE_CLOSED | PM_GATE_FORKED):
+            raise_closed(pool)
+        if write and gate & PM_GATE_READONLY:
+            raise errors.ReadOnlyPoolError(f'{pool.path}: the pool was opened with flag="r"; nothing can be changed')
+        if gate & PM_GATE_TX and p.owner != pm_this_thread():
+            wait_for_transaction(pool)
+            continue
+        if write and gate & PM_GATE_IN_OP:
+            raise RuntimeError("a pool cannot be changed from inside one of its own operations")
+        return 0
+
+
+cdef int check_read_slow(Persistent o) except -1:
+    if o.pool is None:
+        raise TypeError(f"this {type(o).__name__} was not created by pool.new()")
+    if o.head == NULL:
+        if o.p.read_gate & (PM_GATE_CLOSED | PM_GATE_FORKED):
+            raise_closed(o.pool)
+        raise errors.StaleObjectError(
+            f"this {type(o).__name__} was created in a transaction that has been undone; it does not exist any more"
+        )
+    return pass_gate(o.pool, False)
+
+
+cdef int pool_check_read(Pool pool) except -1:
+    if pool.p == NULL:
+        raise errors.PoolClosedError("the pool is not open")
+    if pool.p.read_gate:
+        pass_gate(pool, False)
+    return 0

@@ -1,0 +1,65 @@
+# One wrapper for each libpmemobj function that can fail, of the same name without "pmemobj_": it raises, so
+# nobody else sees a return code.
+
+cdef str library_message():
+    cdef const char *message = pmemobj_errormsg()
+    return message.decode("utf-8", "replace") if message != NULL and message[0] else "no reason given"
+
+
+cdef uint64_t obj_reserve(Pool pool, pobj_action *action, size_t size, uint64_t type_num) except 0:
+    cdef PMEMoid oid = pmemobj_reserve(<PMEMobjpool *>pool.pop, action, size, type_num)
+    if oid.off == 0:
+        raise errors.PoolFullError(
+            f"{pool.path}: no room for an allocation of {size} bytes ({library_message()}); delete something, "
+            "or open the pool with a larger max_size"
+        )
+    return oid.off
+
+
+cdef void obj_defer_free(Pool pool, pobj_action *action, uint64_t offset) noexcept:
+    cdef PMEMoid oid
+    oid.pool_uuid_lo = pool.uuid_lo
+    oid.off = offset
+    pmemobj_defer_free(<PMEMobjpool *>pool.pop, oid, action)
+
+
+cdef int obj_publish(Pool pool) except -1:
+    """All pending actions, or none."""
+    if pmemobj_publish(<PMEMobjpool *>pool.pop, <pobj_action *>pool.actions, pool.nactions):
+        raise errors.PoolFullError(
+            f"{pool.path}: no room to publish {pool.nactions} allocations ({library_message()}); delete something first"
+        )
+    pool.nactions = 0
+    return 0
+
+
+cdef void obj_cancel(Pool pool, size_t first) noexcept:
+    """Forgets the pending actions from number `first` on."""
+    pmemobj_cancel(<PMEMobjpool *>pool.pop, <pobj_action *>pool.actions + first, pool.nactions - first)
+    pool.nactions = first
+
+
+cdef PMEMobjpool *obj_create(str path, unsigned mode) except NULL:
+    """The file exists and has its final, sparse length."""
+    cdef PMEMobjpool *pop = pmemobj_create(os.fsencode(path), PM_LAYOUT_NAME, 0, mode)
+    if pop == NULL:
+        raise errors.PoolFormatError(f"{path}: libpmemobj cannot create a pool here: {library_message()}")
+    return pop
+
+
+cdef PMEMobjpool *obj_open(str path) except NULL:
+    """Privately mapped: nothing that is stored reaches the file."""
+    cdef int on = 1, off = 0
+    pmemobj_ctl_set(NULL, b"copy_on_write.at_open", &on)
+    cdef PMEMobjpool *pop = pmemobj_open(os.fsencode(path), PM_LAYOUT_NAME)
+    pmemobj_ctl_set(NULL, b"copy_on_write.at_open", &off)
+    if pop == NULL:
+        raise errors.PoolDamagedError(f"{path}: libpmemobj cannot open this pool: {library_message()}")
+    return pop
+
+
+cdef PMEMoid obj_root(PMEMobjpool *pop, size_t size, str path) except *:
+    cdef PMEMoid oid = pmemobj_root(pop, size)
+    if oid.off == 0:
+        raise errors.PoolFullError(f"{path}: no room for the root block: {library_message()}")
+    return oid

@@ -1,0 +1,307 @@
+# References, the limbo list, destruction, proxies.
+#
+#  1. An object that no slot refers to (refs == 0) is on the limbo list, so that a crash leaks nothing: the
+#     next open destroys what it finds there.
+#  2. `known` maps offsets to live proxies.  An object with refs == 0 and without proxy has an entry with
+#     proxy NULL and stands once in `orphans`: it waits for its destruction.
+#  3. Destruction happens outside of transactions, in operations of bounded size: each takes some items off
+#     the object, so that it may be interrupted by a crash at any point and goes on from there.
+
+cdef enum:
+    DESTROY_ITEMS = 512         # slots dropped in one operation
+    BACKLOG_OBJECTS = 64        # objects of the limbo list of a crash, destroyed after one operation
+
+cdef make_proxy proxy_makers[PM_TYPES]
+
+
+cdef int register_proxy(unsigned type, make_proxy make) except -1:
+    if type >= PM_TYPES:
+        raise ValueError(f"type number {type} is not below {PM_TYPES}")
+    proxy_makers[type] = make
+    return 0
+
+
+# --- references
+
+cdef inline uint64_t head_word(uint32_t refs, uint16_t type, uint16_t flags) noexcept nogil:
+    return <uint64_t>refs | <uint64_t>type << 32 | <uint64_t>flags << 48
+
+
+cdef void limbo_add(pm_pool *p, pm_object *o) noexcept:
+    cdef uint64_t first = p.root.limbo, offset = pm_offset(p, o)
+    pm_store(p, &o.limbo_next, first)
+    pm_store(p, &o.limbo_prev, 0)
+    if first:
+        pm_store(p, &(<pm_object *>pm_at(p, first)).limbo_prev, offset)
+    pm_store(p, &p.root.limbo, offset)
+
+
+cdef void limbo_remove(Pool pool, pm_object *o) noexcept:
+    cdef pm_pool *p = pool.p
+    if pool.backlog == pm_offset(p, o):
+        pool.backlog = o.limbo_next
+    if o.limbo_prev:
+        pm_store(p, &(<pm_object *>pm_at(p, o.limbo_prev)).limbo_next, o.limbo_next)
+    else:
+        pm_store(p, &p.root.limbo, o.limbo_next)
+    if o.limbo_next:
+        pm_store(p, &(<pm_object *>pm_at(p, o.limbo_next)).limbo_prev, o.limbo_prev)
+
+
+cdef uint64_t object_new(Pool pool, unsigned type, uint64_t size, bint owned) except 0:
+    """A zeroed object.  owned: the caller stores the one reference to it in the same operation; otherwise it
+    is in limbo, and the caller makes its proxy after the operation."""
+    cdef pm_pool *p = pool.p
+    cdef uint64_t offset = alloc(pool, size)
+    cdef pm_object *o = <pm_object *>pm_at(p, offset)
+    cdef uint64_t *grown
+    if p.depth:
+        if pool.ncreated == pool.created_cap:
+            grown = <uint64_t *>realloc(pool.created, (2 * pool.created_cap + 64) * 8)
+            if grown == NULL:
+                no_memory()
+            pool.created = grown
+            pool.created_cap = 2 * pool.created_cap + 64
+        pool.created[pool.ncreated] = offset
+        pool.ncreated += 1
+    memset(o, 0, size)
+    o.type = <uint16_t>type
+    o.refs = 1 if owned else 0
+    o.flags = 0 if owned else PM_IN_LIMBO
+    pm_fresh(p, o, size)
+    if not owned:
+        limbo_add(p, o)
+    return offset
+
+
+cdef int object_keep(Pool pool, uint64_t offset) except -1:
+    """One more slot refers to the object."""
+    cdef pm_object *o = <pm_object *>pm_at(pool.p, offset)
+    if o.refs == 0xffffffff:
+        raise OverflowError("an object cannot be stored more than 2**32 - 1 times")
+    if o.flags & PM_IN_LIMBO:
+        limbo_remove(pool, o)
+    pm_store(pool.p, o, head_word(o.refs + 1, o.type, o.flags & ~PM_IN_LIMBO))
+    return 0
+
+
+cdef int object_drop(Pool pool, uint64_t offset) except -1:
+    """One slot less refers to the object.  The last one sends it to limbo."""
+    cdef pm_pool *p = pool.p
+    cdef pm_object *o = <pm_object *>pm_at(p, offset)
+    if o.refs == 0:
+        raise errors.PoolDamagedError(f"{pool.path}: the object at {offset:#x} has no reference to drop")
+    if o.refs > 1:
+        pm_store(p, o, head_word(o.refs - 1, o.type, o.flags))
+        return 0
+    pm_store(p, o, head_word(0, o.type, o.flags | PM_IN_LIMBO))
+    limbo_add(p, o)
+    if pm_known_find(&pool.known, offset) == NULL:
+        orphan(pool, offset)
+    return 0
+
+
+cdef int slot_drop_slow(Pool pool, uint64_t slot) except -1:
+    cdef uint64_t offset = slot & PM_OFFSET_MASK, i
+    cdef uint64_t *block
+    cdef unsigned kind = <unsigned>(slot >> 48)
+    if kind == PM_REF_OBJECT:
+        return object_drop(pool, offset)
+    block = <uint64_t *>pm_at(pool.p, offset)
+    if kind >= PM_REF_TUPLE:                # blocks that hold slots
+        for i in range(block[0]):
+            slot_drop(pool, block[1 + i])
+    return release(pool, offset, owned_size(kind, block))
+
+
+cdef uint64_t owned_size(unsigned kind, const uint64_t *block) noexcept nogil:
+    """Bytes of an immutable block (see enum pm_ref_kind)."""
+    if kind == PM_REF_STR1 or kind == PM_REF_STR1L or kind == PM_REF_BYTES or kind == PM_REF_INT:
+        return 8 + block[0]
+    if kind == PM_REF_STR2:
+        return 8 + 2 * block[0]
+    if kind == PM_REF_STR4:
+        return 8 + 4 * block[0]
+    if kind == PM_REF_FLOAT:
+        return 8
+    if kind == PM_REF_COMPLEX:
+        return 16
+    return 8 + 8 * block[0]
+
+
+# --- orphans and their destruction
+
+cdef int orphan(Pool pool, uint64_t offset) except -1:
+    """Nobody refers to the object any more; drain() destroys it unless it is referred to again before."""
+    cdef uint64_t *grown
+    if pool.norphans == pool.orphans_cap:
+        grown = <uint64_t *>realloc(pool.orphans, (2 * pool.orphans_cap + 64) * 8)
+        if grown == NULL:
+            no_memory()
+        pool.orphans = grown
+        pool.orphans_cap = 2 * pool.orphans_cap + 64
+    if pm_known_set(&pool.known, offset, NULL):
+        no_memory()
+    pool.orphans[pool.norphans] = offset
+    pool.norphans += 1
+    pool.p.pending = 1
+    return 0
+
+
+cdef int drop_items(Pool pool, pm_vec *v, unsigned stride, unsigned first, uint64_t *budget) except -1:
+    """Drops the slots of the last items; word `first` of an item is its first slot."""
+    cdef uint64_t *item
+    cdef unsigned word
+    while v.size and budget[0]:
+        item = pm_vec_at(pool.p, v, v.size - 1, stride)
+        for word in range(first, stride):
+            slot_drop(pool, item[word])
+        pm_store(pool.p, &v.size, v.size - 1)
+        budget[0] -= 1
+    return 0
+
+
+cdef bint destroy_step(Pool pool, pm_object *o) except -1:
+    """Inside an operation.  True when the object is gone."""
+    cdef pm_pool *p = pool.p
+    cdef uint64_t budget = DESTROY_ITEMS, size, i
+    cdef uint64_t *fields
+    cdef pm_vec *v
+    cdef pm_table *table
+    cdef pm_instance *instance
+    if o.type == PM_TYPE_LIST or o.type == PM_TYPE_TUPLE:
+        v = &(<pm_list *>o).items
+        drop_items(pool, v, 1, 0, &budget)
+        if v.size:
+            return False
+        vec_free(pool, v, 1)
+        size = sizeof(pm_list)
+    elif o.type == PM_TYPE_DICT or o.type == PM_TYPE_SET:
+        table = <pm_table *>o
+        drop_items(pool, &table.entries, 3 if o.type == PM_TYPE_DICT else 2, 1, &budget)
+        if table.entries.size:
+            return False
+        vec_free(pool, &table.entries, 3 if o.type == PM_TYPE_DICT else 2)
+        if table.index:
+            release(pool, table.index, table.index_cells * 4)
+        size = sizeof(pm_table)
+    elif o.type == PM_TYPE_OBJECT:
+        instance = <pm_instance *>o
+        fields = <uint64_t *>pm_at(p, instance.fields)
+        for i in range(instance.cap):
+            slot_drop(pool, fields[i])
+        if instance.cap:
+            release(pool, instance.fields, <uint64_t>instance.cap * 8)
+        size = sizeof(pm_instance)
+    else:
+        raise errors.PoolDamagedError(f"{pool.path}: unknown object type {o.type} at {pm_offset(p, o):#x}")
+    limbo_remove(pool, o)
+    release(pool, pm_offset(p, o), size)
+    return True
+
+
+cdef int destroy(Pool pool, uint64_t offset) except -1:
+    cdef pm_object *o = <pm_object *>pm_at(pool.p, offset)
+    cdef bint gone = False
+    while not gone:
+        op_begin(pool)
+        try:
+            gone = destroy_step(pool, o)
+            op_finish(pool)
+        except BaseException:
+            op_abort(pool)
+            raise
+    return 0
+
+
+cdef int drain(Pool pool) except -1:
+    """Destroys the orphans, and a part of what the last crash left in limbo.  No operation or transaction is
+    open.  Proxies may come and go meanwhile: Python may collect garbage at any allocation."""
+    cdef pm_known_cell *cell
+    cdef uint64_t offset
+    cdef int budget = BACKLOG_OBJECTS
+    if pool.draining:
+        return 0
+    pool.draining = True
+    try:
+        while pool.norphans:
+            pool.norphans -= 1
+            offset = pool.orphans[pool.norphans]
+            cell = pm_known_find(&pool.known, offset)
+            if cell == NULL or cell.proxy != NULL:
+                continue
+            pm_known_remove(&pool.known, cell)
+            if (<pm_object *>pm_at(pool.p, offset)).refs == 0:
+                destroy(pool, offset)
+        while pool.backlog and budget:
+            offset = pool.backlog
+            destroy(pool, offset)
+            budget -= 1
+    finally:
+        pool.draining = False
+    return 0
+
+
+# --- proxies
+
+cdef int bind(Persistent o, Pool pool, pm_object *head) except -1:
+    """Makes o the proxy of the object.  There is none yet."""
+    if pm_known_set(&pool.known, pm_offset(pool.p, head), <void *>o):
+        no_memory()
+    o.pool = pool
+    o.p = pool.p
+    o.head = head
+    return 0
+
+
+cdef object proxy_of(Pool pool, uint64_t offset):
+    cdef pm_known_cell *cell = pm_known_find(&pool.known, offset)
+    cdef pm_object *head
+    # A proxy whose count is 0 is being deallocated (a weakref callback can come here then): it is no more.
+    if cell != NULL and cell.proxy != NULL and (<PyObject *>cell.proxy).ob_refcnt > 0:
+        return <object>cell.proxy
+    head = <pm_object *>pm_at(pool.p, offset)
+    if head.type >= PM_TYPES or proxy_makers[head.type] == NULL:
+        raise errors.PoolDamagedError(f"{pool.path}: unknown object type {head.type} at {offset:#x}")
+    return proxy_makers[head.type](pool, head)
+
+
+cdef class Persistent:
+    """Base of everything that lives in a pool and has identity."""
+
+    def __init__(self, *args, **kwargs):
+        raise TypeError(f"{type(self).__name__} objects live in a pool: use pool.new({type(self).__name__}, ...)")
+
+    def __dealloc__(self):
+        cdef pm_known_cell *cell
+        if self.head == NULL:
+            return
+        cell = pm_known_find(&self.pool.known, pm_offset(self.p, self.head))
+        if cell == NULL or cell.proxy != <void *>self:
+            return
+        if self.head.refs or self.p.write_gate & ~(PM_GATE_TX | PM_GATE_IN_OP):
+            pm_known_remove(&self.pool.known, cell)
+            return
+        proxy_lost(self.pool, pm_offset(self.p, self.head))
+
+    @property
+    def _p_mm(self):
+        """The pool of this object (the name that pynvm's classes use)."""
+        check_read(self)
+        return self.pool
+
+    def __reduce_ex__(self, protocol):
+        raise TypeError(
+            f"a {type(self).__name__} lives in its pool and cannot be pickled or copied; "
+            "pool.to_python(obj) gives a plain copy"
+        )
+
+
+cdef void proxy_lost(Pool pool, uint64_t offset) noexcept:
+    """The proxy of an object in limbo is gone.  What fails here is made good by the next open."""
+    try:
+        orphan(pool, offset)
+        if not (pool.p.write_gate or pool.draining):
+            drain(pool)
+    except BaseException:
+        pass

@@ -1,0 +1,376 @@
+# Operations, levels (transactions and savepoints), commit.
+#
+# An operation is what one method call does to the pool.  Alone, it is committed by op_end; inside a level it
+# becomes part of it.  Every level takes line images of what it changes first; the outermost one holds the
+# pool's lock and, at its commit, frees what was released, publishes libpmemobj's reserved allocations and
+# appends one record.  Publishing is the last step that may fail and be undone.
+
+cdef enum:
+    PUBLISH_WORDS = 8192        # room in a record for what publishing itself flushes, and
+    ACTION_WORDS = 128          # for each action
+    DIRECT_BYTES = 4 << 20      # large fresh ranges of this size together bypass the journal
+
+
+cdef inline marks here(Pool pool) noexcept:
+    cdef marks m
+    m.images = pool.p.nimages
+    m.ranges = pool.p.nranges
+    m.frees = pool.nfrees
+    m.actions = pool.nactions
+    m.created = pool.ncreated
+    return m
+
+
+cdef void forget_since(Pool pool, marks start) noexcept:
+    """Cancels what was reserved, released and created since; makes the proxies of the latter stale."""
+    cdef pm_known_cell *cell
+    if pool.nactions > start.actions:
+        obj_cancel(pool, start.actions)
+    pool.p.nranges = start.ranges
+    pool.nfrees = start.frees
+    while pool.ncreated > start.created:
+        pool.ncreated -= 1
+        cell = pm_known_find(&pool.known, pool.created[pool.ncreated])
+        if cell != NULL:
+            if cell.proxy != NULL:
+                (<Persistent>cell.proxy).head = NULL
+            pm_known_remove(&pool.known, cell)
+
+
+# --- commit
+
+cdef int raise_journal(Pool pool, int error) except -1:
+    pass_gate(pool, True)                   # raises when the journal has failed for good
+    raise OSError(error, f"no room in the journal ({os.strerror(error)}); nothing has changed", pool.journal_path)
+
+
+cdef int make_room(Pool pool, uint64_t words) except -1:
+    cdef int error = jr_reserve(pool.p.journal, words)
+    if error:
+        raise_journal(pool, error)
+    return 0
+
+
+cdef int commit_changes(Pool pool) except -1:
+    """Everything changed becomes one record, or an error is raised and the caller undoes it."""
+    cdef pm_pool *p = pool.p
+    cdef uint64_t room
+    cdef size_t i
+    cdef int error
+    for i in range(pool.nfrees):
+        free_now(pool, pool.frees[i])
+    if p.nranges:
+        error = pm_settle_ranges(p, DIRECT_BYTES)
+        if error:
+            raise_journal(pool, error)
+    room = pm_record_bound(p)
+    if pool.nactions:
+        room += PUBLISH_WORDS + ACTION_WORDS * pool.nactions
+        make_room(pool, room)
+        obj_publish(pool)
+        if pm_record_bound(p) > room:
+            make_room(pool, pm_record_bound(p))
+    else:
+        make_room(pool, room)
+    pool.nfrees = 0
+    if p.depth:
+        p.nlog = 0                          # its words are lines of the dirty set as well
+    pm_record(p)
+    return 0
+
+
+cdef int sync_now(Pool pool) except -1:
+    cdef jr *journal = pool.p.journal
+    cdef int error
+    with nogil:
+        error = jr_sync(journal)
+    if error:
+        pass_gate(pool, True)
+    return 0
+
+
+cdef int after_commit(Pool pool, bint sync) except -1:
+    """Outside of everything, the record is written: destroy orphans, make it durable if asked."""
+    if pool.norphans or pool.backlog:
+        drain(pool)
+    if sync or pool.p.journal.sync == JR_SYNC_COMMIT:
+        sync_now(pool)
+    return 0
+
+
+# --- operations
+
+cdef int op_begin(Pool pool) except -1:
+    cdef pm_pool *p = pool.p
+    if p.write_gate or p.journal.failed:
+        pass_gate(pool, True)
+    p.write_gate |= PM_GATE_IN_OP
+    pool.op = here(pool)
+    return 0
+
+
+cdef int op_finish(Pool pool) except -1:
+    """Commits the operation, or leaves it to the open level.  On an error it is still to be aborted."""
+    cdef pm_pool *p = pool.p
+    cdef uint64_t room
+    if p.depth == 0:
+        if p.pending or p.nranges:
+            commit_changes(pool)
+        else:
+            make_room(pool, pm_record_bound(p))
+            pm_record(p)
+    p.nlog = 0
+    p.fresh_words = 0
+    p.write_gate &= ~<uint32_t>PM_GATE_IN_OP
+    return 0
+
+
+cdef int op_end(Pool pool) except -1:
+    """Commits the operation.  On an error it has been undone."""
+    cdef pm_pool *p = pool.p
+    try:
+        op_finish(pool)
+    except BaseException:
+        op_abort(pool)
+        raise
+    if p.depth == 0 and (p.pending or p.journal.sync == JR_SYNC_COMMIT):
+        p.pending = pool.backlog != 0
+        after_commit(pool, False)
+    return 0
+
+
+cdef void op_abort(Pool pool) noexcept:
+    """Undoes the operation."""
+    pm_log_undo(pool.p, 0)
+    pool.p.fresh_words = 0
+    forget_since(pool, pool.op)
+    pool.p.write_gate &= ~<uint32_t>PM_GATE_IN_OP
+
+
+# --- levels
+
+cdef int level_begin(Pool pool) except -1:
+    cdef pm_pool *p = pool.p
+    cdef level *grown
+    if p == NULL or p.write_gate or p.journal.failed:
+        if p == NULL:
+            pool_check_read(pool)
+        pass_gate(pool, True)
+    if p.depth == pool.levels_cap:
+        grown = <level *>realloc(pool.levels, (2 * pool.levels_cap + 8) * sizeof(level))
+        if grown == NULL:
+            no_memory()
+        pool.levels = grown
+        pool.levels_cap = 2 * pool.levels_cap + 8
+    if p.depth == 0:
+        PyThread_acquire_lock(pool.lock, WAIT_LOCK)     # free: the gate says that no transaction is open
+        p.owner = pm_this_thread()
+        p.read_gate |= PM_GATE_TX
+        p.write_gate |= PM_GATE_TX
+    p.last_epoch += 1
+    p.epoch = p.last_epoch
+    pool.levels[p.depth].epoch = p.epoch
+    pool.levels[p.depth].start = here(pool)
+    p.depth += 1
+    pool.callbacks.append(None)
+    return 0
+
+
+cdef void leave_level(Pool pool) noexcept:
+    """The innermost level has been kept or undone."""
+    cdef pm_pool *p = pool.p
+    p.depth -= 1
+    pool.callbacks.pop()
+    if p.depth:
+        p.epoch = pool.levels[p.depth - 1].epoch
+        return
+    p.nimages = 0
+    pool.ncreated = 0
+    p.owner = NULL
+    p.read_gate &= ~<uint32_t>PM_GATE_TX
+    p.write_gate &= ~<uint32_t>PM_GATE_TX
+    PyThread_release_lock(pool.lock)
+
+
+cdef void level_abort(Pool pool) noexcept:
+    """Undoes the innermost level."""
+    cdef marks start = pool.levels[pool.p.depth - 1].start
+    pm_images_undo(pool.p, start.images)
+    forget_since(pool, start)
+    leave_level(pool)
+    if pool.p.depth == 0:
+        pool.sync_at_commit = False
+
+
+cdef int level_commit(Pool pool) except -1:
+    """Ends the innermost level: a savepoint becomes part of the level around it, the outermost one is
+    committed.  On an error it has been undone."""
+    cdef pm_pool *p = pool.p
+    cdef bint sync = pool.sync_at_commit
+    if p.depth > 1:
+        leave_level(pool)
+        return 0
+    try:
+        if p.journal.failed:
+            pass_gate(pool, True)
+        commit_changes(pool)
+    except BaseException:
+        p.nlog = 0
+        level_abort(pool)
+        raise
+    leave_level(pool)
+    pool.sync_at_commit = False
+    p.pending = pool.backlog != 0
+    after_commit(pool, sync)
+    return 0
+
+
+# --- transactions
+
+class _Leave(BaseException):
+    """Unwinds to the block of the transaction whose abort() was called."""
+
+
+cdef class Transaction:
+    """``with pool.transaction() as tx:``: all of the block happens, or nothing; see Pool.transaction."""
+
+    cdef readonly Pool pool
+    cdef bint sync
+    cdef uint32_t depth             # 0: not open
+    cdef list when_committed, when_aborted
+
+    def __cinit__(self, Pool pool not None, bint sync=False):
+        self.pool = pool
+        self.sync = sync
+
+    def __enter__(self):
+        if self.depth:
+            raise errors.TransactionError("this transaction is open already; ask the pool for another one")
+        level_begin(self.pool)
+        self.depth = self.pool.p.depth
+        self.when_committed = None
+        self.when_aborted = None
+        self.pool.callbacks[self.depth - 1] = self
+        if self.sync:
+            self.pool.sync_at_commit = True
+        return self
+
+    def __exit__(self, kind, value, traceback):
+        cdef Pool pool = self.pool
+        cdef uint32_t depth = self.depth
+        self.depth = 0
+        if pool.p.read_gate & (PM_GATE_CLOSED | PM_GATE_FORKED):
+            if kind is None:
+                raise_closed(pool)
+            return kind is _Leave and value.args[0] is self
+        if pool.p.depth < depth or pool.callbacks[depth - 1] is not self:
+            raise errors.TransactionError("this transaction has been ended inside its block")
+        if kind is None and pool.p.depth > depth:
+            abort_to(pool, depth - 1)
+            raise errors.TransactionError("a transaction begun inside this block was not ended; all is undone")
+        if kind is None:
+            commit_level_and_tell(pool)
+            return False
+        abort_to(pool, depth - 1)
+        return kind is _Leave and value.args[0] is self
+
+    def abort(self):
+        """Leaves the block and undoes it; execution goes on after the ``with`` statement."""
+        self._must_be_open()
+        raise _Leave(self)
+
+    def on_commit(self, function):
+        """Calls function() after the outermost transaction has committed."""
+        self._must_be_open()
+        if self.when_committed is None:
+            self.when_committed = []
+        self.when_committed.append(function)
+        return function
+
+    def on_abort(self, function):
+        """Calls function() after this block, or one around it, has been undone."""
+        self._must_be_open()
+        if self.when_aborted is None:
+            self.when_aborted = []
+        self.when_aborted.append(function)
+        return function
+
+    def _must_be_open(self):
+        if self.depth == 0:
+            raise errors.TransactionError("this transaction is not open")
+
+    def __call__(self, function):
+        """As a decorator: each call of the function is one transaction."""
+        import functools
+
+        cdef Pool pool = self.pool
+        cdef bint sync = self.sync
+
+        @functools.wraps(function)
+        def inside_transaction(*args, **kwargs):
+            with Transaction(pool, sync):
+                return function(*args, **kwargs)
+        return inside_transaction
+
+
+cdef int run_all(list functions) except -1:
+    """Runs each; the first error is raised when all have run."""
+    first = None
+    for function in functions:
+        try:
+            function()
+        except BaseException as error:
+            first = first or error
+    if first is not None:
+        raise first
+    return 0
+
+
+cdef int commit_level_and_tell(Pool pool) except -1:
+    """Commits the innermost level and runs its callbacks, or hands them to the level around it."""
+    cdef uint32_t depth = pool.p.depth
+    cdef Transaction ended = pool.callbacks[depth - 1]
+    cdef Transaction around
+    if ended is None or (ended.when_committed is None and ended.when_aborted is None):
+        level_commit(pool)
+        return 0
+    if depth > 1:
+        around = pool.callbacks[depth - 2]
+        if around is None:
+            around = pool.callbacks[depth - 2] = Transaction(pool)
+        around.when_committed = (around.when_committed or []) + (ended.when_committed or [])
+        around.when_aborted = (around.when_aborted or []) + (ended.when_aborted or [])
+        level_commit(pool)
+        return 0
+    try:
+        level_commit(pool)
+    except BaseException:
+        if pool.p.depth < depth and not pool.p.journal.failed:
+            run_all(ended.when_aborted or [])
+        raise
+    run_all(ended.when_committed or [])
+    return 0
+
+
+cdef int abort_to(Pool pool, uint32_t depth) except -1:
+    """Undoes levels until only `depth` are open, innermost first, then runs their callbacks."""
+    cdef Transaction ended
+    functions = []
+    while pool.p.depth > depth:
+        ended = pool.callbacks[pool.p.depth - 1]
+        if ended is not None:
+            functions += ended.when_aborted or []
+        level_abort(pool)
+    if pool.p.depth == 0:
+        drain_quietly(pool)
+    if functions:
+        run_all(functions)
+    return 0
+
+
+cdef void drain_quietly(Pool pool) noexcept:
+    try:
+        if pool.norphans and not pool.p.write_gate:
+            drain(pool)
+    except BaseException:
+        pass

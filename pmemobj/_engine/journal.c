@@ -1,0 +1,537 @@
+/*
+ * journal.c: the running journal.  See journal.h for its invariants, journal_private.h for the file.
+ *
+ * The segments form a ring.  From the oldest live one (`oldest`) to the one being written (`current`) they
+ * hold records, all others are free:
+ *
+ *     FREE -> CURRENT             the appender, when the one before it is full
+ *     CURRENT -> SEALED           likewise; its last record is a "continued" record
+ *     SEALED -> RECYCLED -> FREE  the checkpointer: applied and synced; new salt in memory -> header synced
+ *     PREPARING -> FREE           the keeper: zero-filled and synced; in the ring in memory -> header synced
+ *
+ * The appender only ever takes a FREE segment, so what it writes to is named by a synced header.
+ *
+ * Threads and who owns what:
+ *   appender       one at a time; head, end, seq, salt, link of struct jr; moves `current`
+ *   checkpointer   applies sealed segments; moves `oldest`
+ *   keeper         interval syncs; page faults ahead of the appender; adds, moves and removes segments, so
+ *                  it alone changes the length of the file
+ *   anybody        jr_sync
+ * Locks, outermost first: header_lock (one header update at a time), then sync_lock or lock.  `lock` guards
+ * the ring and all requests between the threads, and is never held during a file call.  pool_lock is held
+ * during the syncs of the pool file and nothing else.
+ *
+ * One sync at a time on each descriptor: the kernel reports a failed writeback to one caller only, so with
+ * two at once the other would take its records for durable.  A failure is recorded in `failed` before the
+ * next sync can start.
+ */
+#define _GNU_SOURCE
+#include "journal_append.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "io.h"
+#include "journal_private.h"
+
+void jr_commit_slow(struct jr *j, uint64_t words) { jr_commit(j, words); }
+
+/* ------------------------------------------------------------------ failure and sync -------------- */
+
+int jr_fail(struct jr *j, int error)
+{
+    struct jr_private *p = j->priv;
+    int none = 0;
+    atomic_compare_exchange_strong(&j->failed, &none, error);
+    pthread_mutex_lock(&p->lock);
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+    return jr_failed(j);
+}
+
+int jr_sync_file(struct jr *j, uint64_t target, bool fresh)
+{
+    struct jr_private *p = j->priv;
+    int error;
+    pthread_mutex_lock(&p->sync_lock);
+    uint64_t ticket = fresh ? p->syncs_started + 1 : 0;
+    while (!(error = jr_failed(j)) &&
+           (p->syncs_done < ticket || atomic_load_explicit(&j->synced, memory_order_relaxed) < target)) {
+        if (p->syncing) {
+            pthread_cond_wait(&p->sync_ended, &p->sync_lock);
+            continue;
+        }
+        uint64_t number = ++p->syncs_started;
+        uint64_t upto = atomic_load_explicit(&j->appended, memory_order_acquire);
+        p->syncing = true;
+        pthread_mutex_unlock(&p->sync_lock);
+        if ((error = io_fdatasync(p->fd)))
+            jr_fail(j, error);
+        pthread_mutex_lock(&p->sync_lock);
+        if (!error) {
+            p->syncs_done = number;
+            atomic_store_explicit(&j->synced, upto, memory_order_release);
+        }
+        p->syncing = false;
+        pthread_cond_broadcast(&p->sync_ended);
+    }
+    pthread_mutex_unlock(&p->sync_lock);
+    return error;
+}
+
+int jr_sync(struct jr *j)
+{
+    int error = jr_failed(j);
+    uint64_t target = atomic_load_explicit(&j->appended, memory_order_acquire);
+    if (error || atomic_load_explicit(&j->synced, memory_order_acquire) >= target)
+        return error;
+    return jr_sync_file(j, target, false);
+}
+
+int jr_sync_pool(struct jr *j)
+{
+    struct jr_private *p = j->priv;
+    pthread_mutex_lock(&p->pool_lock);
+    int error = jr_failed(j);
+    if (!error && (error = io_fdatasync(p->pool.fd)))
+        jr_fail(j, error);
+    pthread_mutex_unlock(&p->pool_lock);
+    return error;
+}
+
+static int fresh_sync(void *j) { return jr_sync_file(j, 0, true); }
+
+int jr_update_header(struct jr *j, uint64_t durable_through)
+{
+    struct jr_private *p = j->priv;
+    struct jr_header *h = &p->header;
+    if (durable_through)
+        h->durable_through = durable_through;
+    pthread_mutex_lock(&p->lock);
+    const struct segment *s = p->oldest;
+    h->first_seq = s->first_seq;
+    h->link = s->link;
+    memset(h->segment, 0, sizeof h->segment);
+    h->segments = 0;
+    do {
+        h->segment[h->segments++] = (struct jr_header_segment){s->offset, s->bytes, s->salt};
+        s = s->next;
+    } while (s != p->oldest);
+    pthread_mutex_unlock(&p->lock);
+    int error = jr_header_update(p->fd, h, 0, fresh_sync, j);
+    return error ? jr_fail(j, error) : 0;
+}
+
+/* ------------------------------------------------------------------ appender ---------------------- */
+
+/* Lets the appender go on in the current segment for at least `need` words, which are there; lock held. */
+static void advance_end(struct jr *j, uint64_t need)
+{
+    struct jr_private *p = j->priv;
+    uint64_t at = (uint64_t)(j->head - p->current->map), all = jr_words_of(p->current);
+    uint64_t end = at + (need > JR_STEP_WORDS ? need : JR_STEP_WORDS);
+    if (end > all || all - end < JR_STEP_WORDS / 2)
+        end = all;
+    j->end = p->current->map + end;
+    p->reached = at;
+    if (at > all / 2 && p->current->next->state != SEG_FREE && p->ahead == AHEAD_NO)
+        p->ahead = AHEAD_WANTED;
+    if (p->populate || p->ahead == AHEAD_WANTED)
+        pthread_cond_signal(&p->keeper_work);
+}
+
+/* Ends the current segment and goes on in the next one, which is free; lock held. */
+static void switch_segment(struct jr *j, uint64_t need)
+{
+    struct jr_private *p = j->priv;
+    struct segment *old = p->current, *next = old->next;
+    jr_commit(j, 0);
+    old->used = j->head;
+    old->state = SEG_SEALED;
+    p->sealed++;
+    p->continued++;
+    p->bytes_sealed += (uint64_t)(old->used - old->map) * 8;
+    next->state = SEG_CURRENT;
+    next->first_seq = j->seq;
+    next->link = j->link;
+    p->current = next;
+    p->ahead = AHEAD_NO;
+    j->salt = next->salt;
+    j->head = next->map;
+    advance_end(j, need);
+    pthread_cond_signal(&p->checkpointer_work);
+}
+
+/* True while the checkpointer may still free a segment for a request made at `kick`; lock held. */
+static bool checkpointer_may_help(const struct jr_private *p, uint64_t kick)
+{
+    return p->sealed && !(p->stalled && p->tried >= kick);
+}
+
+static uint64_t kick_checkpointer(struct jr_private *p)
+{
+    pthread_cond_signal(&p->checkpointer_work);
+    return ++p->kick;
+}
+
+/* Switches to a segment with room for `need` words, waiting for one to become free and, if `grow`, for the
+ * keeper to provide one.  0 or an errno with nothing changed; lock held. */
+static int next_segment(struct jr *j, uint64_t need, bool grow)
+{
+    struct jr_private *p = j->priv;
+    uint64_t kick = 0;
+    int error;
+    while (!(error = jr_failed(j)) && !jr_takes(p->current->next, need)) {
+        if (!kick) {
+            kick = kick_checkpointer(p);
+            p->waits++;
+            if (grow) {
+                p->ask = need;
+                p->answer = ANSWER_PENDING;
+                pthread_cond_signal(&p->keeper_work);
+            }
+        } else if (p->answer == ANSWER_PENDING || p->answer == ANSWER_BUSY ||
+                   p->current->next->state == SEG_PREPARING || checkpointer_may_help(p, kick)) {
+            pthread_cond_wait(&p->changed, &p->lock);
+        } else if (!p->sealed && p->current->next->state == SEG_FREE && jr_words_of(p->current) >= need) {
+            /* only the current segment is large enough: have it freed */
+            switch_segment(j, 0);
+            p->answer = ANSWER_PENDING;
+        } else {
+            error = p->stalled ? p->stalled : ENOSPC;
+            if (grow && p->answer_error)
+                error = p->answer_error;
+            break;
+        }
+    }
+    p->ask = 0;
+    p->answer = ANSWER_NONE;
+    if (!error)
+        switch_segment(j, need);
+    return error;
+}
+
+int jr_make_room(struct jr *j, uint64_t words)
+{
+    struct jr_private *p = j->priv;
+    int error = jr_failed(j);
+    if (error)
+        return error;
+    if (words > UINT32_MAX)
+        return EFBIG;
+    uint64_t need = words + 2 * JR_HEADER_WORDS;
+    pthread_mutex_lock(&p->lock);
+    if (jr_words_of(p->current) - (uint64_t)(j->head - p->current->map) >= need)
+        advance_end(j, need);
+    else
+        error = next_segment(j, need, true);
+    pthread_mutex_unlock(&p->lock);
+    return error;
+}
+
+int jr_checkpoint(struct jr *j)
+{
+    struct jr_private *p = j->priv;
+    int error = jr_failed(j);
+    if (error)
+        return error;
+    pthread_mutex_lock(&p->lock);
+    if (j->head != p->current->map)
+        error = next_segment(j, 2 * JR_HEADER_WORDS, false);
+    uint64_t kick = kick_checkpointer(p);
+    while (!error && p->sealed && !(error = jr_failed(j))) {
+        if (checkpointer_may_help(p, kick))
+            pthread_cond_wait(&p->changed, &p->lock);
+        else
+            error = p->stalled;
+    }
+    pthread_mutex_unlock(&p->lock);
+    return error;
+}
+
+static bool touches(const struct segment *s, const uint64_t *end, uint64_t from, uint64_t to)
+{
+    for (const uint64_t *at = s->map; at < end;) {
+        const uint64_t *behind = at + JR_HEADER_WORDS + (uint32_t)at[3];
+        for (at += JR_HEADER_WORDS; at < behind; at += 1 + (*at & JR_EXTENT_MAX)) {
+            uint64_t offset = *at >> 16;
+            if (offset < to && from < offset + (*at & JR_EXTENT_MAX) * 8)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* True when a record that is still to be applied says something about the range.  Only the appender starts
+ * new segments, so holding the lock keeps all that is read here as it is. */
+static bool is_journalled(struct jr *j, uint64_t from, uint64_t to)
+{
+    struct jr_private *p = j->priv;
+    bool found = false;
+    pthread_mutex_lock(&p->lock);
+    for (struct segment *s = p->oldest; !found; s = s->next) {
+        found = touches(s, s == p->current ? j->head : s->used, from, to);
+        if (s == p->current)
+            break;
+    }
+    pthread_mutex_unlock(&p->lock);
+    return found;
+}
+
+int jr_write_direct(struct jr *j, const void *data, uint64_t offset, uint64_t length)
+{
+    struct jr_private *p = j->priv;
+    int error = jr_failed(j);
+    if (error || length == 0)
+        return error;
+    if (offset > p->pool.size || length > p->pool.size - offset)
+        return EINVAL;
+    /* The range may have been in use before.  What freed it must be durable before it is overwritten, and no
+     * record about its former content may be applied, or replayed, after it. */
+    if ((error = jr_sync(j)))
+        return error;
+    if (is_journalled(j, offset, offset + length) && (error = jr_checkpoint(j)))
+        return error;
+    if (!(error = jr_target_allocate(&p->pool, offset, length)))
+        error = io_write_all(p->pool.fd, data, length, (off_t)offset);
+    if (error)
+        return io_is_no_space(error) ? error : jr_fail(j, error);
+    return jr_sync_pool(j);
+}
+
+/* ------------------------------------------------------------------ start and stop ---------------- */
+
+static void free_segments(struct jr_private *p)
+{
+    struct segment *s = p->oldest;
+    for (uint64_t i = 0; i < p->segments; i++) {
+        struct segment *next = s->next;
+        munmap(s->map, s->bytes);
+        free(s);
+        s = next;
+    }
+}
+
+static void free_journal(struct jr *j)
+{
+    struct jr_private *p = j->priv;
+    if (p) {
+        free_segments(p);
+        jr_target_close(&p->pool);
+        if (p->fd >= 0)
+            io.close(p->fd);
+        pthread_cond_destroy(&p->changed);
+        pthread_cond_destroy(&p->keeper_work);
+        pthread_cond_destroy(&p->checkpointer_work);
+        pthread_cond_destroy(&p->sync_ended);
+        pthread_mutex_destroy(&p->lock);
+        pthread_mutex_destroy(&p->sync_lock);
+        pthread_mutex_destroy(&p->pool_lock);
+        pthread_mutex_destroy(&p->header_lock);
+        free(p->path);
+    }
+    free(p);
+    free(j);
+}
+
+static struct jr *new_journal(const char *path, const struct jr_options *options)
+{
+    struct jr *j = aligned_alloc(64, (sizeof *j + 63) / 64 * 64);
+    if (!j)
+        return NULL;
+    memset(j, 0, sizeof *j);
+    j->sync = options->sync;
+    j->seq = 1;
+    struct jr_private *p = j->priv = calloc(1, sizeof *p);
+    if (!p) {
+        free(j);
+        return NULL;
+    }
+    p->fd = -1;
+    p->options = *options;
+    p->options.first_segment = jr_round_up(options->first_segment ? options->first_segment : 1);
+    p->last_size = p->options.first_segment;
+    /* a page faulted in ahead is dirty: with a sync per commit each of them would be written for nothing */
+    p->populate = options->sync != JR_SYNC_COMMIT;
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&p->keeper_work, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_cond_init(&p->changed, NULL);
+    pthread_cond_init(&p->checkpointer_work, NULL);
+    pthread_cond_init(&p->sync_ended, NULL);
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_mutex_init(&p->sync_lock, NULL);
+    pthread_mutex_init(&p->pool_lock, NULL);
+    pthread_mutex_init(&p->header_lock, NULL);
+    p->path = strdup(path);
+    if (!p->path) {
+        free_journal(j);
+        return NULL;
+    }
+    return j;
+}
+
+static int no_sync(void *unused)
+{
+    (void)unused;
+    return 0;
+}
+
+/* The complete file, synced, under a name that nobody reads. */
+static int make_file(struct jr *j, const char *temporary, int pool_fd, const struct jr_identity *identity)
+{
+    struct jr_private *p = j->priv;
+    struct jr_header *h = &p->header;
+    struct stat st;
+    if (fstat(pool_fd, &st) < 0)
+        return errno;
+    int error = io_open(&p->fd, temporary, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, st.st_mode & 0666);
+    if (error) {
+        p->fd = -1;
+        return error;
+    }
+    p->file_end = JR_SEGMENTS_AT + 2 * p->options.first_segment;
+    if ((error = jr_zero_fill(p->fd, 0, p->file_end)))
+        return error;
+    struct segment **link = &p->oldest;
+    for (uint64_t i = 0; i < 2; i++) {
+        struct segment *s = jr_new_segment(p, JR_SEGMENTS_AT + i * p->options.first_segment,
+                                        p->options.first_segment, &error);
+        if (!s)
+            return error;
+        *link = s;
+        link = &s->next;
+        p->segments++;
+        h->segment[i] = (struct jr_header_segment){s->offset, s->bytes, s->salt};
+    }
+    *link = p->oldest;
+    memcpy(h->pool_uuid, identity->pool_uuid, sizeof h->pool_uuid);
+    h->epoch = identity->epoch;
+    h->run_id = identity->run_id;
+    h->pid = (uint64_t)getpid();
+    h->state = JR_LIVE;
+    h->first_seq = 1;
+    h->segments = p->segments;
+    jr_boot_id(h->boot_id);
+    if (!(error = jr_header_update(p->fd, h, 0, no_sync, NULL)))
+        error = io_fsync(p->fd);
+    return error;
+}
+
+/* No signal is ever handled in a thread of the journal. */
+static int start_threads(struct jr *j)
+{
+    struct jr_private *p = j->priv;
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int error = pthread_create(&p->checkpointer, NULL, jr_checkpointer_main, j);
+    if (!error && (error = pthread_create(&p->keeper, NULL, jr_keeper_main, j))) {
+        pthread_mutex_lock(&p->lock);
+        p->stop = true;
+        pthread_cond_signal(&p->checkpointer_work);
+        pthread_mutex_unlock(&p->lock);
+        pthread_join(p->checkpointer, NULL);
+    }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return error;
+}
+
+static int publish(struct jr_private *p, const char *temporary)
+{
+    int error = io_rename(temporary, p->path);
+    return error ? error : io_sync_directory_of(p->path);
+}
+
+int jr_start(struct jr **out, const char *path, int pool_fd, uint64_t pool_size,
+             const struct jr_identity *identity, const struct jr_options *options)
+{
+    struct jr *j = new_journal(path, options);
+    if (!j)
+        return ENOMEM;
+    struct jr_private *p = j->priv;
+    char *temporary = malloc(strlen(path) + sizeof ".new");
+    if (!temporary) {
+        free_journal(j);
+        return ENOMEM;
+    }
+    sprintf(temporary, "%s.new", path);
+    int error = make_file(j, temporary, pool_fd, identity);
+    if (!error)
+        error = jr_target_open(&p->pool, pool_fd, pool_size);
+    if (!error) {
+        p->current = p->oldest;
+        p->current->state = SEG_CURRENT;
+        p->current->first_seq = 1;
+        j->head = p->current->map;
+        j->salt = p->current->salt;
+        advance_end(j, 0);
+        if (!(error = publish(p, temporary)))
+            error = start_threads(j);
+    } else if (p->fd >= 0) {
+        io_unlink(temporary);
+    }
+    free(temporary);
+    if (error)
+        free_journal(j);
+    else
+        *out = j;
+    return error;
+}
+
+void jr_stop(struct jr *j, int clean)
+{
+    struct jr_private *p = j->priv;
+    pthread_mutex_lock(&p->lock);
+    p->stop = true;
+    pthread_cond_broadcast(&p->checkpointer_work);
+    pthread_cond_broadcast(&p->keeper_work);
+    pthread_mutex_unlock(&p->lock);
+    pthread_join(p->checkpointer, NULL);
+    pthread_join(p->keeper, NULL);
+    /* the pool has been marked clean: a journal that stays is of no more use and does no harm */
+    if (clean && !io_unlink(p->path))
+        io_sync_directory_of(p->path);
+    free_journal(j);
+}
+
+void jr_orphan(struct jr *j)
+{
+    struct jr_private *p = j->priv;
+    struct segment *s = p->oldest;
+    atomic_store(&j->failed, ECHILD);
+    j->head = j->end = p->nowhere;
+    for (uint64_t i = 0; i < p->segments; i++, s = s->next)
+        munmap(s->map, s->bytes);
+    if (p->pool.map)
+        munmap(p->pool.map, p->pool.size);
+    io.close(p->fd);
+}
+
+void jr_get_stats(struct jr *j, struct jr_stats *out)
+{
+    struct jr_private *p = j->priv;
+    pthread_mutex_lock(&p->sync_lock);
+    out->syncs = p->syncs_done;
+    pthread_mutex_unlock(&p->sync_lock);
+    pthread_mutex_lock(&p->lock);
+    out->records = j->seq - 1 - p->continued;
+    out->bytes_appended = p->bytes_sealed + (uint64_t)(j->head - p->current->map) * 8;
+    out->checkpoints = p->checkpoints;
+    out->bytes_applied = p->bytes_applied;
+    out->segments = p->segments;
+    out->journal_bytes = p->file_end;
+    out->waits = p->waits;
+    pthread_mutex_unlock(&p->lock);
+}

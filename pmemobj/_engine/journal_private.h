@@ -1,0 +1,212 @@
+/*
+ * journal_private.h: what journal.c and journal_threads.c (writing) and recovery.c (reading, applying) share:
+ * the header of the journal file, the reader of records, the pool file as the target they are applied to, and
+ * the running journal.
+ */
+#ifndef PM_JOURNAL_PRIVATE_H
+#define PM_JOURNAL_PRIVATE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "journal.h"
+
+/* ------------------------------------------------------------------ the file: DO NOT CHANGE ------- */
+
+/*
+ * The file begins with two slots of JR_SLOT_BYTES that hold the same header; then, from JR_SEGMENTS_AT on,
+ * the segments.  An update writes one slot, syncs, writes the other, syncs, and only then does anything
+ * rely on it.  So at rest either slot alone is enough, and during an update the slot that is not being
+ * written holds a header that is still true.  The newest valid slot counts.
+ *
+ *  OFFSET  SIZE  MEANING
+ *       0     8  magic
+ *       8     8  XXH3-64 of bytes 16..4095 (in every version, so that a newer one can be told from damage)
+ *      16     4  format version
+ *      20     4  state: JR_LIVE or JR_EMPTY
+ *      24     8  generation: goes up by one at each update
+ *      32    16  UUID of the pool
+ *      48     8  epoch
+ *      56     8  run id of the pool file when this journal was made
+ *      64    40  boot id of the system, text, padded with NULs
+ *     104     8  process id of the holder
+ *     112     8  durable_through: records up to this one were synced, and may be in the pool file; 0: none
+ *     120     8  sequence number of the first record of the first segment
+ *     128     8  its link
+ *     136     8  number of segments
+ *     144    48  zero
+ *     192  24*n  segments {offset, bytes, salt} in ring order, the oldest live one first
+ */
+#define JR_MAGIC 0x314c4e4a4d454d50ull      /* "PMEMJNL1" */
+#define JR_FORMAT_VERSION 1u
+#define JR_SLOT_BYTES 4096u
+#define JR_SEGMENTS_AT 65536u
+#define JR_SEGMENT_ALIGN 65536u             /* of offset and bytes: a multiple of every page size */
+#define JR_MAX_SEGMENTS 162u
+
+enum jr_state {
+    JR_LIVE = 1,        /* a program writes or wrote records */
+    JR_EMPTY = 2        /* everything is in the pool file, synced */
+};
+
+struct jr_header_segment {
+    uint64_t offset, bytes, salt;
+};
+
+struct jr_header {
+    uint64_t magic, checksum;
+    uint32_t version, state;
+    uint64_t generation;
+    uint8_t pool_uuid[16];
+    uint64_t epoch, run_id;
+    char boot_id[40];
+    uint64_t pid;
+    uint64_t durable_through, first_seq, link;
+    uint64_t segments;
+    uint64_t zero[6];
+    struct jr_header_segment segment[JR_MAX_SEGMENTS];
+    uint64_t pad[2];
+};
+
+_Static_assert(sizeof(struct jr_header) == JR_SLOT_BYTES, "a header fills its slot");
+
+/* Gives the header its next generation and puts it in both slots, `first` (0 or 1) before the other one.
+ * `sync` makes the file durable; it gives 0 or an errno. */
+int jr_header_update(int fd, struct jr_header *header, int first, int (*sync)(void *), void *context);
+
+void jr_boot_id(char out[40]);      /* all NULs where the system has none */
+int jr_new_salt(uint64_t *salt);    /* 0 or an errno */
+
+/* ------------------------------------------------------------------ reading records --------------- */
+
+struct jr_cursor {
+    const uint64_t *at, *end;
+    uint64_t salt, seq, link;       /* of the record expected at `at` */
+};
+
+enum jr_found {
+    JR_RECORD,          /* the cursor stands behind it */
+    JR_CONTINUED,       /* likewise; the next record is in the next segment */
+    JR_INVALID,         /* the cursor has not moved */
+    JR_UNCHAINED        /* a valid record with the expected number, but of another predecessor */
+};
+
+enum jr_found jr_next(struct jr_cursor *c, const uint64_t **payload, uint64_t *words);
+
+/* ------------------------------------------------------------------ the pool file ----------------- */
+
+/*
+ * Records go to the pool file through a shared mapping (20 ns a record; a pwrite is 1 us), or through
+ * pwrite where the file cannot be mapped.  A store to a hole of the file would raise SIGBUS on a full
+ * disk, so a granule is allocated before the first store to it; `granules` says which have been.
+ */
+#define JR_GRANULE_SHIFT 20
+
+struct jr_target {
+    int fd;
+    uint64_t size;
+    char *map;                      /* NULL: use pwrite */
+    _Atomic uint64_t *granules;     /* one bit each */
+};
+
+int jr_target_open(struct jr_target *t, int fd, uint64_t size);     /* 0 or an errno */
+void jr_target_close(struct jr_target *t);
+
+/* Disk space for a range; any thread.  0 or an errno (ENOSPC may be retried). */
+int jr_target_allocate(struct jr_target *t, uint64_t offset, uint64_t length);
+
+/* The extents of one record.  0, an errno, or EBADMSG when they are malformed or lie outside the pool:
+ * nothing has been stored then. */
+int jr_apply(struct jr_target *t, const uint64_t *payload, uint64_t words);
+
+/* ------------------------------------------------------------------ the running journal ----------- */
+
+/* See journal.c for the states, the threads and the locks. */
+/* The appender calls jr_make_room at least once in so many words, which tells the keeper how far it is. */
+#define JR_STEP_WORDS 32768u
+
+enum segment_state { SEG_FREE, SEG_CURRENT, SEG_SEALED, SEG_RECYCLED, SEG_PREPARING };
+
+struct segment {
+    struct segment *next;           /* the ring */
+    uint64_t *map;
+    uint64_t offset, bytes, salt;
+    uint64_t first_seq, link;       /* of its first record; from CURRENT on */
+    uint64_t *used;                 /* one past its last record; from SEALED on */
+    uint64_t populated;             /* bytes from its start that the keeper has faulted in */
+    enum segment_state state;
+};
+
+enum answer { ANSWER_NONE, ANSWER_PENDING, ANSWER_BUSY, ANSWER_GIVEN };
+
+struct jr_private {
+    char *path;
+    int fd;
+    struct jr_options options;
+    struct jr_target pool;          /* its descriptor is the caller's */
+    pthread_t keeper, checkpointer;
+    uint64_t nowhere[1];            /* where head and end point in a forked child */
+
+    pthread_mutex_t sync_lock;
+    pthread_cond_t sync_ended;
+    bool syncing;
+    uint64_t syncs_started, syncs_done;     /* the number of the last one */
+
+    pthread_mutex_t pool_lock;
+
+    pthread_mutex_t header_lock;
+    struct jr_header header;        /* as last written */
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;         /* for the appender: something it may be waiting for */
+    pthread_cond_t keeper_work, checkpointer_work;
+    bool stop;
+    struct segment *oldest, *current;
+    uint64_t segments, sealed;      /* sealed: those in SEALED or RECYCLED */
+    uint64_t last_size;             /* of the last segment that was added */
+    uint64_t file_end;
+    uint64_t reached;               /* word of the current segment where the appender was last seen */
+    bool populate;
+    enum { AHEAD_NO, AHEAD_WANTED, AHEAD_DONE } ahead;     /* add a segment before it is needed */
+    /* the appender's request to the keeper: a next segment of so many words */
+    uint64_t ask;
+    enum answer answer;
+    int answer_error;
+    /* the checkpointer meets a full disk: it waits until `kick` goes beyond what it has tried */
+    uint64_t kick, tried;
+    int stalled;
+
+    uint64_t bytes_sealed, continued, checkpoints, bytes_applied, waits;
+};
+
+static inline int jr_failed(struct jr *j) { return atomic_load_explicit(&j->failed, memory_order_acquire); }
+
+static inline uint64_t jr_words_of(const struct segment *s) { return s->bytes / 8; }
+
+static inline bool jr_takes(const struct segment *s, uint64_t need)
+{
+    return s->state == SEG_FREE && jr_words_of(s) >= need;
+}
+
+static inline uint64_t jr_round_up(uint64_t bytes)
+{
+    return (bytes + JR_SEGMENT_ALIGN - 1) / JR_SEGMENT_ALIGN * JR_SEGMENT_ALIGN;
+}
+
+/* Gives the error the journal failed with, which may be an earlier one.  `lock` is not held. */
+int jr_fail(struct jr *j, int error);
+
+/* Returns when `synced` has reached target and, if `fresh`, a sync has ended that began after this call. */
+int jr_sync_file(struct jr *j, uint64_t target, bool fresh);
+int jr_sync_pool(struct jr *j);
+
+/* Writes the ring as it is now; header_lock is held.  durable_through 0 leaves that field as it was. */
+int jr_update_header(struct jr *j, uint64_t durable_through);
+
+int jr_zero_fill(int fd, uint64_t from, uint64_t to);
+struct segment *jr_new_segment(struct jr_private *p, uint64_t offset, uint64_t bytes, int *error);
+
+void *jr_checkpointer_main(void *journal);
+void *jr_keeper_main(void *journal);
+
+#endif

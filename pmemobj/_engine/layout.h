@@ -1,0 +1,190 @@
+/*
+ * layout.h: every structure and number that lies on media.
+ *
+ * DO NOT CHANGE anything here without a new PM_FORMAT_VERSION (or a feature bit): pools written by older
+ * releases hold these very bytes.  Offsets are bytes from the start of the pool file; 0 means "none".
+ * All fields are little-endian 8-byte words unless said otherwise, and every structure starts on a
+ * multiple of 8, so that any single field can be replaced atomically.
+ */
+#ifndef PM_LAYOUT_H
+#define PM_LAYOUT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define PM_LAYOUT_NAME "pmemobj"              /* libpmemobj's layout string of our pools */
+#define PM_ROOT_MAGIC 0x4a424f4d454d5050ull   /* "PPMEMOBJ" */
+#define PM_FORMAT_VERSION 1u
+#define PM_ROOT_SIZE 4096u
+
+/* Feature bits: a reader that meets an incompatible bit it does not know must refuse the pool. */
+#define PM_INCOMPAT_KNOWN 0ull
+
+/* State word of the root block: epoch << 1 | live.  Live means that the pool file alone is not the whole
+ * truth: the journal with the same epoch holds committed changes. */
+#define PM_STATE_LIVE 1ull
+
+/* ------------------------------------------------------------------ small blocks (see slab.h) ----- */
+
+#define PM_PAGE_SHIFT 12
+#define PM_PAGE_SIZE 4096u
+#define PM_CHUNK_BYTES (256u * 1024u - 64u)   /* one libpmemobj allocation that is cut into pages */
+#define PM_PAGE_BITS 4                        /* bitmap words of a page: up to 252 blocks of 16 bytes */
+#define PM_SMALL_MAX 2016u                    /* larger blocks come from libpmemobj directly */
+#define PM_CLASSES 24
+
+/* A page of equal blocks.  A bit is 1 while its block is in use; bits past the last block are 1 for ever. */
+typedef struct pm_page {
+    uint64_t bitmap[PM_PAGE_BITS];
+    uint64_t next, prev;        /* list of the pages of this class that have a free block */
+    uint64_t chunk;             /* the chunk this page was cut from */
+    uint32_t block_size;        /* bytes */
+    uint16_t size_class;
+    uint16_t listed;            /* 1 while on the list above */
+} pm_page;                      /* 64 bytes; block i is at page + 64 + i * block_size */
+
+/* Stands at the start of a chunk; the pages follow from the next multiple of PM_PAGE_SIZE on. */
+typedef struct pm_chunk {
+    uint64_t bitmap;            /* 1 = page in use; bits past the last page are 1 for ever */
+    uint64_t next, prev;        /* list of the chunks that have a free page */
+    uint64_t first_page;        /* offset of page 0 */
+    uint64_t listed;            /* 1 while on the list above */
+    uint64_t empty;             /* the bitmap of this chunk without pages in use */
+    uint64_t reserved[2];
+} pm_chunk;                     /* 64 bytes */
+
+/* ------------------------------------------------------------------ root block -------------------- */
+
+/*
+ *  OFFSET  MEANING
+ *       0  magic PM_ROOT_MAGIC
+ *       8  format version
+ *      16  incompatible and 24 compatible feature bits
+ *      32  UUID of this pool (16 bytes)
+ *      48  state word: epoch << 1 | live; the only word that is written to the file outside the journal
+ *      56  the root slot
+ *      64  slot of the type table (a persistent list)
+ *      72  first object of the limbo list
+ *      80  first chunk with a free page
+ *     128  per size class: first page with a free block
+ */
+typedef struct pm_root {
+    uint64_t magic;
+    uint64_t version;
+    uint64_t incompat;
+    uint64_t compat;
+    uint8_t uuid[16];
+    uint64_t state;
+    uint64_t root_slot;
+    uint64_t types_slot;
+    uint64_t limbo;
+    uint64_t chunks;
+    uint64_t reserved[5];
+    uint64_t pages[PM_CLASSES];
+} pm_root;
+
+/* ------------------------------------------------------------------ objects ----------------------- */
+
+enum pm_type {                  /* type numbers of persistent objects */
+    PM_TYPE_LIST = 1,
+    PM_TYPE_DICT = 2,
+    PM_TYPE_SET = 3,
+    PM_TYPE_TUPLE = 4,
+    PM_TYPE_OBJECT = 5,
+    PM_TYPES = 16
+};
+
+/* libpmemobj type numbers of our large allocations, for POBJ_FOREACH and pmempool info */
+enum pm_alloc_type { PM_ALLOC_CHUNK = 1, PM_ALLOC_BLOCK = 2 };
+
+/* Every object with identity starts with this.  An object whose reference count is 0 is on the limbo
+ * list: a proxy may still hold it, and the next open frees it. */
+typedef struct pm_object {
+    uint32_t refs;              /* slots that refer to this object */
+    uint16_t type;              /* enum pm_type */
+    uint16_t flags;             /* PM_IN_LIMBO */
+    uint64_t limbo_next, limbo_prev;
+} pm_object;                    /* 24 bytes */
+
+#define PM_IN_LIMBO 1u
+
+/* A growable array of items of `stride` words (1 in a list, 2 in a set, 3 in a dict).  Up to
+ * PM_SEG_WORDS words it is one block; beyond that `data` is a directory (`dir_cap` words long) of blocks
+ * of PM_SEG_WORDS words each, so that growing never copies more than one such block. */
+#define PM_SEG_WORDS 32760u     /* 262,080 bytes: divisible by 1, 2 and 3, fits one 256 KiB heap chunk */
+
+typedef struct pm_vec {
+    uint64_t size;              /* items in use */
+    uint64_t cap;               /* items there is room for */
+    uint64_t data;              /* offset of the block or of the directory; 0 when cap is 0 */
+    uint64_t dir_cap;           /* words in the directory; 0 while there is only one block */
+} pm_vec;                       /* 32 bytes */
+
+typedef struct pm_list {        /* also the tuple: the same body, never changed after creation */
+    pm_object head;
+    pm_vec items;               /* cells: one slot each */
+} pm_list;                      /* 56 bytes */
+
+/* Hash table: insertion-ordered entries and an open-addressing index of 32-bit entry numbers.
+ * Dict entries are {hash, key slot, value slot}, set entries {hash, key slot}; a key slot of 0 is a
+ * deleted entry.  An index cell is 0 when empty, else entry number + 1; a table of at most
+ * PM_TABLE_SMALL entries has no index. */
+typedef struct pm_table {
+    pm_object head;
+    uint64_t used;              /* live entries */
+    pm_vec entries;             /* entries.size counts the deleted ones too */
+    uint64_t index;             /* offset of the index cells */
+    uint64_t index_cells;       /* a power of two, or 0 */
+} pm_table;                     /* 80 bytes */
+
+#define PM_TABLE_SMALL 8u
+
+typedef struct pm_instance {    /* a PersistentObject */
+    pm_object head;
+    uint32_t class_id;          /* entry of the type table */
+    uint32_t cap;               /* fields there is room for */
+    uint64_t fields;            /* offset of `cap` slots; 0 is "not set" */
+} pm_instance;                  /* 40 bytes */
+
+/* ------------------------------------------------------------------ slots ------------------------- */
+
+/*
+ * A slot is one word.  0 is "empty" and never a value.
+ *
+ *   ...1           int: the value is the word shifted right arithmetically by 1 (63 bits)
+ *   ..10           float: +0.0 and magnitudes between 2^-255 and 2^256, bits rotated (see slot.h)
+ *   .100           immediate: bits 3-7 say which (PM_IMM_*), bits 8-63 hold up to 7 bytes of data
+ *   .000           reference: bits 0-47 the offset, bits 48-55 the kind (PM_REF_*), bits 56-63 zero
+ */
+enum pm_immediate {
+    PM_IMM_STR = 0,             /* 0-7: ASCII string of that length, first character in the lowest byte */
+    PM_IMM_BYTES = 8,           /* 8-15: bytes of length 0-7 */
+    PM_IMM_NONE = 16,
+    PM_IMM_FALSE = 17,
+    PM_IMM_TRUE = 18,
+    PM_IMM_ELLIPSIS = 19,
+    PM_IMM_EMPTY_TUPLE = 20,
+    PM_IMM_EMPTY_FROZENSET = 21,
+    PM_IMM_NOTIMPLEMENTED = 22
+};
+
+enum pm_ref_kind {
+    PM_REF_OBJECT = 0,          /* a pm_object: counted reference */
+    /* all others are immutable blocks owned by exactly one slot; the first word says the length */
+    PM_REF_STR1 = 1,            /* length in characters; 1-byte characters, ASCII */
+    PM_REF_STR1L = 2,           /* 1-byte characters, Latin-1 (at least one above 127) */
+    PM_REF_STR2 = 3,
+    PM_REF_STR4 = 4,
+    PM_REF_BYTES = 5,           /* length in bytes */
+    PM_REF_INT = 6,             /* length in bytes; two's complement, little-endian */
+    PM_REF_FLOAT = 7,           /* 8 bytes, no length word */
+    PM_REF_COMPLEX = 8,         /* 16 bytes, no length word */
+    PM_REF_TUPLE = 9,           /* number of items; then that many slots */
+    PM_REF_FROZENSET = 10,      /* number of items; then that many slots */
+    PM_REF_CUSTOM = 11,         /* registered type: word 0 = 2, then the slot of its name, the slot of its payload */
+    PM_REF_PICKLE = 12          /* word 0 = 2, then the slot of "module:qualname", the slot of the pickle bytes */
+};
+
+#define PM_OFFSET_MASK 0x0000ffffffffffffull
+
+#endif

@@ -1,0 +1,112 @@
+/* poolfile.c: see poolfile.h. */
+#define _GNU_SOURCE
+#include "poolfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "io.h"
+
+#define PMDK_SIGNATURE "PMEMOBJ"    /* with its NUL: the first 8 bytes */
+#define PMDK_MAJOR_AT 8u
+#define PMDK_MAJOR 6u
+#define PMDK_HEAP_OFFSET_AT 5136u
+#define PMDK_HEAP_SIZE_AT 6176u
+#define PMDK_DESCRIPTOR_END 8192u
+#define PMDK_MIN_POOL (8u << 20)
+
+static uint64_t word_at(const char *bytes, size_t offset)
+{
+    uint64_t value;
+    memcpy(&value, bytes + offset, sizeof value);
+    return value;
+}
+
+static int fits(uint64_t offset, uint64_t length, uint64_t size)
+{
+    return offset <= size && length <= size - offset;
+}
+
+static enum pf_kind probe_root(int fd, struct pf_info *info, uint64_t root_size)
+{
+    if (info->root_offset == 0)
+        return PF_NO_ROOT;
+    if (!fits(info->root_offset, root_size, info->size))
+        return PF_TRUNCATED;
+    if (root_size < sizeof(pm_root) || info->root_offset < PMDK_DESCRIPTOR_END || info->root_offset % 8)
+        return PF_DAMAGED;
+
+    pm_root root;
+    size_t got;
+    info->os_error = io_read_all(fd, &root, sizeof root, (off_t)info->root_offset, &got);
+    if (info->os_error)
+        return PF_IO_ERROR;
+    if (got < sizeof root)
+        return PF_TRUNCATED;
+    if (root.magic != PM_ROOT_MAGIC)
+        return root.magic == 0 ? PF_NO_ROOT : PF_DAMAGED;
+    info->version = root.version;
+    info->incompat = root.incompat;
+    info->state = root.state;
+    memcpy(info->uuid, root.uuid, sizeof info->uuid);
+    if (root.version > PM_FORMAT_VERSION || root.incompat & ~PM_INCOMPAT_KNOWN)
+        return PF_NEWER;
+    return root.version == 0 ? PF_DAMAGED : PF_OK;
+}
+
+enum pf_kind pf_probe(int fd, struct pf_info *info)
+{
+    memset(info, 0, sizeof *info);
+    struct stat st;
+    if (fstat(fd, &st) < 0) {
+        info->os_error = errno;
+        return PF_IO_ERROR;
+    }
+    info->size = (uint64_t)st.st_size;
+    if (info->size == 0)
+        return PF_EMPTY;
+
+    char bytes[PMDK_DESCRIPTOR_END];
+    size_t got;
+    info->os_error = io_read_all(fd, bytes, sizeof bytes, 0, &got);
+    if (info->os_error)
+        return PF_IO_ERROR;
+    if (got < sizeof PMDK_SIGNATURE || memcmp(bytes, PMDK_SIGNATURE, sizeof PMDK_SIGNATURE))
+        return PF_NOT_A_POOL;
+    if (got < sizeof bytes || info->size < PMDK_MIN_POOL)
+        return PF_TRUNCATED;
+
+    memcpy(info->layout, bytes + PMDK_LAYOUT_AT, sizeof info->layout - 1);
+    if (strcmp(info->layout, PM_LAYOUT_NAME))
+        return PF_WRONG_LAYOUT;
+    uint32_t major;
+    memcpy(&major, bytes + PMDK_MAJOR_AT, sizeof major);
+    if (major != PMDK_MAJOR) {
+        info->version = major;
+        return major > PMDK_MAJOR ? PF_NEWER : PF_DAMAGED;
+    }
+    /* libpmemobj keeps no file size, but it does keep where its heap begins and how long it is */
+    if (!fits(word_at(bytes, PMDK_HEAP_OFFSET_AT), word_at(bytes, PMDK_HEAP_SIZE_AT), info->size))
+        return PF_TRUNCATED;
+    info->root_offset = word_at(bytes, PMDK_ROOT_OFFSET_AT);
+    info->run_id = word_at(bytes, PMDK_RUN_ID_AT);
+    return probe_root(fd, info, word_at(bytes, PMDK_ROOT_SIZE_AT));
+}
+
+int pf_lock(int fd)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    while (fcntl(fd, F_OFD_SETLK, &whole) < 0)
+        if (errno != EINTR)
+            return errno == EACCES ? EAGAIN : errno;
+    return 0;
+}
+
+int pf_set_state(int fd, const struct pf_info *info, uint64_t state)
+{
+    off_t at = (off_t)(info->root_offset + offsetof(pm_root, state));
+    int error = io_write_all(fd, &state, sizeof state, at);
+    return error ? error : io_fdatasync(fd);
+}

@@ -1,0 +1,51 @@
+/*
+ * poolfile.h: the pool file as a file, before libpmemobj sees it: what is in it, who holds it, is it live.
+ *
+ * libpmemobj must never map a file that is not one of our pools in a committed state, so this reads the raw
+ * bytes first: PMDK's pool header, the root block's offset, our root block.
+ */
+#ifndef PM_POOLFILE_H
+#define PM_POOLFILE_H
+
+#include "layout.h"
+
+/* Where PMDK's format version 6 keeps what we need (libpmemobj's own on-media format, not ours). */
+#define PMDK_LAYOUT_AT 4096u    /* char[1024]: layout name */
+#define PMDK_ROOT_OFFSET_AT 6144u
+#define PMDK_RUN_ID_AT 6152u
+#define PMDK_ROOT_SIZE_AT 6160u
+#define PMDK_POOL_UUID_AT 24u
+
+enum pf_kind {
+    PF_OK = 0,
+    PF_EMPTY,                   /* zero bytes */
+    PF_NOT_A_POOL,              /* no libpmemobj signature */
+    PF_TRUNCATED,               /* shorter than its own header says, or than any pool */
+    PF_WRONG_LAYOUT,            /* a libpmemobj pool of another program; layout[] is filled in */
+    PF_NO_ROOT,                 /* creation was not finished */
+    PF_DAMAGED,                 /* our layout, but the root block is not where or what it must be */
+    PF_NEWER,                   /* newer format version or unknown incompatible feature; version, incompat */
+    PF_IO_ERROR                 /* os_error */
+};
+
+struct pf_info {
+    uint64_t size;              /* bytes, of the file */
+    uint64_t root_offset;
+    uint64_t run_id;
+    uint64_t version, incompat;
+    uint64_t state;             /* epoch << 1 | live */
+    uint8_t uuid[16];
+    char layout[1024];
+    int os_error;
+};
+
+enum pf_kind pf_probe(int fd, struct pf_info *info);
+
+/* An open-file-description lock on the whole file, for the life of fd.  0, EAGAIN when another descriptor
+ * (also of this process) holds it, or another errno. */
+int pf_lock(int fd);
+
+/* Writes the state word and syncs it.  0 or errno. */
+int pf_set_state(int fd, const struct pf_info *info, uint64_t state);
+
+#endif

@@ -1,0 +1,503 @@
+/*
+ * recovery.c: the journal's header, reading records back, applying them to the pool file, and jr_recover.
+ *
+ * jr_recover keeps to this order; killing it anywhere and repeating it gives the same pool:
+ *
+ *  1. Check that the journal belongs to the pool, and read all of it.  Nothing is written before both
+ *     are known to be in order: an error leaves both files as they were.
+ *  2. Write the valid records again and sync them.  What the page cache holds of them may never have
+ *     reached the disk, also when an earlier sync failed and left the pages looking clean.
+ *  3. Header: durable_through = the last valid record.  Sync.  From now on the pool file may hold parts
+ *     of these records, so a later reader that finds fewer must call it damage.
+ *  4. Apply to the pool file; sync the pool file.
+ *  5. Header: empty, every segment with a new salt.  Sync.
+ *
+ * The first record that does not verify ends the valid records.  It is the torn tail of a crash, and is
+ * discarded with all that follows, unless something proves that it had once been durable: durable_through
+ * of the header, synced_through of a later valid record, or any later valid record when the system has
+ * not been restarted since (the page cache then holds all that the program stored, in order).
+ */
+#define _GNU_SOURCE
+#include "journal_append.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "io.h"
+#include "journal_private.h"
+
+/* ------------------------------------------------------------------ header ------------------------ */
+
+static uint64_t header_checksum(const struct jr_header *header)
+{
+    size_t from = offsetof(struct jr_header, version);
+    return XXH3_64bits((const char *)header + from, sizeof *header - from);
+}
+
+int jr_header_update(int fd, struct jr_header *header, int first, int (*sync)(void *), void *context)
+{
+    header->magic = JR_MAGIC;
+    header->version = JR_FORMAT_VERSION;
+    header->generation++;
+    header->checksum = header_checksum(header);
+    for (int i = 0; i < 2; i++) {
+        int error = io_write_all(fd, header, sizeof *header, (off_t)((first ^ i) * (int)JR_SLOT_BYTES));
+        if (!error)
+            error = sync(context);
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
+void jr_boot_id(char out[40])
+{
+    int fd;
+    size_t got = 0;
+    memset(out, 0, 40);
+    if (io_open(&fd, "/proc/sys/kernel/random/boot_id", O_RDONLY, 0))
+        return;
+    if (io_read_all(fd, out, 36, 0, &got) || got != 36)
+        memset(out, 0, 40);
+    io.close(fd);
+}
+
+int jr_new_salt(uint64_t *salt)
+{
+    while (getrandom(salt, sizeof *salt, 0) != sizeof *salt)
+        if (errno != EINTR)
+            return errno;
+    return 0;
+}
+
+/* ------------------------------------------------------------------ records ----------------------- */
+
+/* A record that says it is number `seq` and whose checksum agrees; its length in *words. */
+static int verifies(const uint64_t *at, const uint64_t *end, uint64_t salt, uint64_t seq, uint64_t *words)
+{
+    if (end - at < JR_HEADER_WORDS || at[1] != seq)
+        return 0;
+    *words = (uint32_t)at[3];
+    return *words <= (uint64_t)(end - at - JR_HEADER_WORDS) && jr_checksum(at, *words, salt, seq) == at[0];
+}
+
+enum jr_found jr_next(struct jr_cursor *c, const uint64_t **payload, uint64_t *words)
+{
+    if (!verifies(c->at, c->end, c->salt, c->seq, words))
+        return JR_INVALID;
+    if (c->at[3] >> 32 != c->link)
+        return JR_UNCHAINED;
+    *payload = c->at + JR_HEADER_WORDS;
+    c->link = (uint32_t)c->at[0];
+    c->at += JR_HEADER_WORDS + *words;
+    c->seq++;
+    return *words ? JR_RECORD : JR_CONTINUED;
+}
+
+/* ------------------------------------------------------------------ pool file --------------------- */
+
+int jr_target_open(struct jr_target *t, int fd, uint64_t size)
+{
+    uint64_t granules = (size >> JR_GRANULE_SHIFT) + 1;
+    t->fd = fd;
+    t->size = size;
+    t->map = NULL;
+    t->granules = calloc(granules / 64 + 1, sizeof *t->granules);
+    if (!t->granules)
+        return ENOMEM;
+    void *map = io.mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    if (map != MAP_FAILED)
+        t->map = map;
+    return 0;
+}
+
+void jr_target_close(struct jr_target *t)
+{
+    if (t->map)
+        munmap(t->map, t->size);
+    free((void *)t->granules);
+    t->map = NULL;
+    t->granules = NULL;
+}
+
+int jr_target_allocate(struct jr_target *t, uint64_t offset, uint64_t length)
+{
+    uint64_t last = (offset + length - 1) >> JR_GRANULE_SHIFT;
+    for (uint64_t g = offset >> JR_GRANULE_SHIFT; g <= last; g++) {
+        uint64_t bit = 1ull << (g & 63), from = g << JR_GRANULE_SHIFT;
+        if (atomic_load_explicit(&t->granules[g >> 6], memory_order_relaxed) & bit)
+            continue;
+        uint64_t n = t->size - from < 1ull << JR_GRANULE_SHIFT ? t->size - from : 1ull << JR_GRANULE_SHIFT;
+        int error = io_fallocate(t->fd, (off_t)from, (off_t)n);
+        if (error && error != EOPNOTSUPP && error != ENOSYS)
+            return error;
+        atomic_fetch_or_explicit(&t->granules[g >> 6], bit, memory_order_relaxed);
+    }
+    return 0;
+}
+
+static int extents_are_sound(const uint64_t *at, const uint64_t *end, uint64_t pool_size)
+{
+    while (at < end) {
+        uint64_t offset = *at >> 16, n = *at & JR_EXTENT_MAX;
+        if (n == 0 || n > (uint64_t)(end - at - 1) || offset % 8 || offset > pool_size ||
+            n * 8 > pool_size - offset)
+            return 0;
+        at += 1 + n;
+    }
+    return 1;
+}
+
+int jr_apply(struct jr_target *t, const uint64_t *payload, uint64_t words)
+{
+    const uint64_t *at = payload, *end = payload + words;
+    if (!extents_are_sound(at, end, t->size))
+        return EBADMSG;
+    while (at < end) {
+        uint64_t offset = *at >> 16, n = *at & JR_EXTENT_MAX;
+        int error = jr_target_allocate(t, offset, n * 8);
+        if (!error && !t->map)
+            error = io_write_all(t->fd, at + 1, n * 8, (off_t)offset);
+        if (error)
+            return error;
+        if (t->map)
+            memcpy(t->map + offset, at + 1, n * 8);
+        at += 1 + n;
+    }
+    return 0;
+}
+
+/* ------------------------------------------------------------------ jr_recover -------------------- */
+
+struct recovery {
+    const char *path;
+    int fd;
+    int pool_fd;
+    uint64_t pool_size;
+    struct jr_header header;
+    int stale_slot;             /* the slot to write first: not the one `header` came from */
+    int same_boot;
+    uint64_t *words;            /* one segment at a time */
+    uint64_t journal_bytes;     /* of all segments */
+    /* where the valid records end */
+    uint64_t last_segment;      /* index in the header's table */
+    uint64_t last_word;         /* in that segment */
+    uint64_t next_seq;
+    uint64_t later;             /* valid records found behind that */
+    struct jr_report *report;
+};
+
+__attribute__((format(printf, 3, 4)))
+static int refuse(struct jr_report *report, int code, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(report->message, sizeof report->message, format, args);
+    va_end(args);
+    return code;
+}
+
+static int io_failure(struct recovery *r, int error, const char *doing)
+{
+    r->report->os_error = error;
+    return refuse(r->report, JR_EIO, "%s the journal %s: %s. Nothing is lost; %s and open the pool again",
+                  doing, r->path, strerror(error),
+                  io_is_no_space(error) ? "free some disk space" : "mend the cause");
+}
+
+static int damaged(struct recovery *r, const char *what)
+{
+    return refuse(r->report, JR_EDAMAGED,
+                  "the journal %s is damaged: %s. The pool cannot be brought to a committed state with it; "
+                  "restore the pool from a backup", r->path, what);
+}
+
+static int header_is_sound(const struct jr_header *h, uint64_t file_size)
+{
+    if (h->segments < 1 || h->segments > JR_MAX_SEGMENTS || h->first_seq == 0 ||
+        (h->state != JR_LIVE && h->state != JR_EMPTY))
+        return 0;
+    for (uint64_t i = 0; i < h->segments; i++) {
+        const struct jr_header_segment *s = &h->segment[i];
+        if (s->offset < JR_SEGMENTS_AT || s->offset % 8 || s->bytes % 8 || s->bytes == 0 ||
+            s->offset > file_size || s->bytes > file_size - s->offset)
+            return 0;
+        for (uint64_t k = 0; k < i; k++)
+            if (s->offset < h->segment[k].offset + h->segment[k].bytes &&
+                h->segment[k].offset < s->offset + s->bytes)
+                return 0;
+    }
+    return 1;
+}
+
+static int read_header(struct recovery *r)
+{
+    struct jr_header slot[2];
+    struct stat st;
+    size_t got;
+    int newest = -1;
+    memset(slot, 0, sizeof slot);
+    int error = io_read_all(r->fd, slot, sizeof slot, 0, &got);
+    if (!error && fstat(r->fd, &st) < 0)
+        error = errno;
+    if (error)
+        return io_failure(r, error, "reading");
+    for (int i = 0; i < 2; i++)
+        if (slot[i].magic == JR_MAGIC && slot[i].checksum == header_checksum(&slot[i]) &&
+            (newest < 0 || slot[i].generation > slot[newest].generation))
+            newest = i;
+    if (newest < 0)
+        return damaged(r, "neither of its two headers is valid");
+    r->header = slot[newest];
+    r->stale_slot = !newest;
+    if (r->header.version > JR_FORMAT_VERSION)
+        return refuse(r->report, JR_EVERSION,
+                      "the journal %s has format %u, this version reads up to %u: open the pool with a newer "
+                      "version of pmemobj", r->path, r->header.version, JR_FORMAT_VERSION);
+    if (!header_is_sound(&r->header, (uint64_t)st.st_size))
+        return damaged(r, "its header names segments that are not in the file");
+    return JR_OK;
+}
+
+/* must_be_empty: the pool file is complete without this journal, so a record in it has no place. */
+static int check_identity(struct recovery *r, const struct jr_identity *pool, int *must_be_empty)
+{
+    const struct jr_header *h = &r->header;
+    if (memcmp(h->pool_uuid, pool->pool_uuid, sizeof h->pool_uuid))
+        return refuse(r->report, JR_EMISMATCH,
+                      "the journal %s belongs to another pool: put the pool's own journal there", r->path);
+    if (h->epoch != pool->epoch && h->epoch != pool->epoch + 1)
+        return refuse(r->report, JR_EMISMATCH,
+                      "the journal %s is of session %llu of this pool, the pool file of session %llu: one of "
+                      "the two was copied or restored alone; put the files that belong together side by side",
+                      r->path, (unsigned long long)h->epoch, (unsigned long long)pool->epoch);
+    *must_be_empty = h->epoch != pool->epoch || h->state == JR_EMPTY;
+    if (*must_be_empty)
+        return JR_OK;
+    /* libpmemobj adds 2 at each open (skipping 0).  Our own open's 2 arrives with the records. */
+    uint64_t ours = h->run_id + 2 ? h->run_id + 2 : 2;
+    if (pool->run_id != h->run_id && (pool->run_id != ours || h->durable_through == 0))
+        return refuse(r->report, JR_EMISMATCH,
+                      "another program has opened the pool since the journal %s was written (run id %llu, "
+                      "expected %llu): restore both files from a backup", r->path,
+                      (unsigned long long)pool->run_id, (unsigned long long)h->run_id);
+    return JR_OK;
+}
+
+/* Reads a segment's first `bytes` bytes. */
+static int load(struct recovery *r, uint64_t index, uint64_t bytes)
+{
+    size_t got;
+    int error = io_read_all(r->fd, r->words, bytes, (off_t)r->header.segment[index].offset, &got);
+    if (error)
+        return io_failure(r, error, "reading");
+    return got == bytes ? JR_OK : damaged(r, "it became shorter while it was read");
+}
+
+/* Records that are valid by themselves, numbered from r->next_seq + 1 on, in the loaded words from `from`:
+ * how many, how long, and the highest synced_through among them.  The tests before the checksum are there
+ * to make it rare: old records of the segment look real but have another salt. */
+static uint64_t later_records(struct recovery *r, uint64_t salt, uint64_t from, uint64_t words,
+                              uint64_t *synced_through)
+{
+    const uint64_t *at = r->words + from, *end = r->words + words;
+    uint64_t found = 0, n, limit = r->next_seq + r->journal_bytes / (JR_HEADER_WORDS * 8);
+    while (end - at >= JR_HEADER_WORDS) {
+        uint64_t seq = at[1];
+        if (seq > r->next_seq && seq <= limit && at[2] < seq && verifies(at, end, salt, seq, &n)) {
+            found++;
+            r->report->discarded_bytes += (JR_HEADER_WORDS + n) * 8;
+            if (at[2] > *synced_through)
+                *synced_through = at[2];
+            at += JR_HEADER_WORDS + n;
+        } else {
+            at++;
+        }
+    }
+    return found;
+}
+
+/* Step 1: finds where the valid records end and decides whether what follows is damage. */
+static int scan(struct recovery *r)
+{
+    const struct jr_header *h = &r->header;
+    struct jr_cursor c = {.seq = h->first_seq, .link = h->link};
+    const uint64_t *payload;
+    uint64_t n, synced_through = h->durable_through;
+    int ended = 0, rc;
+
+    for (uint64_t i = 0; i < h->segments; i++) {
+        uint64_t words = h->segment[i].bytes / 8, from = 0;
+        if ((rc = load(r, i, words * 8)))
+            return rc;
+        if (!ended) {
+            enum jr_found found;
+            c.at = r->words;
+            c.end = r->words + words;
+            c.salt = h->segment[i].salt;
+            while ((found = jr_next(&c, &payload, &n)) == JR_RECORD) {
+                r->report->records++;
+                if (!extents_are_sound(payload, payload + n, r->pool_size))
+                    return damaged(r, "a record names a range outside the pool");
+            }
+            from = (uint64_t)(c.at - r->words);
+            r->report->bytes += from * 8;
+            r->last_segment = i;
+            r->last_word = from;
+            r->next_seq = c.seq;
+            if (found == JR_UNCHAINED)
+                return damaged(r, "a record does not follow from the one before it");
+            ended = found == JR_INVALID;
+            if (ended && words - from >= JR_HEADER_WORDS && r->words[from + 1] == c.seq)
+                r->report->discarded_bytes += JR_HEADER_WORDS * 8;    /* begun; its length is not known */
+        }
+        if (ended)
+            r->later += later_records(r, h->segment[i].salt, from, words, &synced_through);
+    }
+    if (!ended)
+        return damaged(r, "its last segment is continued nowhere");
+    r->report->last_seq = r->next_seq - 1;
+    if (synced_through >= r->next_seq)
+        return damaged(r, "a record that had been synced is no longer valid");
+    if (r->later && r->same_boot)
+        return damaged(r, "a record in the middle is not valid, although the system has not been restarted");
+    return JR_OK;
+}
+
+static uint64_t valid_bytes(const struct recovery *r, uint64_t index)
+{
+    return index < r->last_segment ? r->header.segment[index].bytes : r->last_word * 8;
+}
+
+/* Step 2, without its sync. */
+static int rewrite(struct recovery *r)
+{
+    for (uint64_t i = 0; i <= r->last_segment; i++) {
+        uint64_t bytes = valid_bytes(r, i);
+        int rc = load(r, i, bytes);
+        if (rc)
+            return rc;
+        int error = io_write_all(r->fd, r->words, bytes, (off_t)r->header.segment[i].offset);
+        if (error)
+            return io_failure(r, error, "writing");
+    }
+    return JR_OK;
+}
+
+/* Step 4, without its sync.  Verifies again: what is applied is what was read just now. */
+static int apply_all(struct recovery *r, struct jr_target *target)
+{
+    struct jr_cursor c = {.seq = r->header.first_seq, .link = r->header.link};
+    for (uint64_t i = 0; i <= r->last_segment; i++) {
+        uint64_t bytes = valid_bytes(r, i), n;
+        const uint64_t *payload;
+        int rc = load(r, i, bytes);
+        if (rc)
+            return rc;
+        c.at = r->words;
+        c.end = r->words + bytes / 8;
+        c.salt = r->header.segment[i].salt;
+        while (jr_next(&c, &payload, &n) == JR_RECORD) {
+            int error = jr_apply(target, payload, n);
+            if (error)
+                return io_failure(r, error, "applying");
+        }
+    }
+    return c.seq == r->next_seq ? JR_OK : damaged(r, "it changed while it was read");
+}
+
+static int sync_fd(void *fd) { return io_fdatasync(*(int *)fd); }
+
+static int replay(struct recovery *r)
+{
+    struct jr_target target;
+    int error, rc = rewrite(r);
+    if (rc)
+        return rc;
+    if ((error = io_fdatasync(r->fd)))
+        return io_failure(r, error, "syncing");
+    r->header.durable_through = r->report->last_seq;
+    if ((error = jr_header_update(r->fd, &r->header, r->stale_slot, sync_fd, &r->fd)))
+        return io_failure(r, error, "writing");
+    if ((error = jr_target_open(&target, r->pool_fd, r->pool_size)))
+        return io_failure(r, error, "applying");
+    rc = apply_all(r, &target);
+    jr_target_close(&target);
+    if (!rc && (error = io_fdatasync(r->pool_fd)))
+        rc = io_failure(r, error, "syncing the pool file after applying");
+    return rc;
+}
+
+static int mark_empty(struct recovery *r)
+{
+    struct jr_header *h = &r->header;
+    int error = 0;
+    h->state = JR_EMPTY;
+    h->first_seq = r->next_seq;
+    h->link = 0;
+    for (uint64_t i = 0; i < h->segments && !error; i++)
+        error = jr_new_salt(&h->segment[i].salt);
+    if (!error)
+        error = jr_header_update(r->fd, h, r->stale_slot, sync_fd, &r->fd);
+    return error ? io_failure(r, error, "writing") : JR_OK;
+}
+
+static int recover_opened(struct recovery *r, const struct jr_identity *pool)
+{
+    char boot_id[40];
+    int must_be_empty, rc = read_header(r);
+    if (!rc)
+        rc = check_identity(r, pool, &must_be_empty);
+    if (rc)
+        return rc;
+    jr_boot_id(boot_id);
+    r->same_boot = boot_id[0] && !memcmp(boot_id, r->header.boot_id, sizeof boot_id);
+
+    uint64_t largest = 0;
+    for (uint64_t i = 0; i < r->header.segments; i++) {
+        uint64_t bytes = r->header.segment[i].bytes;
+        r->journal_bytes += bytes;
+        largest = bytes > largest ? bytes : largest;
+    }
+    r->words = malloc(largest);
+    if (!r->words)
+        return io_failure(r, ENOMEM, "reading");
+
+    if ((rc = scan(r)))
+        return rc;
+    if (must_be_empty)
+        return r->report->bytes || r->later ? damaged(r, "it holds records that the pool file does not need")
+                                            : JR_OK;
+    if (r->report->bytes && (rc = replay(r)))
+        return rc;
+    return mark_empty(r);
+}
+
+int jr_recover(const char *path, int pool_fd, uint64_t pool_size, const struct jr_identity *pool,
+               struct jr_report *report)
+{
+    struct recovery r = {.path = path, .pool_fd = pool_fd, .pool_size = pool_size, .report = report};
+    struct timespec from, to;
+    memset(report, 0, sizeof *report);
+    clock_gettime(CLOCK_MONOTONIC, &from);
+    int rc, error = io_open(&r.fd, path, O_RDWR, 0);
+    if (error == ENOENT)
+        return refuse(report, JR_EMISSING,
+                      "the pool was not closed cleanly, and its journal %s is missing: put it beside the pool "
+                      "file again; without it the pool is not in a committed state", path);
+    if (error)
+        return io_failure(&r, error, "opening");
+    rc = recover_opened(&r, pool);
+    free(r.words);
+    io.close(r.fd);
+    clock_gettime(CLOCK_MONOTONIC, &to);
+    report->seconds = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
+    return rc;
+}

@@ -1,0 +1,176 @@
+/*
+ * slab.c: pages and chunks of the small-block allocator (see slab.h).
+ */
+#include "slab.h"
+
+#define BLOCK_SPACE (PM_PAGE_SIZE - sizeof(pm_page))
+
+const uint16_t pm_class_size[PM_CLASSES] = {
+    16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256,
+    320, 384, 448, 504, 576, 672, 1008, 1344, 2016,
+};
+
+const uint8_t pm_class_of[PM_SMALL_MAX / 8 + 1] = {
+    [0 ... 2] = 0, [3] = 1, [4] = 2, [5] = 3, [6] = 4, [7] = 5, [8] = 6,
+    [9 ... 10] = 7, [11 ... 12] = 8, [13 ... 14] = 9, [15 ... 16] = 10,
+    [17 ... 20] = 11, [21 ... 24] = 12, [25 ... 28] = 13, [29 ... 32] = 14,
+    [33 ... 40] = 15, [41 ... 48] = 16, [49 ... 56] = 17, [57 ... 63] = 18, [64 ... 72] = 19,
+    [73 ... 84] = 20, [85 ... 126] = 21, [127 ... 168] = 22, [169 ... 252] = 23,
+};
+
+/* Doubly linked lists through the pool; every link is a logged word. */
+static void push(pm_pool *p, uint64_t *head, uint64_t at, uint64_t *next, uint64_t *prev, size_t prev_field)
+{
+    pm_store(p, next, *head);
+    pm_store(p, prev, 0);
+    if (*head)
+        pm_store(p, p->base + *head + prev_field, at);
+    pm_store(p, head, at);
+}
+
+static void unlink_from(pm_pool *p, uint64_t *head, uint64_t next, uint64_t prev, size_t next_field,
+                        size_t prev_field)
+{
+    if (prev)
+        pm_store(p, p->base + prev + next_field, next);
+    else
+        pm_store(p, head, next);
+    if (next)
+        pm_store(p, p->base + next + prev_field, prev);
+}
+
+/* block_size, size_class and listed share one word. */
+static void set_page_word(pm_pool *p, pm_page *page, uint32_t block_size, unsigned size_class, unsigned listed)
+{
+    pm_store(p, &page->block_size, block_size | (uint64_t)size_class << 32 | (uint64_t)listed << 48);
+}
+
+static void list_page(pm_pool *p, pm_page *page)
+{
+    push(p, &p->root->pages[page->size_class], pm_offset(p, page), &page->next, &page->prev,
+         offsetof(pm_page, prev));
+    set_page_word(p, page, page->block_size, page->size_class, 1);
+}
+
+static void unlist_page(pm_pool *p, pm_page *page)
+{
+    unlink_from(p, &p->root->pages[page->size_class], page->next, page->prev, offsetof(pm_page, next),
+                offsetof(pm_page, prev));
+    set_page_word(p, page, page->block_size, page->size_class, 0);
+}
+
+static void list_chunk(pm_pool *p, pm_chunk *chunk)
+{
+    push(p, &p->root->chunks, pm_offset(p, chunk), &chunk->next, &chunk->prev, offsetof(pm_chunk, prev));
+    pm_store(p, &chunk->listed, 1);
+}
+
+static void unlist_chunk(pm_pool *p, pm_chunk *chunk)
+{
+    unlink_from(p, &p->root->chunks, chunk->next, chunk->prev, offsetof(pm_chunk, next),
+                offsetof(pm_chunk, prev));
+    pm_store(p, &chunk->listed, 0);
+}
+
+/* The bitmap word of a page without blocks in use: only the bits past the last block are set. */
+static uint64_t empty_word(unsigned size_class, unsigned word)
+{
+    unsigned blocks = (unsigned)BLOCK_SPACE / pm_class_size[size_class], first = word * 64;
+    if (blocks >= first + 64)
+        return 0;
+    return blocks <= first ? ~0ull : ~0ull << (blocks - first);
+}
+
+void pm_page_full(pm_pool *p, pm_page *page)
+{
+    for (unsigned word = 0; word < PM_PAGE_BITS; word++)
+        if (page->bitmap[word] != ~0ull)
+            return;
+    unlist_page(p, page);
+}
+
+void pm_chunk_add(pm_pool *p, uint64_t offset)
+{
+    pm_chunk *chunk = (pm_chunk *)pm_at(p, offset);
+    uint64_t first = (offset + sizeof(pm_chunk) + PM_PAGE_SIZE - 1) & ~(uint64_t)(PM_PAGE_SIZE - 1);
+    uint64_t pages = (offset + PM_CHUNK_BYTES - first) / PM_PAGE_SIZE;
+    memset(chunk, 0, sizeof *chunk);
+    chunk->first_page = first;
+    chunk->empty = ~0ull << pages;
+    chunk->bitmap = chunk->empty;
+    pm_fresh(p, chunk, sizeof *chunk);
+    list_chunk(p, chunk);
+}
+
+/* Takes a page from the first chunk with room.  Its 64 header bytes are logged words, not fresh memory: an
+ * abort must bring back the header of the page's former life, which a listed page may still point to. */
+static pm_page *take_page(pm_pool *p, unsigned size_class)
+{
+    if (p->root->chunks == 0)
+        return NULL;
+    pm_chunk *chunk = (pm_chunk *)pm_at(p, p->root->chunks);
+    unsigned bit = (unsigned)__builtin_ctzll(~chunk->bitmap);
+    uint64_t bits = chunk->bitmap | 1ull << bit;
+    pm_store(p, &chunk->bitmap, bits);
+    if (bits == ~0ull)
+        unlist_chunk(p, chunk);
+    pm_page *page = (pm_page *)pm_at(p, chunk->first_page + (uint64_t)bit * PM_PAGE_SIZE);
+    for (unsigned word = 0; word < PM_PAGE_BITS; word++)
+        pm_store(p, &page->bitmap[word], empty_word(size_class, word));
+    pm_store(p, &page->chunk, pm_offset(p, chunk));
+    set_page_word(p, page, pm_class_size[size_class], size_class, 0);
+    list_page(p, page);
+    return page;
+}
+
+uint64_t pm_small_alloc_slow(pm_pool *p, unsigned size_class)
+{
+    return take_page(p, size_class) == NULL ? 0 : pm_small_alloc(p, pm_class_size[size_class]);
+}
+
+int pm_small_free(pm_pool *p, uint64_t offset, uint64_t *empty_chunk)
+{
+    uint64_t at = offset & ~(uint64_t)(PM_PAGE_SIZE - 1);
+    pm_page *page = (pm_page *)pm_at(p, at);
+    *empty_chunk = 0;
+    if (offset < at + sizeof(pm_page) || page->size_class >= PM_CLASSES
+            || page->block_size != pm_class_size[page->size_class])
+        return -1;
+    uint64_t rest = offset - at - sizeof(pm_page), block = rest / page->block_size;
+    if (rest % page->block_size || !(page->bitmap[block / 64] >> (block % 64) & 1))
+        return -1;
+    pm_store(p, &page->bitmap[block / 64], page->bitmap[block / 64] & ~(1ull << (block % 64)));
+    if (!page->listed)
+        list_page(p, page);
+    if (page->bitmap[block / 64] != empty_word(page->size_class, (unsigned)(block / 64))
+            || (page->next == 0 && page->prev == 0))
+        return 0;
+    for (unsigned word = 0; word < PM_PAGE_BITS; word++)
+        if (page->bitmap[word] != empty_word(page->size_class, word))
+            return 0;
+    unlist_page(p, page);
+    pm_chunk *chunk = (pm_chunk *)pm_at(p, page->chunk);
+    pm_store(p, &chunk->bitmap, chunk->bitmap & ~(1ull << ((at - chunk->first_page) / PM_PAGE_SIZE)));
+    if (!chunk->listed)
+        list_chunk(p, chunk);
+    if (chunk->bitmap == chunk->empty && (chunk->next || chunk->prev)) {
+        unlist_chunk(p, chunk);
+        *empty_chunk = pm_offset(p, chunk);
+    }
+    return 0;
+}
+
+uint64_t pm_chunk_in_use(pm_pool *p, uint64_t offset)
+{
+    const pm_chunk *chunk = (const pm_chunk *)pm_at(p, offset);
+    uint64_t bytes = 0, pages = chunk->bitmap & ~chunk->empty;
+    while (pages) {
+        const pm_page *page = (const pm_page *)pm_at(
+            p, chunk->first_page + (uint64_t)__builtin_ctzll(pages) * PM_PAGE_SIZE);
+        for (unsigned word = 0; word < PM_PAGE_BITS; word++)
+            bytes += (uint64_t)page->block_size * (uint64_t)__builtin_popcountll(
+                page->bitmap[word] & ~empty_word(page->size_class, word));
+        pages &= pages - 1;
+    }
+    return bytes;
+}

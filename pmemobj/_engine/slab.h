@@ -1,0 +1,59 @@
+/*
+ * slab.h: blocks of up to PM_SMALL_MAX bytes.
+ *
+ * libpmemobj's own allocation costs 360-1300 ns; a logged word costs 5.  So a few large allocations
+ * (chunks) are cut into pages, a page into equal blocks, and a block is taken or given back by changing one
+ * bit of its page's bitmap with pm_store: undone by an abort, recorded by a commit, like any other word.
+ * A block's contents are never touched by this allocator.
+ *
+ *  1. Full pages and chunks are on no list; the others are on the list of their class (pages) or pool.
+ *  2. A page without blocks in use goes back to its chunk, unless it is the last listed one of its class.
+ *  3. A block freed in an operation is free again only when the operation or its outermost transaction
+ *     commits (the caller defers), so fresh stores never overwrite what an abort brings back.
+ */
+#ifndef PM_SLAB_H
+#define PM_SLAB_H
+
+#include "engine.h"
+
+extern const uint16_t pm_class_size[PM_CLASSES];
+extern const uint8_t pm_class_of[PM_SMALL_MAX / 8 + 1];     /* by (size + 7) / 8 */
+
+/* Offset of a free block, or 0 when no chunk has room for it: add a chunk and call again. */
+uint64_t pm_small_alloc_slow(pm_pool *p, unsigned size_class);
+
+void pm_page_full(pm_pool *p, pm_page *page);   /* takes it off its list */
+
+static inline uint64_t pm_small_alloc(pm_pool *p, uint64_t size)
+{
+    unsigned size_class = pm_class_of[(size + 7) / 8];
+    uint64_t at = p->root->pages[size_class];
+    if (__builtin_expect(at == 0, 0))
+        return pm_small_alloc_slow(p, size_class);
+    pm_page *page = (pm_page *)pm_at(p, at);
+    unsigned word = 0;
+    while (page->bitmap[word] == ~0ull)         /* a listed page has a free block: ends before 4 */
+        word++;
+    uint64_t bits = page->bitmap[word];
+    unsigned bit = (unsigned)__builtin_ctzll(~bits);
+    bits |= 1ull << bit;
+    pm_store(p, &page->bitmap[word], bits);
+    if (bits == ~0ull)
+        pm_page_full(p, page);
+    return at + sizeof(pm_page) + (uint64_t)(word * 64 + bit) * page->block_size;
+}
+
+/* Gives a block back.  *empty_chunk is the offset of a chunk that holds nothing any more and was taken off
+ * the list: the caller frees it; else 0.  -1: `offset` is not a block in use. */
+int pm_small_free(pm_pool *p, uint64_t offset, uint64_t *empty_chunk);
+
+/* Size of the block that a request of `size` bytes gets. */
+static inline uint64_t pm_small_usable(uint64_t size) { return pm_class_size[pm_class_of[(size + 7) / 8]]; }
+
+/* A new libpmemobj allocation of PM_CHUNK_BYTES at `offset` becomes a chunk and is listed. */
+void pm_chunk_add(pm_pool *p, uint64_t offset);
+
+/* Blocks in use: bytes of the small blocks allocated in this chunk. */
+uint64_t pm_chunk_in_use(pm_pool *p, uint64_t offset);
+
+#endif

@@ -1,0 +1,147 @@
+/*
+ * slot.h: Python values that need no memory of their own, to and from the 8 bytes of a slot.
+ *
+ * No function here runs Python code or touches more of the pool than one immutable block.  Only exact types
+ * are taken: what is stored comes back with its own type.
+ */
+#ifndef PM_SLOT_H
+#define PM_SLOT_H
+
+#include <Python.h>
+
+#include "engine.h"
+
+#define PM_IMMEDIATE(kind) ((uint64_t)(kind) << 3 | 4)
+#define PM_REFERENCE(kind, offset) ((uint64_t)(kind) << 48 | (offset))
+#define PM_SLOT_KIND(slot) ((unsigned)((slot) >> 48))
+#define PM_IS_REFERENCE(slot) (((slot) & 7) == 0)
+
+/* Floats whose exponent begins with 011 or 100 lose these bits but for one: rotating left by 3 brings them
+ * to the bottom, where the tag replaces two of them and the remaining one tells which it was. */
+#define PM_FLOAT_ZERO 0x8000000000000002ull
+
+static inline int pm_float_slot(double value, uint64_t *slot)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, 8);
+    unsigned top = (unsigned)(bits >> 60) & 7;
+    if ((top == 3 || top == 4) && bits != 0x3000000000000000ull) {
+        *slot = ((bits << 3 | bits >> 61) & ~3ull) | 2;
+        return 1;
+    }
+    *slot = PM_FLOAT_ZERO;
+    return bits == 0;
+}
+
+static inline double pm_slot_float(uint64_t slot)
+{
+    double value = 0.0;
+    if (slot != PM_FLOAT_ZERO) {
+        uint64_t bits = (2 - (slot >> 63)) | (slot & ~3ull);
+        bits = bits >> 3 | bits << 61;
+        memcpy(&value, &bits, 8);
+    }
+    return value;
+}
+
+/* 1 and the slot, or 0: the value needs a block or is of another type. */
+static inline int pm_immediate(PyObject *value, uint64_t *slot)
+{
+    PyTypeObject *type = Py_TYPE(value);
+    if (type == &PyLong_Type) {
+        int overflow;
+        int64_t n = PyLong_AsLongLongAndOverflow(value, &overflow);
+        if (overflow || n > INT64_MAX / 2 || n < INT64_MIN / 2)
+            return 0;
+        *slot = (uint64_t)n << 1 | 1;
+        return 1;
+    }
+    if (type == &PyUnicode_Type) {
+        Py_ssize_t n = PyUnicode_GET_LENGTH(value);
+        if (n > 7 || !PyUnicode_IS_COMPACT_ASCII(value))
+            return 0;
+        uint64_t chars = 0;
+        memcpy(&chars, PyUnicode_1BYTE_DATA(value), (size_t)n);
+        *slot = chars << 8 | PM_IMMEDIATE(PM_IMM_STR + n);
+        return 1;
+    }
+    if (type == &PyFloat_Type)
+        return pm_float_slot(PyFloat_AS_DOUBLE(value), slot);
+    if (type == &PyBool_Type) {
+        *slot = PM_IMMEDIATE(value == Py_True ? PM_IMM_TRUE : PM_IMM_FALSE);
+        return 1;
+    }
+    if (value == Py_None) {
+        *slot = PM_IMMEDIATE(PM_IMM_NONE);
+        return 1;
+    }
+    if (type == &PyBytes_Type) {
+        Py_ssize_t n = PyBytes_GET_SIZE(value);
+        if (n > 7)
+            return 0;
+        uint64_t bytes = 0;
+        memcpy(&bytes, PyBytes_AS_STRING(value), (size_t)n);
+        *slot = bytes << 8 | PM_IMMEDIATE(PM_IMM_BYTES + n);
+        return 1;
+    }
+    if (type == &PyTuple_Type) {
+        *slot = PM_IMMEDIATE(PM_IMM_EMPTY_TUPLE);
+        return PyTuple_GET_SIZE(value) == 0;
+    }
+    if (type == &PyFrozenSet_Type) {
+        *slot = PM_IMMEDIATE(PM_IMM_EMPTY_FROZENSET);
+        return PySet_GET_SIZE(value) == 0;
+    }
+    if (value == Py_Ellipsis) {
+        *slot = PM_IMMEDIATE(PM_IMM_ELLIPSIS);
+        return 1;
+    }
+    if (value == Py_NotImplemented) {
+        *slot = PM_IMMEDIATE(PM_IMM_NOTIMPLEMENTED);
+        return 1;
+    }
+    return 0;
+}
+
+static inline PyObject *pm_new_reference(PyObject *o)
+{
+    Py_INCREF(o);
+    return o;
+}
+
+static inline PyObject *pm_short_value(uint64_t slot)
+{
+    unsigned kind = (unsigned)(slot >> 3) & 31;
+    uint64_t data = slot >> 8;
+    if (kind < PM_IMM_BYTES) {
+        PyObject *text = PyUnicode_New((Py_ssize_t)kind, 127);
+        if (text != NULL && kind)
+            memcpy(PyUnicode_1BYTE_DATA(text), &data, kind);
+        return text;
+    }
+    if (kind < PM_IMM_NONE)
+        return PyBytes_FromStringAndSize((const char *)&data, (Py_ssize_t)(kind - PM_IMM_BYTES));
+    switch (kind) {
+    case PM_IMM_NONE: return pm_new_reference(Py_None);
+    case PM_IMM_FALSE: return pm_new_reference(Py_False);
+    case PM_IMM_TRUE: return pm_new_reference(Py_True);
+    case PM_IMM_ELLIPSIS: return pm_new_reference(Py_Ellipsis);
+    case PM_IMM_EMPTY_TUPLE: return PyTuple_New(0);
+    case PM_IMM_EMPTY_FROZENSET: return PyFrozenSet_New(NULL);
+    case PM_IMM_NOTIMPLEMENTED: return pm_new_reference(Py_NotImplemented);
+    default:
+        PyErr_Format(PyExc_SystemError, "slot %llx is not a value", (unsigned long long)slot);
+        return NULL;
+    }
+}
+
+static inline PyObject *pm_ascii_value(const pm_pool *p, uint64_t slot)
+{
+    const uint64_t *block = (const uint64_t *)pm_at(p, slot & PM_OFFSET_MASK);
+    PyObject *text = PyUnicode_New((Py_ssize_t)block[0], 127);
+    if (text != NULL)
+        memcpy(PyUnicode_1BYTE_DATA(text), block + 1, block[0]);
+    return text;
+}
+
+#endif

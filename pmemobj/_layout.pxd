@@ -1,0 +1,73 @@
+# What lies on media, as _engine/layout.h declares it: DO NOT CHANGE without a format version.
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+
+cdef extern from "_engine/layout.h" nogil:
+    const char *PM_LAYOUT_NAME
+    enum:
+        PM_FORMAT_VERSION
+        PM_ROOT_SIZE
+        PM_STATE_LIVE
+        PM_PAGE_SIZE
+        PM_CHUNK_BYTES
+        PM_SMALL_MAX
+        PM_CLASSES
+        PM_SEG_WORDS
+        PM_TABLE_SMALL
+        PM_IN_LIMBO
+        PM_TYPE_LIST
+        PM_TYPE_DICT
+        PM_TYPE_SET
+        PM_TYPE_TUPLE
+        PM_TYPE_OBJECT
+        PM_TYPES
+        PM_ALLOC_CHUNK
+        PM_ALLOC_BLOCK
+        PM_REF_OBJECT
+        PM_REF_STR1
+        PM_REF_STR1L
+        PM_REF_STR2
+        PM_REF_STR4
+        PM_REF_BYTES
+        PM_REF_INT
+        PM_REF_FLOAT
+        PM_REF_COMPLEX
+        PM_REF_TUPLE
+        PM_REF_FROZENSET
+        PM_REF_CUSTOM
+        PM_REF_PICKLE
+    uint64_t PM_ROOT_MAGIC
+    uint64_t PM_OFFSET_MASK
+    uint64_t PM_INCOMPAT_KNOWN
+
+    ctypedef struct pm_root:
+        uint64_t magic, version, incompat, compat
+        uint8_t uuid[16]
+        uint64_t state, root_slot, types_slot, limbo, chunks
+
+    ctypedef struct pm_object:
+        uint32_t refs
+        uint16_t type
+        uint16_t flags
+        uint64_t limbo_next, limbo_prev
+
+    ctypedef struct pm_vec:
+        uint64_t size, cap, data, dir_cap
+
+    ctypedef struct pm_list:
+        pm_object head
+        pm_vec items
+
+    ctypedef struct pm_table:
+        pm_object head
+        uint64_t used
+        pm_vec entries
+        uint64_t index
+        uint64_t index_cells
+
+    ctypedef struct pm_instance:
+        pm_object head
+        uint32_t class_id
+        uint32_t cap
+        uint64_t fields

@@ -1,0 +1,59 @@
+# Python value <-> slot, key hashing and equality.
+#
+# To store a value v:   if not pm_immediate(v, &slot): plan = prepare(pool, v)      (may run user code, may raise)
+#                       op_begin(pool);  slot = encode(pool, plan)  if there is a plan;  ...  op_end(pool)
+# encode runs no user code.  To read: slot_load(pool, slot).
+
+from libc.stdint cimport int64_t, uint64_t
+
+from pmemobj._core cimport Pool
+
+
+cdef extern from "_engine/slot.h":
+    bint pm_immediate(object value, uint64_t *slot) noexcept
+    double pm_slot_float(uint64_t slot) noexcept
+    object pm_short_value(uint64_t slot)
+    object pm_ascii_value(const void *p, uint64_t slot)
+    uint64_t PM_IMMEDIATE(unsigned kind) noexcept
+    uint64_t PM_REFERENCE(unsigned kind, uint64_t offset) noexcept
+    unsigned PM_SLOT_KIND(uint64_t slot) noexcept
+    bint PM_IS_REFERENCE(uint64_t slot) noexcept
+
+cdef extern from "Python.h":
+    object PyLong_FromLongLong(long long value)
+    object PyFloat_FromDouble(double value)
+
+
+cdef class Plan:
+    """A value that has been looked through, with what the encoders made of the registered types in it."""
+    cdef object value
+    cdef dict encoded           # id(value) -> (value, Codec, payload)
+    cdef dict seen              # id(container) -> container: looked through; kept alive so that ids stay unique
+    cdef dict stored            # id(container) -> offset, while encoding
+
+
+cdef object prepare(Pool pool, object value)
+cdef uint64_t encode(Pool pool, object plan) except 0
+# Fill an object that object_new just made from builtin items (of a prepared list, tuple, dict or set).
+cdef int fill_list(Pool pool, Plan plan, uint64_t offset, tuple items) except -1
+cdef int fill_table(Pool pool, Plan plan, uint64_t offset, object source, bint is_dict) except -1
+cdef object slot_load_slow(Pool pool, uint64_t slot)
+
+cdef inline object slot_load(Pool pool, uint64_t slot):
+    """A new reference to the value; slot is not 0.  Runs user code only for registered and pickled types."""
+    if slot & 1:
+        return PyLong_FromLongLong(<int64_t>slot >> 1)
+    if slot & 3 == 2:
+        return PyFloat_FromDouble(pm_slot_float(slot))
+    if slot & 7:
+        return pm_short_value(slot)
+    if PM_SLOT_KIND(slot) == 1:         # PM_REF_STR1
+        return pm_ascii_value(pool.p, slot)
+    return slot_load_slow(pool, slot)
+
+# Equal keys have equal hashes in every process.  Raises TypeError for what cannot be a key; may run user code
+# (a registered type's encode) only through prepare_key.
+cdef int stable_hash(Pool pool, object key, uint64_t *hash) except -1
+# 1 equal, 0 not, 2 only Python can tell: compare slot_load(...) == key, and look again afterwards whether the
+# container is still what it was.
+cdef int key_equal(Pool pool, uint64_t slot, object key) noexcept

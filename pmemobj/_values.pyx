@@ -1,0 +1,585 @@
+"""Python value <-> 8-byte slot (see enum pm_immediate and pm_ref_kind in layout.h).
+
+Storing has two halves.  prepare() looks at the whole value, runs the encoders of registered types, and raises
+TypeError with the path to what cannot be stored, before anything has changed.  encode() then writes blocks and
+objects inside an operation and runs no user code.
+
+Loading is raw first (blocks -> Python objects, no user code, no garbage collection), then the decoders of
+registered types run over the finished value: they may do what they like to the pool.
+"""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.object cimport PyObject, PyObject_Hash
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.string cimport memcmp, memcpy, memset
+
+from pmemobj._cengine cimport pm_at, pm_fresh, pm_pool, pm_store, pm_vec, pm_vec_at, pm_vec_run
+from pmemobj._core cimport (
+    Persistent, Pool, alloc, check_read, object_keep, object_new, op_abort, op_begin, op_end, pool_check_read,
+    proxy_of, slot_drop, vec_reserve,
+)
+from pmemobj._layout cimport *
+
+from pmemobj import errors
+
+
+cdef extern from "Python.h":
+    int PyUnicode_KIND(object text) noexcept
+    bint PyUnicode_IS_ASCII(object text) noexcept
+    void *PyUnicode_DATA(object text) noexcept
+    Py_ssize_t PyUnicode_GET_LENGTH(object text) noexcept
+    object PyUnicode_FromKindAndData(int kind, const void *data, Py_ssize_t length)
+    int PyGC_Disable() noexcept
+    int PyGC_Enable() noexcept
+
+cdef extern from *:
+    """
+    #define XXH_INLINE_ALL
+    #include <xxhash.h>
+    """
+    uint64_t XXH3_64bits_withSeed(const void *data, size_t length, uint64_t seed) noexcept nogil
+
+cdef extern from "_engine/table.h" nogil:
+    uint64_t pm_table_cells(uint64_t items)
+    uint32_t *pm_table_free_cell(uint32_t *cells, uint64_t ncells, uint64_t hash)
+
+
+# --- registered types; filled by registry.py and pickling.py
+
+cdef class Codec:
+    """How values of one exact type are stored: kind PM_REF_CUSTOM (encode/decode) or PM_REF_PICKLE."""
+    cdef readonly str name
+    cdef readonly object encode, decode
+    cdef unsigned kind
+
+    def __cinit__(self, str name, encode, decode, bint pickled=False):
+        self.name = name
+        self.encode = encode
+        self.decode = decode
+        self.kind = PM_REF_PICKLE if pickled else PM_REF_CUSTOM
+
+
+cdef dict codecs_by_type = {}           # of every pool: type -> Codec
+cdef dict codecs_by_name = {}
+
+
+def add_codec(type cls, Codec codec not None):
+    """Makes values of exactly this type storable in every pool."""
+    codecs_by_type[cls] = codec
+    codecs_by_name[codec.name] = codec
+
+
+cdef Codec codec_for(Pool pool, type cls):
+    """The codec of a type, or None.  A pool's own (persist_via_pickle) come after the registered ones."""
+    found = codecs_by_type.get(cls)
+    if found is None and pool.registry is not None:
+        found = pool.registry.codecs.get(cls)
+    return found
+
+
+# --- preparing
+
+@cython.final
+cdef class Plan:
+    pass
+
+
+class _Unsupported(Exception):
+    """args[0]: the reason; path: where inside the value, outermost last."""
+
+    def __init__(self, reason):
+        super().__init__(reason)
+        self.path = []
+
+
+def _unsupported(value):
+    cls = type(value)
+    reason = f"a {cls.__module__}.{cls.__qualname__} cannot be stored in a pool"
+    for base in (int, float, str, bytes, tuple, frozenset, list, dict, set):
+        if isinstance(value, base):
+            return f"{reason}: it is a subclass of {base.__name__}, whose values would come back as {base.__name__}; " \
+                   f"convert it, or use pmemobj.register() or pool.persist_via_pickle()"
+    if cls.__name__ in ("bytearray", "array", "ndarray", "deque", "memoryview"):
+        return f"{reason}; convert it to a list or bytes"
+    return f"{reason}; if its values never change, use pmemobj.register() or pool.persist_via_pickle(), " \
+           f"otherwise make its class a pmemobj.PersistentObject"
+
+
+cdef object prepare(Pool pool, object value):
+    """A plan for encode().  Raises TypeError naming the path to what cannot be stored; nothing has changed."""
+    cdef type cls = type(value)
+    cdef Plan plan
+    if cls is str or cls is int or cls is bytes or cls is float or cls is complex:
+        return value
+    plan = Plan.__new__(Plan)
+    plan.value = value
+    try:
+        look_through(pool, plan, value)
+    except _Unsupported as found:
+        where = "".join(reversed(found.path))
+        raise TypeError(f"{found.args[0]} (at value{where})" if where else found.args[0]) from None
+    return plan
+
+
+cdef int look_through(Pool pool, Plan plan, object value) except -1:
+    cdef type cls = type(value)
+    cdef uint64_t slot, hash
+    cdef Codec codec
+    if cls is str or cls is int or cls is bytes or cls is float or cls is complex or pm_immediate(value, &slot):
+        return 0
+    if isinstance(value, Persistent):
+        if (<Persistent>value).pool is not pool:
+            check_read(<Persistent>value)
+            raise errors.CrossPoolError(
+                f"this {cls.__name__} lives in {(<Persistent>value).pool.path}, not in {pool.path}; "
+                "store a copy: pool.to_python(obj)"
+            )
+        check_read(<Persistent>value)
+        return 0
+    if cls is list or cls is tuple or cls is dict or cls is set or cls is frozenset:
+        look_through_container(pool, plan, value, cls)
+        return 0
+    codec = codec_for(pool, cls)
+    if codec is None:
+        raise _Unsupported(_unsupported(value))
+    if plan.encoded is None:
+        plan.encoded = {}
+    if id(value) not in plan.encoded:
+        payload = codec.encode(value)
+        if type(payload) not in (str, int, bytes, float, complex, bool, tuple, frozenset, type(None)):
+            raise TypeError(
+                f"the encoder of {cls.__qualname__} must return a str, bytes, number, tuple or frozenset, "
+                f"not {type(payload).__name__}"
+            )
+        look_through(pool, plan, payload)
+        plan.encoded[id(value)] = (value, codec, payload)
+    return 0
+
+
+cdef int look_through_container(Pool pool, Plan plan, object value, type cls) except -1:
+    cdef uint64_t hash
+    cdef Py_ssize_t i = 0
+    if plan.seen is None:
+        plan.seen = {}
+    if id(value) in plan.seen:
+        return 0
+    plan.seen[id(value)] = value
+    key_failed = False
+    try:
+        with_recursion_limit()
+        if cls is dict:
+            for key, item in list((<dict>value).items()):
+                key_failed = True
+                look_through(pool, plan, key)
+                stable_hash(pool, key, &hash)
+                key_failed = False
+                look_through(pool, plan, item)
+        elif cls is list or cls is tuple:
+            key = None
+            for item in tuple(value):
+                key = i
+                look_through(pool, plan, item)
+                i += 1
+        else:
+            for item in tuple(value):
+                key = item
+                look_through(pool, plan, item)
+                stable_hash(pool, item, &hash)
+    except _Unsupported as found:
+        if key_failed:
+            found.path.append(f" key {key!r}")
+        elif cls is dict or cls is list or cls is tuple:
+            found.path.append(f"[{key!r}]")
+        raise
+    finally:
+        Py_LeaveRecursiveCall()
+    return 0
+
+
+cdef extern from "Python.h":
+    int Py_EnterRecursiveCall(const char *where) except -1
+    void Py_LeaveRecursiveCall() noexcept
+
+
+cdef int with_recursion_limit() except -1:
+    return Py_EnterRecursiveCall(b" while storing a nested value")
+
+
+# --- encoding; inside an operation
+
+cdef uint64_t new_block(Pool pool, unsigned kind, uint64_t length, const void *data, uint64_t size) except 0:
+    """A block of a length word and `size` bytes of data."""
+    cdef uint64_t offset = alloc(pool, 8 + size)
+    cdef uint64_t *block = <uint64_t *>pm_at(pool.p, offset)
+    block[0] = length
+    memcpy(block + 1, data, size)
+    pm_fresh(pool.p, block, 8 + size)
+    return PM_REFERENCE(kind, offset)
+
+
+cdef uint64_t encode(Pool pool, object plan) except 0:
+    """The slot of a prepared value; the operation owns it until it is stored."""
+    if type(plan) is Plan:
+        (<Plan>plan).stored = None
+        return encode_value(pool, <Plan>plan, (<Plan>plan).value)
+    return encode_value(pool, None, plan)
+
+
+cdef uint64_t encode_value(Pool pool, Plan plan, object value) except 0:
+    cdef type cls = type(value)
+    cdef uint64_t slot, offset
+    cdef uint64_t *block
+    cdef double parts[2]
+    if pm_immediate(value, &slot):
+        return slot
+    if cls is str:
+        return encode_str(pool, value)
+    if cls is bytes:
+        return new_block(pool, PM_REF_BYTES, PyBytes_GET_SIZE(value), PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
+    if cls is int:
+        raw = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+        return new_block(pool, PM_REF_INT, PyBytes_GET_SIZE(raw), PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw))
+    if cls is float or cls is complex:
+        parts[0] = value if cls is float else (<complex>value).real
+        parts[1] = 0 if cls is float else (<complex>value).imag
+        offset = alloc(pool, 8 if cls is float else 16)
+        memcpy(pm_at(pool.p, offset), parts, 8 if cls is float else 16)
+        pm_fresh(pool.p, pm_at(pool.p, offset), 8 if cls is float else 16)
+        return PM_REFERENCE(PM_REF_FLOAT if cls is float else PM_REF_COMPLEX, offset)
+    if isinstance(value, Persistent):
+        offset = <uint64_t>(<char *>(<Persistent>value).head - pool.p.base)
+        object_keep(pool, offset)
+        return PM_REFERENCE(PM_REF_OBJECT, offset)
+    if cls is tuple or cls is frozenset:
+        return encode_items(pool, plan, PM_REF_TUPLE if cls is tuple else PM_REF_FROZENSET, tuple(value))
+    if cls is list or cls is dict or cls is set:
+        return encode_container(pool, plan, value, cls)
+    found = plan.encoded.get(id(value)) if plan is not None and plan.encoded is not None else None
+    if found is None:
+        raise RuntimeError("the value changed while it was being stored")
+    return encode_items(pool, plan, (<Codec>found[1]).kind, ((<Codec>found[1]).name, found[2]))
+
+
+cdef uint64_t encode_str(Pool pool, str text) except 0:
+    cdef int width = PyUnicode_KIND(text)
+    cdef unsigned kind = PM_REF_STR4 if width == 4 else PM_REF_STR2 if width == 2 else PM_REF_STR1L
+    if PyUnicode_IS_ASCII(text):
+        kind = PM_REF_STR1
+    return new_block(pool, kind, PyUnicode_GET_LENGTH(text), PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text) * width)
+
+
+cdef uint64_t encode_items(Pool pool, Plan plan, unsigned kind, tuple items) except 0:
+    cdef Py_ssize_t n = PyTuple_GET_SIZE(items), i
+    cdef uint64_t offset = alloc(pool, 8 + 8 * n)
+    cdef uint64_t *block = <uint64_t *>pm_at(pool.p, offset)
+    block[0] = n
+    for i in range(n):
+        block[1 + i] = encode_value(pool, plan, <object>PyTuple_GET_ITEM(items, i))
+    pm_fresh(pool.p, block, 8 + 8 * n)
+    return PM_REFERENCE(kind, offset)
+
+
+cdef uint64_t encode_container(Pool pool, Plan plan, object value, type cls) except 0:
+    """A persistent copy of a list, dict or set.  Registered before its items, so that cycles find it."""
+    cdef uint64_t offset
+    cdef unsigned type_number = PM_TYPE_LIST if cls is list else PM_TYPE_DICT if cls is dict else PM_TYPE_SET
+    if plan.stored is None:
+        plan.stored = {}
+    found = plan.stored.get(id(value))
+    if found is not None:
+        object_keep(pool, found)
+        return PM_REFERENCE(PM_REF_OBJECT, found)
+    offset = object_new(pool, type_number, sizeof(pm_list) if cls is list else sizeof(pm_table), True)
+    plan.stored[id(value)] = offset
+    if cls is list:
+        fill_list(pool, plan, offset, tuple(value))
+    else:
+        fill_table(pool, plan, offset, value, cls is dict)
+    return PM_REFERENCE(PM_REF_OBJECT, offset)
+
+
+cdef int fill_list(Pool pool, Plan plan, uint64_t offset, tuple items) except -1:
+    """Fills a new, empty list or tuple object."""
+    cdef pm_vec *v = &(<pm_list *>pm_at(pool.p, offset)).items
+    cdef uint64_t n = PyTuple_GET_SIZE(items), i = 0, run, k
+    cdef uint64_t *cell
+    vec_reserve(pool, v, n, 1)
+    while i < n:
+        cell = pm_vec_run(pool.p, v, i, n, 1, &run)
+        for k in range(run):
+            cell[k] = encode_value(pool, plan, <object>PyTuple_GET_ITEM(items, i + k))
+        pm_fresh(pool.p, cell, 8 * run)
+        i += run
+    pm_store(pool.p, &v.size, n)
+    return 0
+
+
+cdef int fill_table(Pool pool, Plan plan, uint64_t offset, object source, bint is_dict) except -1:
+    """Fills a new, empty dict or set object from a builtin one, whose keys are distinct already."""
+    cdef pm_table *t = <pm_table *>pm_at(pool.p, offset)
+    cdef unsigned stride = 3 if is_dict else 2
+    cdef uint64_t n = len(source), i = 0, cells = 0
+    cdef uint64_t *entry
+    cdef uint32_t *index = NULL
+    if n == 0:
+        return 0
+    vec_reserve(pool, &t.entries, n, stride)
+    if n > PM_TABLE_SMALL:
+        cells = pm_table_cells(n)
+        pm_store(pool.p, &t.index, alloc(pool, cells * 4))
+        pm_store(pool.p, &t.index_cells, cells)
+        index = <uint32_t *>pm_at(pool.p, t.index)
+        memset(index, 0, cells * 4)
+    for item in tuple(source.items() if is_dict else source):
+        if i == n:
+            raise RuntimeError("the value changed while it was being stored")
+        entry = pm_vec_at(pool.p, &t.entries, i, stride)
+        stable_hash(pool, item[0] if is_dict else item, &entry[0])
+        entry[1] = encode_value(pool, plan, item[0] if is_dict else item)
+        if is_dict:
+            entry[2] = encode_value(pool, plan, item[1])
+        pm_fresh(pool.p, entry, 8 * stride)
+        i += 1
+        if index != NULL:
+            pm_table_free_cell(index, cells, entry[0])[0] = <uint32_t>i
+    if index != NULL:
+        pm_fresh(pool.p, index, cells * 4)
+    pm_store(pool.p, &t.entries.size, i)
+    pm_store(pool.p, &t.used, i)
+    return 0
+
+
+# --- loading
+
+@cython.final
+cdef class _Raw:
+    """A value of a registered type before its decoder has run."""
+    cdef unsigned kind
+    cdef object name, payload
+
+
+cdef object slot_load_slow(Pool pool, uint64_t slot):
+    cdef bint registered = False
+    cdef int collecting
+    if PM_SLOT_KIND(slot) == PM_REF_OBJECT:
+        return proxy_of(pool, slot & PM_OFFSET_MASK)
+    collecting = PyGC_Disable()         # a collection could run user code, which could free this very block
+    try:
+        value = load_block(pool, slot, &registered)
+    finally:
+        if collecting:
+            PyGC_Enable()
+    return decoded(pool, value) if registered else value
+
+
+cdef object load_raw(Pool pool, uint64_t slot, bint *registered):
+    if not PM_IS_REFERENCE(slot) or PM_SLOT_KIND(slot) == PM_REF_STR1:
+        if slot & 1:
+            return PyLong_FromLongLong(<int64_t>slot >> 1)
+        if slot & 3 == 2:
+            return PyFloat_FromDouble(pm_slot_float(slot))
+        return pm_short_value(slot) if slot & 7 else pm_ascii_value(pool.p, slot)
+    if PM_SLOT_KIND(slot) == PM_REF_OBJECT:
+        return proxy_of(pool, slot & PM_OFFSET_MASK)
+    return load_block(pool, slot, registered)
+
+
+cdef object load_block(Pool pool, uint64_t slot, bint *registered):
+    cdef uint64_t *block = <uint64_t *>pm_at(pool.p, slot & PM_OFFSET_MASK)
+    cdef unsigned kind = PM_SLOT_KIND(slot)
+    cdef double *parts = <double *>block
+    cdef uint64_t i
+    cdef _Raw raw
+    if kind == PM_REF_STR1 or kind == PM_REF_STR1L:
+        return PyUnicode_FromKindAndData(1, block + 1, block[0])
+    if kind == PM_REF_STR2:
+        return PyUnicode_FromKindAndData(2, block + 1, block[0])
+    if kind == PM_REF_STR4:
+        return PyUnicode_FromKindAndData(4, block + 1, block[0])
+    if kind == PM_REF_BYTES:
+        return PyBytes_FromStringAndSize(<char *>(block + 1), block[0])
+    if kind == PM_REF_INT:
+        return int.from_bytes(PyBytes_FromStringAndSize(<char *>(block + 1), block[0]), "little", signed=True)
+    if kind == PM_REF_FLOAT:
+        return PyFloat_FromDouble(parts[0])
+    if kind == PM_REF_COMPLEX:
+        return complex(parts[0], parts[1])
+    if kind == PM_REF_TUPLE or kind == PM_REF_FROZENSET:
+        Py_EnterRecursiveCall(b" while loading a nested value")
+        try:
+            items = [load_raw(pool, block[1 + i], registered) for i in range(block[0])]
+        finally:
+            Py_LeaveRecursiveCall()
+        return tuple(items) if kind == PM_REF_TUPLE else frozenset(items)
+    if kind == PM_REF_CUSTOM or kind == PM_REF_PICKLE:
+        raw = _Raw.__new__(_Raw)
+        raw.kind = kind
+        raw.name = load_raw(pool, block[1], registered)
+        raw.payload = load_raw(pool, block[2], registered)
+        registered[0] = True
+        return raw
+    raise errors.PoolDamagedError(f"{pool.path}: slot {slot:#x} has an unknown kind")
+
+
+cdef object decoded(Pool pool, object value):
+    """The value with every _Raw in it decoded: user code."""
+    cdef Codec codec
+    cls = type(value)
+    if cls is tuple:
+        return tuple([decoded(pool, item) for item in <tuple>value])
+    if cls is frozenset:
+        return frozenset([decoded(pool, item) for item in <frozenset>value])
+    if cls is not _Raw:
+        return value
+    payload = decoded(pool, (<_Raw>value).payload)
+    if (<_Raw>value).kind == PM_REF_PICKLE:
+        if pool.registry is None:
+            raise errors.ClassNotFoundError(f"{(<_Raw>value).name} was pickled; nominate it with persist_via_pickle()")
+        return pool.registry.unpickle((<_Raw>value).name, payload)
+    codec = codecs_by_name.get((<_Raw>value).name)
+    if codec is None:
+        raise errors.ClassNotFoundError(
+            f"a value of the registered type {(<_Raw>value).name!r} cannot be loaded: call pmemobj.register() for it "
+            "before reading it"
+        )
+    return codec.decode(payload)
+
+
+# --- keys
+
+cdef enum:
+    SEED_STR = 0x73747200
+    SEED_BYTES = 0x62797400
+    SEED_TUPLE = 0x74757000
+    SEED_SET = 0x73657400
+    SEED_OBJECT = 0x6f626a00
+
+
+cdef inline uint64_t mix(uint64_t h) noexcept:
+    h = (h ^ (h >> 33)) * <uint64_t>0xff51afd7ed558ccd
+    h = (h ^ (h >> 33)) * <uint64_t>0xc4ceb9fe1a85ec53
+    return h ^ (h >> 33)
+
+
+cdef int stable_hash(Pool pool, object key, uint64_t *hash) except -1:
+    """The same in every process for equal keys: numbers by Python's numeric hash, str and bytes by XXH3."""
+    cdef type cls = type(key)
+    cdef uint64_t one, all = 0
+    if cls is str:
+        hash[0] = XXH3_64bits_withSeed(
+            PyUnicode_DATA(key), PyUnicode_GET_LENGTH(key) * PyUnicode_KIND(key), SEED_STR + PyUnicode_KIND(key))
+        return 0
+    if cls is int or cls is float or cls is bool or cls is complex:
+        hash[0] = <uint64_t>PyObject_Hash(key)
+        if cls is float and key != key:
+            hash[0] = 0                 # since 3.10 Python hashes a NaN by its address
+        return 0
+    if cls is bytes:
+        hash[0] = XXH3_64bits_withSeed(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key), SEED_BYTES)
+        return 0
+    if cls is tuple:
+        with_recursion_limit()
+        try:
+            all = SEED_TUPLE
+            for item in <tuple>key:
+                stable_hash(pool, item, &one)
+                all = mix(all + one) + 1
+        finally:
+            Py_LeaveRecursiveCall()
+        hash[0] = all
+        return 0
+    if cls is frozenset:
+        all = SEED_SET
+        for item in <frozenset>key:
+            stable_hash(pool, item, &one)
+            all += mix(one)
+        hash[0] = all
+        return 0
+    if key is None or key is ... or key is NotImplemented:
+        hash[0] = 1 if key is None else 2 if key is ... else 3
+        return 0
+    return hash_other(pool, key, cls, hash)
+
+
+cdef int hash_other(Pool pool, object key, type cls, uint64_t *hash) except -1:
+    cdef Codec codec
+    if isinstance(key, Persistent):
+        PyObject_Hash(key)              # raises for the unhashable ones
+        check_read(<Persistent>key)
+        stable = getattr(key, "_p_stable_hash", None)
+        if stable is not None:
+            return stable_hash(pool, stable(), hash)
+        if cls.__hash__ is not Persistent.__hash__ or cls.__eq__ is not Persistent.__eq__:
+            raise TypeError(
+                f"a {cls.__name__} cannot be a key: its own __eq__ or __hash__ may give another hash in another process"
+            )
+        hash[0] = mix(SEED_OBJECT + <uint64_t>(<char *>(<Persistent>key).head - (<Persistent>key).p.base))
+        return 0
+    PyObject_Hash(key)                  # TypeError: unhashable type
+    codec = codec_for(pool, cls)
+    if codec is not None and codec.kind == PM_REF_CUSTOM:
+        return stable_hash(pool, (codec.name, codec.encode(key)), hash)
+    raise TypeError(
+        f"a {cls.__module__}.{cls.__qualname__} cannot be a key: its hash may differ in another process; "
+        "convert it, or use pmemobj.register() with an encoder that gives equal results for equal values"
+    )
+
+
+cdef int key_equal(Pool pool, uint64_t slot, object key) noexcept:
+    cdef type cls = type(key)
+    cdef uint64_t mine
+    cdef uint64_t *block
+    cdef unsigned kind
+    if cls is str:
+        if pm_immediate(key, &mine):
+            return slot == mine
+        kind = PM_SLOT_KIND(slot)
+        if not PM_IS_REFERENCE(slot) or kind < PM_REF_STR1 or kind > PM_REF_STR4:
+            return 0
+        block = <uint64_t *>pm_at(pool.p, slot & PM_OFFSET_MASK)
+        if block[0] != <uint64_t>PyUnicode_GET_LENGTH(key):
+            return 0
+        if PyUnicode_KIND(key) != (4 if kind == PM_REF_STR4 else 2 if kind == PM_REF_STR2 else 1):
+            return 0
+        return memcmp(block + 1, PyUnicode_DATA(key), block[0] * PyUnicode_KIND(key)) == 0
+    if pm_immediate(key, &mine) and mine == slot:
+        return 1
+    if cls is int and slot & 1:
+        return 0
+    if cls is bytes:
+        if not PM_IS_REFERENCE(slot) or PM_SLOT_KIND(slot) != PM_REF_BYTES:
+            return 0
+        block = <uint64_t *>pm_at(pool.p, slot & PM_OFFSET_MASK)
+        return block[0] == <uint64_t>PyBytes_GET_SIZE(key) and \
+            memcmp(block + 1, PyBytes_AS_STRING(key), block[0]) == 0
+    if isinstance(key, Persistent):
+        return slot == PM_REFERENCE(PM_REF_OBJECT, <uint64_t>(<char *>(<Persistent>key).head - pool.p.base)) or 2
+    return 2
+
+
+# --- the root
+
+def root_get(Pool pool not None):
+    pool_check_read(pool)
+    return slot_load(pool, pool.p.root.root_slot)
+
+
+def root_set(Pool pool not None, value):
+    cdef uint64_t slot, old
+    cdef object plan = None
+    pool_check_read(pool)
+    if not pm_immediate(value, &slot):
+        plan = prepare(pool, value)
+    op_begin(pool)
+    try:
+        if plan is not None:
+            slot = encode(pool, plan)
+        old = pool.p.root.root_slot
+        pm_store(pool.p, &pool.p.root.root_slot, slot)
+        slot_drop(pool, old)
+    except BaseException:
+        op_abort(pool)
+        raise
+    op_end(pool)

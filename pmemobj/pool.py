@@ -1,0 +1,183 @@
+"""Opening, creating and closing pools."""
+
+import atexit
+import os
+import sys
+import time
+import warnings
+import weakref
+
+from pmemobj import _core, _values, errors
+from pmemobj.durability import describe
+from pmemobj.registry import PoolRegistry
+
+__all__ = ["MIN_POOL_SIZE", "PersistentObjectPool", "create", "open"]
+
+#: Smallest ``max_size``, in bytes.
+MIN_POOL_SIZE = _core.MIN_SIZE
+
+#: ``max_size`` when none is given: 64 GiB.  The file is sparse and takes what is used.
+DEFAULT_MAX_SIZE = 64 << 30
+
+#: Sizes of the journal, in bytes (see _engine/journal.h).
+JOURNAL = {"first_segment": 1 << 20, "max_segment": 16 << 20, "limit": 64 << 20}
+
+FLAGS = {"r": "read only", "w": "existing pool", "c": "existing or new pool", "x": "new pool"}
+
+_open_pools: "weakref.WeakSet[PersistentObjectPool]" = weakref.WeakSet()
+
+
+class PersistentObjectPool(_core.Pool):
+    """A pool of persistent objects in a file; ``pool.root`` leads to everything in it.
+
+    path: the pool file; beside it, while the pool is open, lies its journal, ``<path>-journal``.
+    flag: "w" opens an existing pool, "c" (default) makes it if there is none, "x" makes a new one and fails
+        with FileExistsError if there is one, "r" opens for reading only.
+    max_size: bytes that the pool may grow to (default 64 GiB); used only when it is made.  The file is sparse.
+    mode: permissions of a new file, as for os.open.
+    sync: "interval" (default), "commit" or "manual": when commits become durable against power loss.  A killed
+        program never loses a committed change, whatever the policy.  See durability().
+    sync_interval: seconds between two syncs of the policy "interval".
+    timeout: seconds to wait for another process to close the pool, before PoolBusyError.
+    pool_size, debug: accepted for programs written for pynvm; pool_size stands for max_size, debug does nothing.
+
+    Raises FileNotFoundError, FileExistsError, PermissionError, PoolBusyError, PoolFormatError, JournalError,
+    ValueError for arguments out of range.
+    """
+
+    def __init__(
+        self, path, flag="c", *, max_size=None, mode=0o666, sync="interval", sync_interval=0.1, timeout=0.0,
+        pool_size=None, debug=False,
+    ):
+        if flag not in FLAGS:
+            raise ValueError(f"flag must be one of {', '.join(map(repr, FLAGS))}, not {flag!r}")
+        size = max_size if max_size is not None else pool_size if pool_size is not None else DEFAULT_MAX_SIZE
+        if not MIN_POOL_SIZE <= size < 1 << 47:
+            raise ValueError(f"max_size must be at least {MIN_POOL_SIZE} bytes (8 MiB) and below 2**47, not {size}")
+        name = os.path.realpath(os.fsdecode(path))
+        self.registry = PoolRegistry(self)
+        self._sync_interval = sync_interval
+        self._make_if_wanted(name, flag, size, mode)
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                self._attach(name, sync=sync, sync_interval=sync_interval, readonly=flag == "r", journal=JOURNAL)
+                break
+            except errors.PoolBusyError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.01)
+        _open_pools.add(self)
+
+    @staticmethod
+    def _make_if_wanted(name, flag, size, mode):
+        exists = os.path.lexists(name)
+        if flag == "x" and exists:
+            raise FileExistsError(17, "there is a file already; use flag='w' to open it", name)
+        if flag in "cx" and not exists:
+            try:
+                _core.create_file(name, size & ~0xFFF, mode)
+            except FileExistsError:
+                if flag == "x":
+                    raise
+
+    # --- the root
+
+    @property
+    def root(self):
+        """The object that leads to all others; None in a new pool.  Assigning stores like into a container."""
+        return _values.root_get(self)
+
+    @root.setter
+    def root(self, value):
+        _values.root_set(self, value)
+
+    def new(self, cls, *args, **kwargs):
+        """A new persistent object: ``pool.new(PersistentList, [1, 2])`` or of a PersistentObject subclass.
+
+        It lives as long as something refers to it: a container of this pool, the root, or a Python variable.
+        Atomic; inside a transaction, an abort undoes it and the object is stale.
+        """
+        make = getattr(cls, "_p_new", None)
+        if make is None:
+            raise TypeError(f"{cls!r} is not a persistent class: pool.new() makes PersistentList, PersistentDict, "
+                            "PersistentSet, PersistentTuple and subclasses of PersistentObject")
+        return make(self, args, kwargs)
+
+    # --- what it is and does
+
+    def durability(self):
+        """What is guaranteed for this pool when the program is killed and when the machine dies."""
+        return describe(self.path, self._journal_policy(), self._sync_interval)
+
+    def stats(self):
+        """Figures of this pool, as a dict; sizes in bytes.  Walks the heap: O(number of allocations).
+
+        allocated: in blocks that hold objects and values; heap: taken from libpmemobj for them; file: occupied
+        by the pool file on disk; max_size: what the file may grow to; limbo: objects that only Python variables
+        refer to; journal: since the pool was opened; recovery: what this open had to replay, or None.
+        """
+        allocated, heap, large = self._allocated()
+        status = os.stat(self.path)
+        return {
+            "allocated": allocated,
+            "heap": heap,
+            "large_blocks": large,
+            "limbo": self._limbo(),
+            "file": status.st_blocks * 512,
+            "max_size": status.st_size,
+            "journal": self._journal_stats(),
+            "recovery": self.recovery,
+        }
+
+    # --- life
+
+    def close(self):
+        """Brings the pool file up to date, removes the journal and lets go of the file.  Idempotent.
+
+        Objects of the pool raise PoolClosedError from then on.  Raises TransactionError inside a transaction.
+        """
+        self._close()
+        _open_pools.discard(self)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, traceback):
+        self.close()
+
+    def __del__(self, _warn=warnings.warn):
+        if not self.closed:
+            _warn(f"pool {self.path} was never closed; use 'with' or close()", ResourceWarning, source=self)
+            self.close()
+
+    def __repr__(self):
+        state = "closed" if self.closed else "open"
+        return f"<{type(self).__name__} {self.path!r}, {state}>"
+
+
+def open(path, flag="c", **options):  # noqa: A001 - named as dbm.open, shelve.open and pynvm's open
+    """Opens the pool at `path`, making it if there is none; see PersistentObjectPool for all options."""
+    return PersistentObjectPool(path, flag, **options)
+
+
+def create(path, pool_size=None, mode=0o666, **options):
+    """Makes a new pool at `path` and opens it.  Raises FileExistsError if there is a file already."""
+    return PersistentObjectPool(path, "x", pool_size=pool_size, mode=mode, **options)
+
+
+@atexit.register
+def _close_all():
+    for pool in list(_open_pools):
+        try:
+            pool.close()
+        except Exception as error:
+            print(f"pmemobj: closing {pool.path} at exit: {error}", file=sys.stderr)
+
+
+def _in_forked_child():
+    for pool in list(_open_pools):
+        pool._forked()
+
+
+os.register_at_fork(after_in_child=_in_forked_child)

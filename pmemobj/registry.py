@@ -1,0 +1,2 @@
+class PoolRegistry:
+    def __init__(self, pool): self.codecs = {}

@@ -1,0 +1,49 @@
+"""Fixtures shared by all tests, and fixed hypothesis seeds."""
+
+import hypothesis
+import pytest
+
+import pmemobj
+
+hypothesis.settings.register_profile(
+    "default",
+    deadline=None,
+    derandomize=True,
+    max_examples=60,
+    stateful_step_count=40,
+    print_blob=True,
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.register_profile(
+    "long", hypothesis.settings.get_profile("default"), derandomize=False, max_examples=3000
+)
+hypothesis.settings.load_profile("default")
+
+#: Enough for the tests, small enough to be made quickly.
+POOL_SIZE = 256 << 20
+
+
+@pytest.fixture
+def pool_path(tmp_path):
+    return tmp_path / "test.pool"
+
+
+@pytest.fixture
+def pool(pool_path):
+    with pmemobj.open(pool_path, max_size=POOL_SIZE, sync="manual") as pool:
+        yield pool
+
+
+@pytest.fixture
+def reopen(pool_path):
+    """reopen(pool) closes it and gives a fresh handle of the same pool; closed at the end of the test."""
+    opened = []
+
+    def again(pool):
+        pool.close()
+        opened.append(pmemobj.open(pool_path, sync="manual"))
+        return opened[-1]
+
+    yield again
+    for pool in opened:
+        pool.close()
