@@ -69,6 +69,8 @@ CYTHON_WARNINGS = [
     "-Wno-cast-function-type",
     # GCC does not see that an error return skips the use.
     "-Wno-maybe-uninitialized",
+    # Loops over range() and bint comparisons mix signs in generated code only.
+    "-Wno-sign-compare",
     # Python 3.12+ marks parts of the C API deprecated that Cython still needs.
     "-Wno-deprecated-declarations",
 ]

@@ -118,11 +118,17 @@ cdef extern from "_engine/engine.h" nogil:
     void pm_closing(pm_pool *p)
 
 cdef extern from "_engine/slab.h" nogil:
+    enum:
+        PM_CHUNK_PAGES
+        PM_PAGE_OBJECTS
+
     uint64_t pm_small_alloc(pm_pool *p, uint64_t size)
+    uint64_t pm_object_alloc(pm_pool *p, uint64_t size)
     int pm_small_free(pm_pool *p, uint64_t offset, uint64_t *empty_chunk)
     uint64_t pm_small_usable(uint64_t size)
     void pm_chunk_add(pm_pool *p, uint64_t offset)
     uint64_t pm_chunk_in_use(pm_pool *p, uint64_t offset)
+    uint64_t pm_chunk_objects(const pm_pool *p, uint64_t offset, unsigned page_number, uint64_t *offsets)
 
 cdef extern from "_engine/vec.h" nogil:
     uint64_t *pm_vec_at(const pm_pool *p, const pm_vec *v, uint64_t i, unsigned stride)

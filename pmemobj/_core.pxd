@@ -110,6 +110,7 @@ cdef uint64_t object_new(Pool pool, unsigned type, uint64_t size, bint owned) ex
 cdef int object_keep(Pool pool, uint64_t offset) except -1
 cdef int object_drop(Pool pool, uint64_t offset) except -1
 cdef int slot_drop_slow(Pool pool, uint64_t slot) except -1
+cdef uint64_t owned_size(unsigned kind, const uint64_t *block) noexcept nogil
 
 cdef inline int slot_drop(Pool pool, uint64_t slot) except -1:
     """The slot is being overwritten: gives back what it owns or refers to."""

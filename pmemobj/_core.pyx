@@ -8,6 +8,7 @@ Only this module calls libpmemobj.  What belongs where:
   _core_objects.pxi      references, the limbo list, destruction, proxies
   _core_tx.pxi           operations, levels, transactions
   _core_pool.pxi         creating, opening, recovering, closing
+  _core_blocks.pxi       what the allocator says is in use
 """
 
 cimport cython
@@ -55,3 +56,4 @@ include "_core_heap.pxi"
 include "_core_objects.pxi"
 include "_core_tx.pxi"
 include "_core_pool.pxi"
+include "_core_blocks.pxi"

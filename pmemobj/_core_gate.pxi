@@ -16,8 +16,9 @@ cdef int wait_for_transaction(Pool pool) except -1:
     while True:
         with nogil:
             got = PyThread_acquire_lock_timed(pool.lock, -1, 1)
+            if got == PY_LOCK_ACQUIRED:     # given back before the GIL is taken: its holder may want the lock
+                PyThread_release_lock(pool.lock)
         if got == PY_LOCK_ACQUIRED:
-            PyThread_release_lock(pool.lock)
             return 0
         PyErr_CheckSignals()
 

@@ -51,6 +51,15 @@ cdef uint64_t alloc(Pool pool, uint64_t size) except 0:
     return offset
 
 
+cdef uint64_t alloc_object(Pool pool, uint64_t size) except 0:
+    """As alloc(), on a page of objects."""
+    cdef uint64_t offset = pm_object_alloc(pool.p, size)
+    if offset == 0:
+        pm_chunk_add(pool.p, alloc_large(pool, PM_CHUNK_BYTES, PM_ALLOC_CHUNK))
+        offset = pm_object_alloc(pool.p, size)
+    return offset
+
+
 cdef int release(Pool pool, uint64_t offset, uint64_t size) except -1:
     """Gives back a block that was allocated with that size, when the operation or transaction commits."""
     return push_free(pool, offset, size <= PM_SMALL_MAX)

@@ -52,7 +52,7 @@ cdef uint64_t object_new(Pool pool, unsigned type, uint64_t size, bint owned) ex
     """A zeroed object.  owned: the caller stores the one reference to it in the same operation; otherwise it
     is in limbo, and the caller makes its proxy after the operation."""
     cdef pm_pool *p = pool.p
-    cdef uint64_t offset = alloc(pool, size)
+    cdef uint64_t offset = alloc_object(pool, size)
     cdef pm_object *o = <pm_object *>pm_at(p, offset)
     cdef uint64_t *grown
     if p.depth:

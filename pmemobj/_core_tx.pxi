@@ -109,33 +109,42 @@ cdef int op_begin(Pool pool) except -1:
     return 0
 
 
-cdef int op_finish(Pool pool) except -1:
-    """Commits the operation, or leaves it to the open level.  On an error it is still to be aborted."""
-    cdef pm_pool *p = pool.p
-    cdef uint64_t room
-    if p.depth == 0:
-        if p.pending or p.nranges:
-            commit_changes(pool)
-        else:
-            make_room(pool, pm_record_bound(p))
-            pm_record(p)
+cdef inline void op_close(pm_pool *p) noexcept:
     p.nlog = 0
     p.fresh_words = 0
     p.write_gate &= ~<uint32_t>PM_GATE_IN_OP
+
+
+cdef int op_finish(Pool pool) except -1:
+    """Commits the operation, or leaves it to the open level.  On an error it is still to be aborted."""
+    if pool.p.depth == 0:
+        commit_changes(pool)
+    op_close(pool.p)
     return 0
 
 
 cdef int op_end(Pool pool) except -1:
     """Commits the operation.  On an error it has been undone."""
     cdef pm_pool *p = pool.p
+    if p.depth:
+        op_close(p)
+        return 0
+    if p.pending or p.nranges or p.journal.sync == JR_SYNC_COMMIT or jr_reserve(p.journal, pm_record_bound(p)):
+        return op_end_slow(pool)
+    pm_record(p)
+    op_close(p)
+    return 0
+
+
+cdef int op_end_slow(Pool pool) except -1:
+    """Outside of transactions: with blocks to free, something to publish, orphans, or a sync to wait for."""
     try:
         op_finish(pool)
     except BaseException:
         op_abort(pool)
         raise
-    if p.depth == 0 and (p.pending or p.journal.sync == JR_SYNC_COMMIT):
-        p.pending = pool.backlog != 0
-        after_commit(pool, False)
+    pool.p.pending = pool.backlog != 0
+    after_commit(pool, False)
     return 0
 
 

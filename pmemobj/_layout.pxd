@@ -10,6 +10,7 @@ cdef extern from "_engine/layout.h" nogil:
         PM_ROOT_SIZE
         PM_STATE_LIVE
         PM_PAGE_SIZE
+        PM_PAGE_BITS
         PM_CHUNK_BYTES
         PM_SMALL_MAX
         PM_CLASSES
@@ -41,10 +42,21 @@ cdef extern from "_engine/layout.h" nogil:
     uint64_t PM_OFFSET_MASK
     uint64_t PM_INCOMPAT_KNOWN
 
+    ctypedef struct pm_page:
+        uint64_t bitmap[4]
+        uint64_t next, prev, chunk
+        uint32_t block_size
+        uint16_t size_class
+        uint16_t listed
+
+    ctypedef struct pm_chunk:
+        uint64_t bitmap, next, prev, first_page, listed, empty
+
     ctypedef struct pm_root:
         uint64_t magic, version, incompat, compat
         uint8_t uuid[16]
         uint64_t state, root_slot, types_slot, limbo, chunks
+        uint64_t pages[32]
 
     ctypedef struct pm_object:
         uint32_t refs

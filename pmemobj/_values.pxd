@@ -34,6 +34,8 @@ cdef class Plan:
 
 cdef object prepare(Pool pool, object value)
 cdef uint64_t encode(Pool pool, object plan) except 0
+# One value out of the container that was prepared; plan.stored is None when an operation begins.
+cdef uint64_t encode_value(Pool pool, Plan plan, object value) except 0
 # Fill an object that object_new just made from builtin items (of a prepared list, tuple, dict or set).
 cdef int fill_list(Pool pool, Plan plan, uint64_t offset, tuple items) except -1
 cdef int fill_table(Pool pool, Plan plan, uint64_t offset, object source, bint is_dict) except -1

@@ -8,6 +8,7 @@ import warnings
 import weakref
 
 from pmemobj import _core, _values, errors
+from pmemobj.check import check_pool
 from pmemobj.durability import describe
 from pmemobj.registry import PoolRegistry
 
@@ -129,6 +130,13 @@ class PersistentObjectPool(_core.Pool):
             "journal": self._journal_stats(),
             "recovery": self.recovery,
         }
+
+    def check(self):
+        """Verifies every structure of the pool; a Report whose `ok` says whether all is well.
+
+        Time and memory are proportional to the contents.  Nothing is changed.
+        """
+        return check_pool(self)
 
     # --- life
 

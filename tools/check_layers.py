@@ -42,7 +42,7 @@ LAYERS = [
     ("pickling", ["pickling.py", "_pickling.p*"]),
     ("values", ["_values.p*", "_values_*.pxi"]),
     ("containers", [f"_{name}*.p*" for name in CONTAINERS]),
-    ("pool", ["pool.py", "_pool.py"]),
+    ("pool", ["pool.py", "durability.py"]),
     ("check", ["check.py"]),
     ("testing", ["testing/*.py"]),
     ("cli", ["cli.py", "__main__.py"]),

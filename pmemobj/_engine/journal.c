@@ -43,6 +43,9 @@
 #include "io.h"
 #include "journal_private.h"
 
+/* At one step of JR_STEP_WORDS, by slow_down. */
+#define LONGEST_PAUSE_NS 8e6
+
 void jr_commit_slow(struct jr *j, uint64_t words) { jr_commit(j, words); }
 
 /* ------------------------------------------------------------------ failure and sync -------------- */
@@ -56,6 +59,26 @@ int jr_fail(struct jr *j, int error)
     pthread_cond_broadcast(&p->changed);
     pthread_mutex_unlock(&p->lock);
     return jr_failed(j);
+}
+
+/* The pages the appender has done with, in all live segments.  Only between the start and the end of a sync:
+ * no segment can become free meanwhile, and so none is unmapped, because that needs a sync of the header. */
+static void drop_written_pages(struct jr_private *p)
+{
+    pthread_mutex_lock(&p->lock);
+    for (struct segment *s = p->oldest;; s = s->next) {
+        uint64_t from = s->dropped, to = s == p->current ? p->reached * 8 : s->bytes;
+        to = to / JR_SEGMENT_ALIGN * JR_SEGMENT_ALIGN;
+        if (from < to) {
+            s->dropped = to;
+            pthread_mutex_unlock(&p->lock);
+            jr_drop_pages((char *)s->map + from, to - from);
+            pthread_mutex_lock(&p->lock);
+        }
+        if (s == p->current)
+            break;
+    }
+    pthread_mutex_unlock(&p->lock);
 }
 
 int jr_sync_file(struct jr *j, uint64_t target, bool fresh)
@@ -74,6 +97,7 @@ int jr_sync_file(struct jr *j, uint64_t target, bool fresh)
         uint64_t upto = atomic_load_explicit(&j->appended, memory_order_acquire);
         p->syncing = true;
         pthread_mutex_unlock(&p->sync_lock);
+        drop_written_pages(p);
         if ((error = io_fdatasync(p->fd)))
             jr_fail(j, error);
         pthread_mutex_lock(&p->sync_lock);
@@ -102,7 +126,7 @@ int jr_sync_pool(struct jr *j)
     struct jr_private *p = j->priv;
     pthread_mutex_lock(&p->pool_lock);
     int error = jr_failed(j);
-    if (!error && (error = io_fdatasync(p->pool.fd)))
+    if (!error && (error = jr_target_sync(&p->pool)))
         jr_fail(j, error);
     pthread_mutex_unlock(&p->pool_lock);
     return error;
@@ -143,7 +167,7 @@ static void advance_end(struct jr *j, uint64_t need)
         end = all;
     j->end = p->current->map + end;
     p->reached = at;
-    if (at > all / 2 && p->current->next->state != SEG_FREE && p->ahead == AHEAD_NO)
+    if (p->current->next->state != SEG_FREE && p->ahead == AHEAD_NO)
         p->ahead = AHEAD_WANTED;
     if (p->populate || p->ahead == AHEAD_WANTED)
         pthread_cond_signal(&p->keeper_work);
@@ -159,7 +183,9 @@ static void switch_segment(struct jr *j, uint64_t need)
     old->state = SEG_SEALED;
     p->sealed++;
     p->continued++;
-    p->bytes_sealed += (uint64_t)(old->used - old->map) * 8;
+    uint64_t bytes = (uint64_t)(old->used - old->map) * 8;
+    p->backlog += bytes;
+    p->bytes_sealed += bytes;
     next->state = SEG_CURRENT;
     next->first_seq = j->seq;
     next->link = j->link;
@@ -220,6 +246,19 @@ static int next_segment(struct jr *j, uint64_t need, bool grow)
     return error;
 }
 
+/* An appender that outruns the disk waits a little at each step, the longer the fuller the journal is, rather
+ * than for a whole segment when all are full; lock held, released meanwhile. */
+static void slow_down(struct jr_private *p)
+{
+    uint64_t live = p->backlog + p->reached * 8, half = p->options.limit / 2;
+    if (live <= half || !checkpointer_may_help(p, p->kick))
+        return;
+    double over = live >= 2 * half ? 1 : (double)(live - half) / (double)half;
+    struct timespec until = jr_monotonic_after((uint64_t)(LONGEST_PAUSE_NS * over * over));
+    p->waits++;
+    pthread_cond_timedwait(&p->changed, &p->lock, &until);
+}
+
 int jr_make_room(struct jr *j, uint64_t words)
 {
     struct jr_private *p = j->priv;
@@ -230,10 +269,12 @@ int jr_make_room(struct jr *j, uint64_t words)
         return EFBIG;
     uint64_t need = words + 2 * JR_HEADER_WORDS;
     pthread_mutex_lock(&p->lock);
-    if (jr_words_of(p->current) - (uint64_t)(j->head - p->current->map) >= need)
+    if (jr_words_of(p->current) - (uint64_t)(j->head - p->current->map) >= need) {
         advance_end(j, need);
-    else
+        slow_down(p);
+    } else {
         error = next_segment(j, need, true);
+    }
     pthread_mutex_unlock(&p->lock);
     return error;
 }
@@ -366,8 +407,8 @@ static struct jr *new_journal(const char *path, const struct jr_options *options
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&p->keeper_work, &monotonic);
+    pthread_cond_init(&p->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    pthread_cond_init(&p->changed, NULL);
     pthread_cond_init(&p->checkpointer_work, NULL);
     pthread_cond_init(&p->sync_ended, NULL);
     pthread_mutex_init(&p->lock, NULL);

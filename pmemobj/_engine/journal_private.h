@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <time.h>
 
 #include "journal.h"
 
@@ -102,6 +103,11 @@ enum jr_found jr_next(struct jr_cursor *c, const uint64_t **payload, uint64_t *w
  */
 #define JR_GRANULE_SHIFT 20
 
+/* Drops the page table entries of a shared file mapping.  Nothing is lost: what they know of dirty pages goes
+ * to the page cache.  Without this a sync does it page by page, with an interrupt to every processor that
+ * runs a thread of the program for each of them: 5 us a page, and it slows the appender down. */
+void jr_drop_pages(void *map, uint64_t length);
+
 struct jr_target {
     int fd;
     uint64_t size;
@@ -111,6 +117,9 @@ struct jr_target {
 
 int jr_target_open(struct jr_target *t, int fd, uint64_t size);     /* 0 or an errno */
 void jr_target_close(struct jr_target *t);
+
+/* Makes all that has been applied durable.  0 or an errno. */
+int jr_target_sync(struct jr_target *t);
 
 /* Disk space for a range; any thread.  0 or an errno (ENOSPC may be retried). */
 int jr_target_allocate(struct jr_target *t, uint64_t offset, uint64_t length);
@@ -134,6 +143,7 @@ struct segment {
     uint64_t first_seq, link;       /* of its first record; from CURRENT on */
     uint64_t *used;                 /* one past its last record; from SEALED on */
     uint64_t populated;             /* bytes from its start that the keeper has faulted in */
+    uint64_t dropped;               /* bytes from its start whose page table entries have been dropped */
     enum segment_state state;
 };
 
@@ -176,6 +186,7 @@ struct jr_private {
     uint64_t kick, tried;
     int stalled;
 
+    uint64_t backlog;               /* bytes of records in sealed segments */
     uint64_t bytes_sealed, continued, checkpoints, bytes_applied, waits;
 };
 
@@ -191,6 +202,16 @@ static inline bool jr_takes(const struct segment *s, uint64_t need)
 static inline uint64_t jr_round_up(uint64_t bytes)
 {
     return (bytes + JR_SEGMENT_ALIGN - 1) / JR_SEGMENT_ALIGN * JR_SEGMENT_ALIGN;
+}
+
+static inline struct timespec jr_monotonic_after(uint64_t ns)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    ns += (uint64_t)t.tv_nsec;
+    t.tv_sec += (time_t)(ns / 1000000000u);
+    t.tv_nsec = (long)(ns % 1000000000u);
+    return t;
 }
 
 /* Gives the error the journal failed with, which may be an earlier one.  `lock` is not held. */

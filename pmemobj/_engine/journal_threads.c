@@ -61,16 +61,16 @@ static int checkpoint_segments(struct jr *j, struct segment *first, uint64_t cou
     if ((error = jr_sync_pool(j)))
         return error;
 
-    uint64_t salts[JR_MAX_SEGMENTS];
+    uint64_t salts[JR_MAX_SEGMENTS], recycled = 0;
     for (uint64_t i = 0; i < count; i++)
         if ((error = jr_new_salt(&salts[i])))
             return jr_fail(j, error);
     pthread_mutex_lock(&p->header_lock);
     pthread_mutex_lock(&p->lock);
     for (uint64_t i = 0; i < count; i++, p->oldest = p->oldest->next) {
-        p->bytes_applied += (uint64_t)(p->oldest->used - p->oldest->map) * 8;
+        recycled += (uint64_t)(p->oldest->used - p->oldest->map) * 8;
         p->oldest->salt = salts[i];
-        p->oldest->populated = 0;
+        p->oldest->populated = p->oldest->dropped = 0;
         p->oldest->state = SEG_RECYCLED;
     }
     pthread_mutex_unlock(&p->lock);
@@ -80,6 +80,8 @@ static int checkpoint_segments(struct jr *j, struct segment *first, uint64_t cou
         for (struct segment *s = first; s != p->oldest; s = s->next)
             s->state = SEG_FREE;
         p->sealed -= count;
+        p->backlog -= recycled;
+        p->bytes_applied += recycled;
         p->checkpoints++;
         if (p->answer != ANSWER_NONE)
             p->answer = ANSWER_PENDING;     /* a free segment may do now */
@@ -312,16 +314,6 @@ static void answer(struct jr_private *p, int error)
     pthread_cond_broadcast(&p->changed);
 }
 
-static struct timespec after(uint64_t ns)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    ns += (uint64_t)t.tv_nsec;
-    t.tv_sec += (time_t)(ns / 1000000000u);
-    t.tv_nsec = (long)(ns % 1000000000u);
-    return t;
-}
-
 static bool is_past(const struct timespec *t)
 {
     struct timespec now;
@@ -334,7 +326,7 @@ void *jr_keeper_main(void *arg)
     struct jr *j = arg;
     struct jr_private *p = j->priv;
     bool timed = p->options.sync == JR_SYNC_INTERVAL;
-    struct timespec due = after(p->options.interval_ns);
+    struct timespec due = jr_monotonic_after(p->options.interval_ns);
     pthread_mutex_lock(&p->lock);
     while (!p->stop) {
         if (jr_failed(j)) {
@@ -348,7 +340,7 @@ void *jr_keeper_main(void *arg)
         } else if (timed && is_past(&due)) {
             pthread_mutex_unlock(&p->lock);
             jr_sync(j);
-            due = after(p->options.interval_ns);
+            due = jr_monotonic_after(p->options.interval_ns);
             pthread_mutex_lock(&p->lock);
         } else if (p->ahead == AHEAD_WANTED) {
             p->ahead = AHEAD_DONE;

@@ -31,7 +31,10 @@
 #define PM_CHUNK_BYTES (256u * 1024u - 64u)   /* one libpmemobj allocation that is cut into pages */
 #define PM_PAGE_BITS 4                        /* bitmap words of a page: up to 252 blocks of 16 bytes */
 #define PM_SMALL_MAX 2016u                    /* larger blocks come from libpmemobj directly */
-#define PM_CLASSES 24
+#define PM_CLASSES 24                         /* size classes of ordinary blocks */
+#define PM_OBJECT_MAX 256u                    /* largest pm_object with its body */
+#define PM_OBJECT_CLASSES 8                   /* size classes PM_CLASSES.. : pages that hold pm_objects only */
+#define PM_ALL_CLASSES (PM_CLASSES + PM_OBJECT_CLASSES)
 
 /* A page of equal blocks.  A bit is 1 while its block is in use; bits past the last block are 1 for ever. */
 typedef struct pm_page {
@@ -80,7 +83,7 @@ typedef struct pm_root {
     uint64_t limbo;
     uint64_t chunks;
     uint64_t reserved[5];
-    uint64_t pages[PM_CLASSES];
+    uint64_t pages[PM_ALL_CLASSES];
 } pm_root;
 
 /* ------------------------------------------------------------------ objects ----------------------- */

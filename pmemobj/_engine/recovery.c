@@ -127,6 +127,15 @@ void jr_target_close(struct jr_target *t)
     t->granules = NULL;
 }
 
+void jr_drop_pages(void *map, uint64_t length) { (void)madvise(map, length, MADV_DONTNEED); }
+
+int jr_target_sync(struct jr_target *t)
+{
+    if (t->map)
+        jr_drop_pages(t->map, t->size);
+    return io_fdatasync(t->fd);
+}
+
 int jr_target_allocate(struct jr_target *t, uint64_t offset, uint64_t length)
 {
     uint64_t last = (offset + length - 1) >> JR_GRANULE_SHIFT;
@@ -429,9 +438,9 @@ static int replay(struct recovery *r)
     if ((error = jr_target_open(&target, r->pool_fd, r->pool_size)))
         return io_failure(r, error, "applying");
     rc = apply_all(r, &target);
-    jr_target_close(&target);
-    if (!rc && (error = io_fdatasync(r->pool_fd)))
+    if (!rc && (error = jr_target_sync(&target)))
         rc = io_failure(r, error, "syncing the pool file after applying");
+    jr_target_close(&target);
     return rc;
 }
 

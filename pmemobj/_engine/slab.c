@@ -5,9 +5,10 @@
 
 #define BLOCK_SPACE (PM_PAGE_SIZE - sizeof(pm_page))
 
-const uint16_t pm_class_size[PM_CLASSES] = {
+const uint16_t pm_class_size[PM_ALL_CLASSES] = {
     16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256,
     320, 384, 448, 504, 576, 672, 1008, 1344, 2016,
+    24, 40, 56, 80, 96, 128, 192, 256,
 };
 
 const uint8_t pm_class_of[PM_SMALL_MAX / 8 + 1] = {
@@ -16,6 +17,12 @@ const uint8_t pm_class_of[PM_SMALL_MAX / 8 + 1] = {
     [17 ... 20] = 11, [21 ... 24] = 12, [25 ... 28] = 13, [29 ... 32] = 14,
     [33 ... 40] = 15, [41 ... 48] = 16, [49 ... 56] = 17, [57 ... 63] = 18, [64 ... 72] = 19,
     [73 ... 84] = 20, [85 ... 126] = 21, [127 ... 168] = 22, [169 ... 252] = 23,
+};
+
+const uint8_t pm_object_class_of[PM_OBJECT_MAX / 8 + 1] = {
+    [0 ... 3] = PM_CLASSES, [4 ... 5] = PM_CLASSES + 1, [6 ... 7] = PM_CLASSES + 2, [8 ... 10] = PM_CLASSES + 3,
+    [11 ... 12] = PM_CLASSES + 4, [13 ... 16] = PM_CLASSES + 5, [17 ... 24] = PM_CLASSES + 6,
+    [25 ... 32] = PM_CLASSES + 7,
 };
 
 /* Doubly linked lists through the pool; every link is a logged word. */
@@ -125,7 +132,7 @@ static pm_page *take_page(pm_pool *p, unsigned size_class)
 
 uint64_t pm_small_alloc_slow(pm_pool *p, unsigned size_class)
 {
-    return take_page(p, size_class) == NULL ? 0 : pm_small_alloc(p, pm_class_size[size_class]);
+    return take_page(p, size_class) == NULL ? 0 : pm_class_alloc(p, size_class);
 }
 
 int pm_small_free(pm_pool *p, uint64_t offset, uint64_t *empty_chunk)
@@ -133,7 +140,7 @@ int pm_small_free(pm_pool *p, uint64_t offset, uint64_t *empty_chunk)
     uint64_t at = offset & ~(uint64_t)(PM_PAGE_SIZE - 1);
     pm_page *page = (pm_page *)pm_at(p, at);
     *empty_chunk = 0;
-    if (offset < at + sizeof(pm_page) || page->size_class >= PM_CLASSES
+    if (offset < at + sizeof(pm_page) || page->size_class >= PM_ALL_CLASSES
             || page->block_size != pm_class_size[page->size_class])
         return -1;
     uint64_t rest = offset - at - sizeof(pm_page), block = rest / page->block_size;
@@ -173,4 +180,22 @@ uint64_t pm_chunk_in_use(pm_pool *p, uint64_t offset)
         pages &= pages - 1;
     }
     return bytes;
+}
+
+uint64_t pm_chunk_objects(const pm_pool *p, uint64_t offset, unsigned page_number, uint64_t *offsets)
+{
+    const pm_chunk *chunk = (const pm_chunk *)pm_at(p, offset);
+    uint64_t at = chunk->first_page + (uint64_t)page_number * PM_PAGE_SIZE, count = 0;
+    if (!((chunk->bitmap & ~chunk->empty) >> page_number & 1))
+        return 0;
+    const pm_page *page = (const pm_page *)pm_at(p, at);
+    if (page->size_class < PM_CLASSES)
+        return 0;
+    for (unsigned word = 0; word < PM_PAGE_BITS; word++) {
+        uint64_t blocks = page->bitmap[word] & ~empty_word(page->size_class, word);
+        for (; blocks; blocks &= blocks - 1)
+            offsets[count++] = at + sizeof(pm_page)
+                + (word * 64u + (uint64_t)__builtin_ctzll(blocks)) * page->block_size;
+    }
+    return count;
 }

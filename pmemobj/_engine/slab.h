@@ -16,17 +16,17 @@
 
 #include "engine.h"
 
-extern const uint16_t pm_class_size[PM_CLASSES];
+extern const uint16_t pm_class_size[PM_ALL_CLASSES];
 extern const uint8_t pm_class_of[PM_SMALL_MAX / 8 + 1];     /* by (size + 7) / 8 */
+extern const uint8_t pm_object_class_of[PM_OBJECT_MAX / 8 + 1];
 
 /* Offset of a free block, or 0 when no chunk has room for it: add a chunk and call again. */
 uint64_t pm_small_alloc_slow(pm_pool *p, unsigned size_class);
 
 void pm_page_full(pm_pool *p, pm_page *page);   /* takes it off its list */
 
-static inline uint64_t pm_small_alloc(pm_pool *p, uint64_t size)
+static inline uint64_t pm_class_alloc(pm_pool *p, unsigned size_class)
 {
-    unsigned size_class = pm_class_of[(size + 7) / 8];
     uint64_t at = p->root->pages[size_class];
     if (__builtin_expect(at == 0, 0))
         return pm_small_alloc_slow(p, size_class);
@@ -43,6 +43,18 @@ static inline uint64_t pm_small_alloc(pm_pool *p, uint64_t size)
     return at + sizeof(pm_page) + (uint64_t)(word * 64 + bit) * page->block_size;
 }
 
+static inline uint64_t pm_small_alloc(pm_pool *p, uint64_t size)
+{
+    return pm_class_alloc(p, pm_class_of[(size + 7) / 8]);
+}
+
+/* A block for a pm_object of `size` bytes, on a page that holds nothing else: so the collector finds every
+ * object, also those that no slot leads to.  pm_small_free takes it back. */
+static inline uint64_t pm_object_alloc(pm_pool *p, uint64_t size)
+{
+    return pm_class_alloc(p, pm_object_class_of[(size + 7) / 8]);
+}
+
 /* Gives a block back.  *empty_chunk is the offset of a chunk that holds nothing any more and was taken off
  * the list: the caller frees it; else 0.  -1: `offset` is not a block in use. */
 int pm_small_free(pm_pool *p, uint64_t offset, uint64_t *empty_chunk);
@@ -55,5 +67,11 @@ void pm_chunk_add(pm_pool *p, uint64_t offset);
 
 /* Blocks in use: bytes of the small blocks allocated in this chunk. */
 uint64_t pm_chunk_in_use(pm_pool *p, uint64_t offset);
+
+#define PM_CHUNK_PAGES 64u      /* a chunk has at most that many */
+#define PM_PAGE_OBJECTS 168u    /* objects on a page at most: 24 bytes each */
+
+/* Offsets of the objects on page `page_number` of the chunk, and their number; 0 for a page of blocks. */
+uint64_t pm_chunk_objects(const pm_pool *p, uint64_t offset, unsigned page_number, uint64_t *offsets);
 
 #endif

@@ -100,7 +100,8 @@ static int crash_open(const char *path, int flags, mode_t mode)
     if (ctl.other_boot && !strcmp(path, "/proc/sys/kernel/random/boot_id"))
         path = "/dev/zero";
     int fd = real.open(path, flags, mode);
-    if (!bypass && fd >= 0 && strstr(path, "journal")) {
+    const char *name = strrchr(path, '/');
+    if (!bypass && fd >= 0 && name && strstr(name, ".journal")) {
         journal = fd;
         if (ctl.disks && ctl.settled)
             settle(FILE_JOURNAL, fd);

@@ -21,6 +21,7 @@ static struct {
     struct world *w;
     _Atomic uint64_t acknowledged;
     _Atomic uint64_t rng, images;
+    atomic_bool started;                /* there is a journal to recover */
     unsigned one_in;
     pthread_mutex_t lock;
 } power = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -51,7 +52,7 @@ static void maybe_lose_power(enum crash_op op, enum crash_file file, const void 
 {
     (void)op, (void)data, (void)n, (void)at;
     uint64_t draw = atomic_fetch_add(&power.rng, 1);
-    if (file != FILE_OTHER && random_next(&draw) % power.one_in == 0)
+    if (atomic_load(&power.started) && file != FILE_OTHER && random_next(&draw) % power.one_in == 0)
         lose_power();
 }
 
@@ -68,13 +69,14 @@ void test_power_loss(void)
         w.options.max_segment = round > 2 ? 131072 : 65536;
         w.options.sync = round == 3 ? JR_SYNC_INTERVAL : JR_SYNC_MANUAL;
         w.options.interval_ns = 2000000;
-        CHECK(!world_start(&w));
         power.w = &w;
         power.one_in = 4;
+        power.started = false;
         atomic_store(&power.acknowledged, 0);
         atomic_store(&power.rng, rng);
-        atomic_store(&w.begun, 0);
         ctl.before = maybe_lose_power;
+        CHECK(!world_start(&w));
+        atomic_store(&power.started, true);
         for (int i = 0; i < 2500; i++) {
             world_append_many(&w, 1);
             uint64_t draw = random_next(&rng) % 512;
@@ -85,8 +87,8 @@ void test_power_loss(void)
                 lose_power();
             }
         }
-        ctl.before = NULL;
         world_die(&w);
+        ctl.before = NULL;
         world_recovers_to(&w, 2500);
         world_remove(&w);
     }
@@ -124,6 +126,7 @@ void test_power_loss_during_recovery(void)
         ctl.no_pool_map = !mapped;
         crash_settle_pool();
         power.w = &w;
+        power.started = true;
         power.one_in = mapped ? 1 : 20;
         atomic_store(&power.acknowledged, 1200);
         atomic_store(&power.images, 0);

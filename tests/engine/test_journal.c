@@ -64,8 +64,10 @@ static void test_growth(void)
     w.options.max_segment = 1 << 19;
     ctl.pool_full = ENOSPC;                 /* the checkpointer cannot keep up */
     CHECK(!world_start(&w));
-    while (w.j->priv->segments < 6)
+    do {
         world_append_many(&w, 1);
+        jr_get_stats(w.j, &stats);
+    } while (stats.segments < 6);
     __atomic_store_n(&ctl.pool_full, 0, __ATOMIC_RELEASE);
     world_append_many(&w, 30000);
     jr_get_stats(w.j, &stats);
@@ -586,18 +588,18 @@ static double seconds(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static void bench_append(const char *what, uint64_t segment, uint64_t records, bool warm)
+/* `work`: turns of a loop of about 1 ns that stand for what a program does between two records. */
+static void bench_append(const char *what, uint64_t first, uint64_t most, uint64_t records, int work, bool warm)
 {
     struct world w;
     world_make(&w, "bench", PLAIN, 1);
     ctl.fast_syncs = false;
     w.options = (struct jr_options){.sync = JR_SYNC_INTERVAL, .interval_ns = 100000000,
-                                    .first_segment = segment, .max_segment = 64 << 20, .limit = 256 << 20};
+                                    .first_segment = first, .max_segment = most, .limit = 256 << 20};
     CHECK(!world_start(&w));
-    if (warm)
-        for (uint64_t i = 0; i < segment / 8; i += 512)
-            ((volatile uint64_t *)w.j->head)[i] = 0;
     struct jr *j = w.j;
+    for (uint64_t i = 0; warm && i < first / 8; i += 512)
+        ((volatile uint64_t *)j->head)[i] = 0;
     double from = seconds(), worst = 0, last = from;
     for (uint64_t i = 0; i < records; i++) {
         if (jr_reserve(j, 2))
@@ -606,6 +608,8 @@ static void bench_append(const char *what, uint64_t segment, uint64_t records, b
         payload[0] = JR_EXTENT(8192 + i % 1024 * 8, 1);
         payload[1] = i;
         jr_commit(j, 2);
+        for (volatile int k = 0; k < work; k++)
+            ;
         if (i % 64 == 0) {
             double now = seconds();
             worst = now - last > worst ? now - last : worst;
@@ -615,8 +619,8 @@ static void bench_append(const char *what, uint64_t segment, uint64_t records, b
     double took = seconds() - from;
     struct jr_stats stats;
     jr_get_stats(j, &stats);
-    printf("%-42s %6.1f ns/record  worst 64 records %7.0f us  %lu segments, %lu checkpoints, %lu waits\n", what,
-           took / (double)records * 1e9, worst * 1e6, stats.segments, stats.checkpoints, stats.waits);
+    printf("%-44s %6.1f ns/record, longest stop %5.1f ms; %lu segments, %lu checkpoints, %lu waits\n", what,
+           took / (double)records * 1e9, worst * 1e3, stats.segments, stats.checkpoints, stats.waits);
     world_die(&w);
     world_remove(&w);
 }
@@ -659,10 +663,15 @@ static void bench_sync(bool bare)
 
 static void bench(void)
 {
-    bench_append("2-word records, one segment, touched", 64 << 20, 1000000, true);
-    bench_append("2-word records, one segment, fresh", 64 << 20, 1000000, false);
-    bench_append("2-word records, from 4 MiB segments on", 4 << 20, 10000000, false);
-    bench_append("2-word records, from 16 MiB segments on", 16 << 20, 10000000, false);
+    const uint64_t mib = 1 << 20;
+    bench_append("one segment, touched before", 64 * mib, 64 * mib, 1000000, 0, true);
+    bench_append("one segment", 64 * mib, 64 * mib, 1000000, 0, false);
+    bench_append("segments of 4..64 MiB", 4 * mib, 64 * mib, 10000000, 0, false);
+    bench_append("segments of 16 MiB", 16 * mib, 16 * mib, 10000000, 0, false);
+    bench_append("segments of 8 MiB", 8 * mib, 8 * mib, 10000000, 0, false);
+    bench_append("segments of 4..64 MiB, with work between", 4 * mib, 64 * mib, 10000000, 100, false);
+    bench_append("segments of 16 MiB, with work between", 16 * mib, 16 * mib, 10000000, 100, false);
+    bench_append("segments of 8 MiB, with work between", 8 * mib, 8 * mib, 10000000, 100, false);
     bench_sync(true);
     bench_sync(false);
     bench_sync(true);

@@ -171,10 +171,10 @@ static void advance_model(const struct world *w, uint64_t i, uint64_t *words)
 /* The model at the state asked for last is kept: most checks go forward from there. */
 static const uint64_t *model(const struct world *w, uint64_t n)
 {
-    static __thread uint64_t *words, at, seed, flavour;
-    if (!words || at > n || seed != w->seed || flavour != w->flavour) {
-        free(words);
-        words = calloc(POOL_WORDS, 8);
+    static uint64_t words[POOL_WORDS], at, seed;
+    static enum flavour flavour;
+    if (at > n || seed != w->seed || flavour != w->flavour) {
+        memset(words, 0, sizeof words);
         at = 0;
         seed = w->seed;
         flavour = w->flavour;
@@ -186,7 +186,9 @@ static const uint64_t *model(const struct world *w, uint64_t n)
 
 uint64_t world_state(const struct world *w, int fd, uint64_t least, uint64_t most)
 {
-    static __thread uint64_t words[POOL_WORDS];
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static uint64_t words[POOL_WORDS];
+    pthread_mutex_lock(&lock);
     CHECK(pread(fd, words, sizeof words, 0) == sizeof words);
     uint64_t n = words[COUNTER_WORD];
     CHECK(n >= least && n <= most, "state %lu, expected %lu to %lu", n, least, most);
@@ -197,6 +199,7 @@ uint64_t world_state(const struct world *w, int fd, uint64_t least, uint64_t mos
         CHECK(words[k] == expected[k] || k == RUN_ID_WORD || is_free,
               "state %lu: word %lu is %#lx, expected %#lx", n, k, words[k], expected[k]);
     }
+    pthread_mutex_unlock(&lock);
     return n;
 }
 

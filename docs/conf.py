@@ -1,0 +1,19 @@
+"""Sphinx configuration: `make docs`."""
+
+import tomllib
+from pathlib import Path
+
+with (Path(__file__).resolve().parents[1] / "pyproject.toml").open("rb") as file:
+    release = tomllib.load(file)["project"]["version"]
+
+project = "pmemobj"
+author = "pmemobj developers"
+extensions = ["myst_parser"]
+myst_heading_anchors = 3
+html_theme = "alabaster"
+html_theme_options = {"description": "Python objects that survive the program", "fixed_sidebar": True}
+html_sidebars = {"**": ["about.html", "navigation.html", "searchbox.html"]}
+html_show_copyright = False
+nitpicky = True
+# These links lead out of docs/, where there is no page to build.
+suppress_warnings = ["myst.xref_missing"]

@@ -1,0 +1,224 @@
+"""Verifies a whole pool: every object, slot and block that the root, the type table and the limbo list lead to.
+
+Each finding is a line of text that begins with the path of the object.  Nothing is changed.
+"""
+
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
+
+from pmemobj._cengine cimport pm_at, pm_vec, pm_vec_at
+from pmemobj._core cimport Pool, owned_size, pool_check_read
+from pmemobj._layout cimport *
+from pmemobj._values cimport PM_IS_REFERENCE, PM_SLOT_KIND, slot_load, stable_hash
+
+from pmemobj._core import blocks_in_use
+
+cdef extern from "_engine/table.h" nogil:
+    uint64_t pm_table_home(uint64_t hash, uint64_t cells)
+
+NAMES = {
+    PM_TYPE_LIST: "list", PM_TYPE_DICT: "dict", PM_TYPE_SET: "set", PM_TYPE_TUPLE: "tuple", PM_TYPE_OBJECT: "object",
+}
+
+
+cdef class Checker:
+    cdef Pool pool
+    cdef public dict blocks             # in use, not met yet: offset -> usable bytes
+    cdef public dict references         # object offset -> references counted
+    cdef public list findings
+    cdef public list todo               # objects met, not looked through yet: (offset, path)
+    cdef public dict counts             # by kind
+    cdef set limbo
+
+    def __init__(self, Pool pool not None):
+        pool_check_read(pool)
+        self.pool = pool
+        self.blocks, self.findings = blocks_in_use(pool)
+        self.references = {}
+        self.todo = []
+        self.counts = {}
+        self.limbo = set()
+
+    def run(self):
+        """Looks at everything; then `findings` is complete and `blocks` holds what nothing refers to."""
+        cdef uint64_t at = self.pool.p.root.limbo
+        while at and at not in self.limbo:
+            self.limbo.add(at)
+            self.meet(at, f"limbo:{at:#x}", 0)
+            at = (<pm_object *>pm_at(self.pool.p, at)).limbo_next
+        self.slot(self.pool.p.root.root_slot, "root")
+        if self.pool.p.root.types_slot:
+            self.slot(self.pool.p.root.types_slot, "types")
+        while self.todo:
+            offset, path = self.todo.pop()
+            self.look_through(offset, path)
+        for offset, counted in self.references.items():
+            self.count_is(offset, counted)
+
+    cdef int fault(self, str path, str what) except -1:
+        self.findings.append(f"{path}: {what}")
+        return 0
+
+    cdef bint block(self, uint64_t offset, uint64_t size, str path) except -1:
+        """The block belongs to `path` alone and is large enough.  False: do not follow it."""
+        usable = self.blocks.pop(offset, None)
+        if usable is None:
+            self.fault(path, f"its block at {offset:#x} is not in use, or belongs to something else too")
+            return False
+        if usable < size:
+            self.fault(path, f"its block at {offset:#x} has {usable} bytes but needs {size}")
+            return False
+        return True
+
+    cdef int meet(self, uint64_t offset, str path, int references) except -1:
+        """An object is referred to; the first time it is put on the list of what to look through."""
+        cdef pm_object *o
+        if offset in self.references:
+            self.references[offset] += references
+            return 0
+        if offset + sizeof(pm_object) > self.pool.p.size or offset & 7:
+            return self.fault(path, f"refers to {offset:#x}, which cannot be an object")
+        o = <pm_object *>pm_at(self.pool.p, offset)
+        if o.type not in NAMES:
+            return self.fault(path, f"refers to {offset:#x}, whose type {o.type} is unknown")
+        self.references[offset] = references
+        self.todo.append((offset, path))
+        return 0
+
+    cdef int slot(self, uint64_t slot, str path) except -1:
+        cdef uint64_t offset = slot & PM_OFFSET_MASK
+        cdef uint64_t i
+        cdef uint64_t *block
+        cdef unsigned kind = PM_SLOT_KIND(slot)
+        if slot == 0:
+            return self.fault(path, "empty slot")
+        if not PM_IS_REFERENCE(slot):
+            self.counts["immediate"] = self.counts.get("immediate", 0) + 1
+            return 0
+        if kind == PM_REF_OBJECT:
+            return self.meet(offset, path, 1)
+        if kind > PM_REF_PICKLE:
+            return self.fault(path, f"slot {slot:#x} has an unknown kind")
+        if offset not in self.blocks:
+            return self.fault(path, f"its value at {offset:#x} is not in use, or belongs to something else too")
+        block = <uint64_t *>pm_at(self.pool.p, offset)
+        self.counts["value"] = self.counts.get("value", 0) + 1
+        if self.block(offset, owned_size(kind, block), path) and kind >= PM_REF_TUPLE:
+            for i in range(block[0]):
+                self.slot(block[1 + i], f"{path}({i})")
+        return 0
+
+    cdef int count_is(self, uint64_t offset, uint64_t counted) except -1:
+        cdef pm_object *o = <pm_object *>pm_at(self.pool.p, offset)
+        if o.refs != counted:
+            self.fault(f"{NAMES[o.type]} at {offset:#x}", f"counts {o.refs} references, has {counted}")
+        if (o.refs == 0) != bool(o.flags & PM_IN_LIMBO) or (o.refs == 0) != (offset in self.limbo):
+            self.fault(f"{NAMES[o.type]} at {offset:#x}", "is wrongly in limbo, or wrongly not")
+        return 0
+
+    cdef int look_through(self, uint64_t offset, str path) except -1:
+        cdef pm_object *o = <pm_object *>pm_at(self.pool.p, offset)
+        cdef uint64_t size = sizeof(pm_list)
+        self.counts[NAMES[o.type]] = self.counts.get(NAMES[o.type], 0) + 1
+        if o.type == PM_TYPE_DICT or o.type == PM_TYPE_SET:
+            size = sizeof(pm_table)
+        elif o.type == PM_TYPE_OBJECT:
+            size = sizeof(pm_instance)
+        if not self.block(offset, size, path):
+            return 0
+        if o.type == PM_TYPE_LIST or o.type == PM_TYPE_TUPLE:
+            return self.sequence(&(<pm_list *>o).items, path)
+        if o.type == PM_TYPE_OBJECT:
+            return self.instance(<pm_instance *>o, path)
+        return self.table(<pm_table *>o, path)
+
+    cdef bint vector(self, pm_vec *v, unsigned stride, str path) except -1:
+        cdef uint64_t i
+        cdef uint64_t *directory
+        cdef uint64_t segment_items = PM_SEG_WORDS // stride
+        if v.size > v.cap:
+            self.fault(path, f"has {v.size} items and room for {v.cap}")
+            return False
+        if v.cap == 0:
+            return True
+        if v.dir_cap == 0:
+            return self.block(v.data, v.cap * stride * 8, path)
+        if v.cap % segment_items or v.cap // segment_items > v.dir_cap:
+            self.fault(path, f"has room for {v.cap} items in a directory of {v.dir_cap}")
+            return False
+        if not self.block(v.data, v.dir_cap * 8, path):
+            return False
+        directory = <uint64_t *>pm_at(self.pool.p, v.data)
+        for i in range(v.cap // segment_items):
+            if not self.block(directory[i], PM_SEG_WORDS * 8, f"{path}, segment {i}"):
+                return False
+        return True
+
+    cdef int sequence(self, pm_vec *v, str path) except -1:
+        cdef uint64_t i
+        if self.vector(v, 1, path):
+            for i in range(v.size):
+                self.slot(pm_vec_at(self.pool.p, v, i, 1)[0], f"{path}[{i}]")
+        return 0
+
+    cdef int instance(self, pm_instance *o, str path) except -1:
+        cdef uint64_t i
+        cdef uint64_t *fields
+        if o.cap == 0 or not self.block(o.fields, <uint64_t>o.cap * 8, path):
+            return 0
+        fields = <uint64_t *>pm_at(self.pool.p, o.fields)
+        for i in range(o.cap):
+            if fields[i]:
+                self.slot(fields[i], f"{path}.{i}")
+        return 0
+
+    cdef int table(self, pm_table *t, str path) except -1:
+        cdef unsigned stride = 3 if t.head.type == PM_TYPE_DICT else 2
+        cdef uint64_t i
+        cdef uint64_t live = 0
+        cdef uint64_t *entry
+        if not self.vector(&t.entries, stride, path):
+            return 0
+        if t.index_cells & (t.index_cells - 1) or (t.index == 0) != (t.index_cells == 0):
+            return self.fault(path, f"has an index of {t.index_cells} cells")
+        if t.index and not self.block(t.index, t.index_cells * 4, path):
+            return 0
+        if t.index == 0 and t.entries.size > PM_TABLE_SMALL:
+            self.fault(path, f"has {t.entries.size} entries and no index")
+        for i in range(t.entries.size):
+            entry = pm_vec_at(self.pool.p, &t.entries, i, stride)
+            if entry[1] == 0:
+                if stride == 3 and entry[2]:
+                    self.fault(path, f"entry {i} is deleted but still has a value")
+                continue
+            live += 1
+            self.key(t, i, entry, path)
+            if stride == 3:
+                self.slot(entry[2], f"{path}[#{i}]")
+        if live != t.used:
+            self.fault(path, f"counts {t.used} entries, has {live}")
+        return 0
+
+    cdef int key(self, pm_table *t, uint64_t number, uint64_t *entry, str path) except -1:
+        """Its slot is sound, its hash is that of the key, and a lookup finds it."""
+        cdef uint64_t at, probes = 0
+        cdef uint64_t hash
+        cdef uint32_t *cells
+        faults = len(self.findings)
+        self.slot(entry[1], f"{path} key #{number}")
+        if len(self.findings) == faults and PM_SLOT_KIND(entry[1]) <= PM_REF_FROZENSET:
+            try:
+                stable_hash(self.pool, slot_load(self.pool, entry[1]), &hash)
+                if hash != entry[0]:
+                    self.fault(path, f"entry {number} has the hash of another key")
+            except (TypeError, LookupError):
+                pass                    # a class or decoder that this program has not
+        if t.index == 0:
+            return 0
+        cells = <uint32_t *>pm_at(self.pool.p, t.index)
+        at = pm_table_home(entry[0], t.index_cells)
+        while cells[at] and cells[at] != number + 1 and probes <= t.index_cells:
+            at = (at + 1) & (t.index_cells - 1)
+            probes += 1
+        if cells[at] != number + 1:
+            self.fault(path, f"entry {number} cannot be found through the index")
+        return 0

@@ -1,0 +1,35 @@
+# What PersistentList and PersistentTuple have in common: reading a pm_list.
+
+from libc.stdint cimport uint64_t
+
+from pmemobj._cengine cimport pm_vec
+from pmemobj._core cimport Persistent, Pool
+from pmemobj._layout cimport pm_list
+
+
+cdef class PersistentSequence(Persistent):
+    pass
+
+
+cdef inline pm_vec *cells_of(PersistentSequence o) noexcept:
+    """Valid after check_read(o), until Python code runs."""
+    return &(<pm_list *>o.head).items
+
+cdef inline bint is_quiet(uint64_t slot) noexcept:
+    """Loading the slot runs no Python code and no garbage collection: not an object, tuple or registered type."""
+    return slot & 7 or <uint64_t>((slot >> 48) - 1) < 8
+
+# Index and slice arguments.  These run user code (__index__).
+cdef Py_ssize_t index_of(object key) except? -1
+cdef int bad_index(object key, PersistentSequence o) except -1
+
+# Items lo..hi-1; what is beyond the end when its turn comes is left out.
+cdef list read_items(PersistentSequence o, uint64_t lo, uint64_t hi)
+# The first position in lo..hi-1 whose item equals value, or -1.  Runs user code; compares what is there then.
+cdef Py_ssize_t find(PersistentSequence o, object value, uint64_t lo, uint64_t hi) except -2
+# The items of an iterable as a tuple.  complaint: the TypeError's text when it is not iterable.
+cdef tuple items_of(object iterable, str complaint)
+# The one optional argument of a constructor, as a tuple.
+cdef tuple initial_items(str name, tuple args, dict kwargs)
+# Makes the object that o, a new proxy, stands for.
+cdef int create(PersistentSequence o, Pool pool, unsigned type, tuple items) except -1

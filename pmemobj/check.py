@@ -1,0 +1,43 @@
+"""pool.check(): is everything in the pool as it must be?"""
+
+from dataclasses import dataclass, field
+
+from pmemobj._check import Checker
+
+__all__ = ["Report", "check_pool"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found.
+
+    findings: one line for each fault, beginning with the path of the object; empty when all is well.
+    counts: how many lists, dicts, ... and values were looked at.
+    unreachable: blocks in use to which nothing leads, and their bytes: garbage cycles, which pool.gc() collects.
+    """
+
+    findings: list[str]
+    counts: dict[str, int] = field(default_factory=dict)
+    unreachable: tuple[int, int] = (0, 0)
+
+    @property
+    def ok(self):
+        return not self.findings
+
+    def __str__(self):
+        looked_at = ", ".join(f"{number} {name}" for name, number in sorted(self.counts.items())) or "nothing"
+        lines = [f"looked at {looked_at}"]
+        if self.unreachable[0]:
+            lines.append(f"{self.unreachable[0]} blocks ({self.unreachable[1]} bytes) are unreachable: run pool.gc()")
+        return "\n".join(lines + (self.findings or ["no faults"]))
+
+
+def check_pool(pool):
+    """Verifies every structure of an open pool, in time and memory proportional to its contents."""
+    checker = Checker(pool)
+    checker.run()
+    return Report(
+        findings=checker.findings,
+        counts=checker.counts,
+        unreachable=(len(checker.blocks), sum(checker.blocks.values())),
+    )

@@ -1,0 +1,87 @@
+"""The journal's C tests, compiled and run: as it ships, with ASan and UBSan, and with TSan."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ENGINE = HERE.parents[1] / "pmemobj" / "_engine"
+SOURCES = [
+    *(HERE / name for name in ("test_journal.c", "test_crash.c", "world.c", "crash_io.c")),
+    *(ENGINE / name for name in ("io.c", "poolfile.c", "journal.c", "journal_threads.c", "recovery.c")),
+]
+FLAGS = ["-std=c11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", f"-I{ENGINE}"]
+VARIANTS = {
+    "plain": [],
+    "memory": ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
+    "threads": ["-fsanitize=thread"],
+}
+NAMES = re.findall(r'^    \{"(\w+)", test_\w+\}', (HERE / "test_journal.c").read_text(), re.MULTILINE)
+THREADED = [
+    "many_segments",
+    "growth",
+    "oversized_record",
+    "checkpoint",
+    "direct_write",
+    "interval",
+    "group_commit",
+    "full_pool",
+    "order_of_calls",
+    "power_loss",
+]
+CASES = [
+    *(("plain", name) for name in NAMES),
+    *(("memory", name) for name in NAMES),
+    *(("threads", name) for name in THREADED),
+]
+
+pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
+
+
+def fixed_addresses():
+    """TSan of some compilers cannot start with the address layout of newer kernels."""
+    setarch = shutil.which("setarch")
+    return [setarch, os.uname().machine, "-R"] if setarch else []
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory):
+    """Compiles a variant when it is first asked for."""
+    directory = tmp_path_factory.mktemp("engine")
+    compiled = {}
+
+    def program(variant):
+        if variant not in compiled:
+            target = directory / variant
+            command = ["gcc", *FLAGS, *VARIANTS[variant], "-o", target, *SOURCES, "-lpthread"]
+            done = subprocess.run(command, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+            compiled[variant] = target
+        return compiled[variant]
+
+    return program
+
+
+def test_every_test_is_found():
+    assert len(NAMES) > 20
+    assert set(THREADED) <= set(NAMES)
+
+
+@pytest.mark.parametrize(("variant", "name"), CASES)
+def test_journal(programs, tmp_path, variant, name):
+    prefix = fixed_addresses() if variant == "threads" else []
+    environment = {**os.environ, "TSAN_OPTIONS": "halt_on_error=1 exitcode=66"}
+    done = subprocess.run(
+        [*prefix, programs(variant), tmp_path, name],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=environment,
+    )
+    if "unexpected memory mapping" in done.stderr:
+        pytest.skip("TSan does not run on this kernel")
+    assert done.returncode == 0, done.stdout + done.stderr
