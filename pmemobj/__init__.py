@@ -1,4 +1,64 @@
-"""Python objects that stay: a persistent object store on libpmemobj."""
+"""Python objects that stay: a persistent object store on libpmemobj.
 
-from pmemobj.errors import *  # noqa: F403
+    import pmemobj
+
+    with pmemobj.open("notes.pool") as pool:
+        if pool.root is None:
+            pool.root = {"runs": 0, "notes": []}
+        with pool.transaction():
+            pool.root["runs"] += 1
+            pool.root["notes"].append("saved as it is written")
+"""
+
+from pmemobj._dict import PersistentDict
+from pmemobj._list import PersistentList
+from pmemobj._object import PersistentObject
+from pmemobj._set import PersistentSet
+from pmemobj._tuple import PersistentTuple
+from pmemobj.errors import (
+    ClassNotFoundError,
+    CrossPoolError,
+    ForkedPoolError,
+    JournalError,
+    PmemobjError,
+    PoolBusyError,
+    PoolClosedError,
+    PoolDamagedError,
+    PoolFailedError,
+    PoolFormatError,
+    PoolFullError,
+    ReadOnlyPoolError,
+    StaleObjectError,
+    TransactionError,
+)
 from pmemobj.pool import MIN_POOL_SIZE, PersistentObjectPool, create, open
+from pmemobj.registry import register
+
+__all__ = [
+    "MIN_POOL_SIZE",
+    "ClassNotFoundError",
+    "CrossPoolError",
+    "ForkedPoolError",
+    "JournalError",
+    "PersistentDict",
+    "PersistentList",
+    "PersistentObject",
+    "PersistentObjectPool",
+    "PersistentSet",
+    "PersistentTuple",
+    "PmemobjError",
+    "PoolBusyError",
+    "PoolClosedError",
+    "PoolDamagedError",
+    "PoolFailedError",
+    "PoolFormatError",
+    "PoolFullError",
+    "ReadOnlyPoolError",
+    "StaleObjectError",
+    "TransactionError",
+    "create",
+    "open",
+    "register",
+]
+
+__version__ = "0.1.0"

@@ -26,6 +26,7 @@ cdef struct level:
 
 
 ctypedef object (*make_proxy)(Pool pool, pm_object *head)
+ctypedef object (*resolve_proxy)(Unresolved o)
 
 
 cdef class Pool:
@@ -52,6 +53,7 @@ cdef class Pool:
     cdef size_t norphans, orphans_cap
     cdef uint64_t backlog           # rest of the limbo list found at open
     cdef bint draining
+    cdef unsigned syncing           # threads inside jr_sync, without the GIL
     cdef bint sync_at_commit        # transaction(sync=True)
     cdef list callbacks             # per level: None or a Transaction
     cdef readonly object recovery   # what recovery did at open, or None
@@ -70,7 +72,11 @@ cdef class Persistent:
     cdef object __weakref__
     cdef pm_object *head            # NULL: closed or stale
     cdef pm_pool *p
-    cdef readonly Pool pool
+    cdef Pool pool                  # not an attribute for Python: a class may have one of that name
+
+
+cdef class Unresolved(Persistent):
+    cdef object real                # what it has been exchanged for
 
 
 cdef int check_read_slow(Persistent o) except -1
@@ -104,7 +110,10 @@ cdef int vec_free(Pool pool, pm_vec *v, unsigned stride) except -1
 
 # --- objects and slots; all but the first two inside an operation
 
+# Runs no user code.  May give an Unresolved, which slot_load exchanges by resolved().
 cdef object proxy_of(Pool pool, uint64_t offset)
+cdef object resolved(Unresolved o)
+cdef int register_resolver(resolve_proxy resolve) except -1
 cdef int bind(Persistent o, Pool pool, pm_object *head) except -1
 cdef uint64_t object_new(Pool pool, unsigned type, uint64_t size, bint owned) except 0
 cdef int object_keep(Pool pool, uint64_t offset) except -1

@@ -253,6 +253,8 @@ cdef class Pool:
             error = e
         p.read_gate = p.write_gate = PM_GATE_CLOSED
         self._orphan_proxies()
+        while self.syncing:
+            time.sleep(0.001)
         self._detach(error is None)
         if error is not None:
             raise error

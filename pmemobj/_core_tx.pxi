@@ -82,8 +82,10 @@ cdef int commit_changes(Pool pool) except -1:
 cdef int sync_now(Pool pool) except -1:
     cdef jr *journal = pool.p.journal
     cdef int error
+    pool.syncing += 1                       # close() waits for it
     with nogil:
         error = jr_sync(journal)
+    pool.syncing -= 1
     if error:
         pass_gate(pool, True)
     return 0

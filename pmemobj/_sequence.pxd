@@ -19,14 +19,30 @@ cdef inline bint is_quiet(uint64_t slot) noexcept:
     """Loading the slot runs no Python code and no garbage collection: not an object, tuple or registered type."""
     return slot & 7 or <uint64_t>((slot >> 48) - 1) < 8
 
-# Index and slice arguments.  These run user code (__index__).
-cdef Py_ssize_t index_of(object key) except? -1
+cdef extern from *:
+    """
+    /* An int or something with __index__ (user code); IndexError when it does not fit. */
+    static inline Py_ssize_t pm_index_of(PyObject *key)
+    {
+        if (PyLong_CheckExact(key)) {
+            Py_ssize_t i = PyLong_AsSsize_t(key);
+            if (i != -1 || !PyErr_Occurred())
+                return i;
+            PyErr_Clear();
+        }
+        return PyNumber_AsSsize_t(key, PyExc_IndexError);
+    }
+    """
+    Py_ssize_t index_of "pm_index_of"(object key) except? -1
+
 cdef int bad_index(object key, PersistentSequence o) except -1
 
 # Items lo..hi-1; what is beyond the end when its turn comes is left out.
 cdef list read_items(PersistentSequence o, uint64_t lo, uint64_t hi)
 # The first position in lo..hi-1 whose item equals value, or -1.  Runs user code; compares what is there then.
 cdef Py_ssize_t find(PersistentSequence o, object value, uint64_t lo, uint64_t hi) except -2
+# One of the six comparisons, or NotImplemented.  Runs user code.
+cdef object compare(PersistentSequence o, object other, int op)
 # The items of an iterable as a tuple.  complaint: the TypeError's text when it is not iterable.
 cdef tuple items_of(object iterable, str complaint)
 # The one optional argument of a constructor, as a tuple.

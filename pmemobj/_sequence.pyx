@@ -1,3 +1,6 @@
+# cython: binding=False, embedsignature.format=clinic
+# Unbound methods are then method descriptors, which check the type of self.
+
 """Reading a persistent list or tuple: items, slices, iteration, search, comparison, repr.
 
 Two rules keep every method safe against what user code (__eq__, __index__, decoders, a garbage collection) may
@@ -32,8 +35,6 @@ from pmemobj import errors
 cdef extern from "Python.h":
     bint PyIndex_Check(object o) noexcept
     bint PyLong_CheckExact(object o) noexcept
-    Py_ssize_t PyLong_AsSsize_t(object o) except? -1
-    Py_ssize_t PyNumber_AsSsize_t(object o, object error) except? -1
     bint PySlice_Check(object o) noexcept
     int PySlice_Unpack(object s, Py_ssize_t *start, Py_ssize_t *stop, Py_ssize_t *step) except -1
     Py_ssize_t PySlice_AdjustIndices(Py_ssize_t length, Py_ssize_t *start, Py_ssize_t *stop, Py_ssize_t step) noexcept
@@ -54,11 +55,6 @@ cdef extern from *:
 
 
 # --- arguments
-
-cdef Py_ssize_t index_of(object key) except? -1:
-    """An int or something with __index__; IndexError when it does not fit."""
-    return PyNumber_AsSsize_t(key, IndexError)
-
 
 cdef inline str kind_of(PersistentSequence o):
     return "tuple" if o.head.type == PM_TYPE_TUPLE else "list"
@@ -188,7 +184,7 @@ cdef inline int slot_equal(Pool pool, uint64_t slot, object value) noexcept:
 
 
 cdef Py_ssize_t find(PersistentSequence o, object value, uint64_t lo, uint64_t hi) except -2:
-    cdef uint64_t run, k
+    cdef uint64_t end, run, k
     cdef uint64_t *cell
     cdef pm_vec *v
     cdef Pool pool = o.pool
@@ -196,11 +192,10 @@ cdef Py_ssize_t find(PersistentSequence o, object value, uint64_t lo, uint64_t h
     while True:
         check_read(o)
         v = cells_of(o)
-        if hi > v.size:
-            hi = v.size
+        end = hi if hi < v.size else v.size
         equal = 0
-        while lo < hi and equal == 0:
-            cell = pm_vec_run(pool.p, v, lo, hi, 1, &run)
+        while lo < end and equal == 0:
+            cell = pm_vec_run(pool.p, v, lo, end, 1, &run)
             for k in range(run):
                 equal = slot_equal(pool, cell[k], value)
                 if equal:
@@ -309,12 +304,7 @@ cdef class PersistentSequence(Persistent):
     def __getitem__(self, key):
         cdef Py_ssize_t i
         cdef pm_vec *v
-        if PyLong_CheckExact(key):
-            try:
-                i = PyLong_AsSsize_t(key)
-            except OverflowError:
-                i = index_of(key)
-        elif PyIndex_Check(key):
+        if PyLong_CheckExact(key) or PyIndex_Check(key):
             i = index_of(key)
         elif PySlice_Check(key):
             return read_slice(self, key)
@@ -345,9 +335,6 @@ cdef class PersistentSequence(Persistent):
         iterator.sequence = self
         iterator.left = cells_of(self).size
         return iterator
-
-    def __richcmp__(self, other, int op):
-        return compare(self, other, op)
 
     def __repr__(self):
         cdef object name = type(self).__name__
@@ -387,7 +374,7 @@ cdef class PersistentSequence(Persistent):
             return NotImplemented
         return read_slice(self, slice(None)) * n
 
-    def index(self, value, start=0, stop=PY_SSIZE_T_MAX, /):
+    def index(self, value, start=0, stop=9223372036854775807, /):
         """The first position of value at or after start and before stop, as for the builtin.
 
         Raises ValueError if it is not there.

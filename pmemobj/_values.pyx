@@ -9,6 +9,7 @@ registered types run over the finished value: they may do what they like to the 
 """
 
 cimport cython
+from cpython.complex cimport PyComplex_FromDoubles
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject, PyObject_Hash
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
@@ -18,7 +19,7 @@ from libc.string cimport memcmp, memcpy, memset
 from pmemobj._cengine cimport pm_at, pm_fresh, pm_pool, pm_store, pm_vec, pm_vec_at, pm_vec_run
 from pmemobj._core cimport (
     Persistent, Pool, alloc, check_read, object_keep, object_new, op_abort, op_begin, op_end, pool_check_read,
-    proxy_of, slot_drop, vec_reserve,
+    Unresolved, proxy_of, resolved, slot_drop, vec_reserve,
 )
 from pmemobj._layout cimport *
 
@@ -249,6 +250,8 @@ cdef uint64_t encode_value(Pool pool, Plan plan, object value) except 0:
         pm_fresh(pool.p, pm_at(pool.p, offset), 8 if cls is float else 16)
         return PM_REFERENCE(PM_REF_FLOAT if cls is float else PM_REF_COMPLEX, offset)
     if isinstance(value, Persistent):
+        if (<Persistent>value).head == NULL:
+            check_read(<Persistent>value)   # an encoder's doing, since prepare() looked
         offset = <uint64_t>(<char *>(<Persistent>value).head - pool.p.base)
         object_keep(pool, offset)
         return PM_REFERENCE(PM_REF_OBJECT, offset)
@@ -364,7 +367,8 @@ cdef object slot_load_slow(Pool pool, uint64_t slot):
     cdef bint registered = False
     cdef int collecting
     if PM_SLOT_KIND(slot) == PM_REF_OBJECT:
-        return proxy_of(pool, slot & PM_OFFSET_MASK)
+        value = proxy_of(pool, slot & PM_OFFSET_MASK)
+        return resolved(value) if type(value) is Unresolved else value
     collecting = PyGC_Disable()         # a collection could run user code, which could free this very block
     try:
         value = load_block(pool, slot, &registered)
@@ -382,7 +386,10 @@ cdef object load_raw(Pool pool, uint64_t slot, bint *registered):
             return PyFloat_FromDouble(pm_slot_float(slot))
         return pm_short_value(slot) if slot & 7 else pm_ascii_value(pool.p, slot)
     if PM_SLOT_KIND(slot) == PM_REF_OBJECT:
-        return proxy_of(pool, slot & PM_OFFSET_MASK)
+        value = proxy_of(pool, slot & PM_OFFSET_MASK)
+        if type(value) is Unresolved:
+            registered[0] = True
+        return value
     return load_block(pool, slot, registered)
 
 
@@ -405,7 +412,7 @@ cdef object load_block(Pool pool, uint64_t slot, bint *registered):
     if kind == PM_REF_FLOAT:
         return PyFloat_FromDouble(parts[0])
     if kind == PM_REF_COMPLEX:
-        return complex(parts[0], parts[1])
+        return PyComplex_FromDoubles(parts[0], parts[1])   # complex(a, b) computes a + b * 1j
     if kind == PM_REF_TUPLE or kind == PM_REF_FROZENSET:
         Py_EnterRecursiveCall(b" while loading a nested value")
         try:
@@ -431,6 +438,8 @@ cdef object decoded(Pool pool, object value):
         return tuple([decoded(pool, item) for item in <tuple>value])
     if cls is frozenset:
         return frozenset([decoded(pool, item) for item in <frozenset>value])
+    if cls is Unresolved:
+        return resolved(value)
     if cls is not _Raw:
         return value
     payload = decoded(pool, (<_Raw>value).payload)
@@ -508,9 +517,9 @@ cdef int hash_other(Pool pool, object key, type cls, uint64_t *hash) except -1:
     if isinstance(key, Persistent):
         PyObject_Hash(key)              # raises for the unhashable ones
         check_read(<Persistent>key)
-        stable = getattr(key, "_p_stable_hash", None)
+        stable = getattr(cls, "_p_stable_hash", None)       # of the class: objects may have any attribute
         if stable is not None:
-            return stable_hash(pool, stable(), hash)
+            return stable_hash(pool, stable(key), hash)
         if cls.__hash__ is not Persistent.__hash__ or cls.__eq__ is not Persistent.__eq__:
             raise TypeError(
                 f"a {cls.__name__} cannot be a key: its own __eq__ or __hash__ may give another hash in another process"

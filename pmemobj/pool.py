@@ -6,9 +6,11 @@ import sys
 import time
 import warnings
 import weakref
+from typing import NamedTuple
 
 from pmemobj import _core, _values, errors
 from pmemobj.check import check_pool
+from pmemobj.convert import to_python
 from pmemobj.durability import describe
 from pmemobj.registry import PoolRegistry
 
@@ -24,6 +26,14 @@ DEFAULT_MAX_SIZE = 64 << 30
 JOURNAL = {"first_segment": 1 << 20, "max_segment": 16 << 20, "limit": 64 << 20}
 
 FLAGS = {"r": "read only", "w": "existing pool", "c": "existing or new pool", "x": "new pool"}
+
+
+class Collected(NamedTuple):
+    """What pool.gc() found."""
+
+    objects: int
+    bytes: int
+
 
 _open_pools: "weakref.WeakSet[PersistentObjectPool]" = weakref.WeakSet()
 
@@ -104,6 +114,43 @@ class PersistentObjectPool(_core.Pool):
             raise TypeError(f"{cls!r} is not a persistent class: pool.new() makes PersistentList, PersistentDict, "
                             "PersistentSet, PersistentTuple and subclasses of PersistentObject")
         return make(self, args, kwargs)
+
+    def persist_via_pickle(self, *types):
+        """Values of exactly these types, which must be immutable, may be stored as pickles in this pool.
+
+        Holds for this handle: nominate them anew after each open, before such a value is loaded; until then
+        loading one raises ClassNotFoundError.  Loading calls nothing but nominated types and a few harmless
+        builtins, so nominate also the types of what the values hold.  Such values cannot be keys.
+
+        Raises TypeError, and nominates none, if one is not a type, or mutable, or stored by pmemobj itself.
+        """
+        self.registry.nominate(types)
+
+    def to_python(self, obj):
+        """A copy of `obj` made of builtin lists, dicts, sets and tuples, to any depth.
+
+        Shared references and cycles stay what they are.  Objects of PersistentObject classes have no plain
+        counterpart and are left as they are.
+        """
+        return to_python(obj)
+
+    def gc(self, debug=None):
+        """Destroys objects that keep one another alive although neither the root nor a Python variable leads to
+        them; returns how many, and the bytes that were freed.
+
+        Never runs by itself: everything that is not part of a cycle is destroyed at once.  Time is proportional
+        to the contents of the pool.  It goes on in small operations: a crash, a full pool or Ctrl-C in between
+        leaves some garbage for the next call.  Python's own cycles may hold objects: call gc.collect() first.
+
+        debug: accepted for programs written for pynvm.  Raises TransactionError inside a transaction.
+        """
+        before = self._allocated()[0]
+        objects = _core.collect_garbage(self)
+        return Collected(objects, max(0, before - self._allocated()[0]))
+
+    def _check_references(self):
+        """Compares all reference counts with what refers to the objects; raises PoolDamagedError.  For tests."""
+        return _core.check_references(self)
 
     # --- what it is and does
 

@@ -1,2 +1,80 @@
-class PoolRegistry:
-    def __init__(self, pool): self.codecs = {}
+"""Types of immutable values: register(), for every pool, and what one open pool knows beyond that."""
+
+from pmemobj import _values, errors, pickling
+from pmemobj._core import Persistent
+from pmemobj._object import ClassTable
+
+__all__ = ["register"]
+
+#: Types that are stored as they are.
+BUILTIN = frozenset(
+    [int, float, complex, bool, str, bytes, tuple, frozenset, list, dict, set]
+    + [type(None), type(...), type(NotImplemented)]
+)
+
+_types_by_name: dict[str, type] = {}
+
+
+def name_of(cls):
+    """What a stored value is found by when no name is given."""
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def register(cls, encode, decode, name=None):
+    """Makes values of exactly the type `cls`, which must be immutable, storable in every pool.
+
+    encode: called with a value when it is stored; returns a str, bytes, number, tuple or frozenset (with anything
+        that can be stored in it).  Equal values need equal results if they are to be keys.
+    decode: called with that when the value is loaded; returns the value.
+    name: under which the type is stored; by default "module:qualname".  Keep it when the class moves.
+
+    Needed in every process before such a value is loaded (ClassNotFoundError otherwise).  Registering a type again
+    replaces its functions; values stored under an earlier name can still be loaded.
+
+    Raises TypeError if `cls` is no type, or one that is stored anyway, and ValueError if another type has the name.
+    """
+    if not isinstance(cls, type):
+        raise TypeError(f"register() takes a type, not a {type(cls).__name__}")
+    if cls in BUILTIN or issubclass(cls, Persistent):
+        raise TypeError(f"{cls.__name__} is stored by pmemobj itself and cannot be registered")
+    if not callable(encode) or not callable(decode):
+        raise TypeError("encode and decode must be callable")
+    if name is None:
+        name = name_of(cls)
+    elif type(name) is not str or not name:
+        raise TypeError(f"name must be a str, not {name!r}")
+    other = _types_by_name.get(name, cls)
+    if other is not cls and name_of(other) != name_of(cls):  # the same class defined anew may replace itself
+        raise ValueError(f"{name!r} is the name of {name_of(other)} already; give {name_of(cls)} another one")
+    _values.add_codec(cls, _values.Codec(name, encode, decode))
+    _types_by_name[name] = cls
+
+
+class PoolRegistry(ClassTable):
+    """What one open pool knows: the classes of its objects, and the types that it stores as pickles."""
+
+    def __init__(self, pool):
+        self.codecs = {}
+        self.nominated = {}
+
+    def nominate(self, types):
+        """All of the types may be stored as pickles and loaded from them, or TypeError is raised."""
+        for cls in types:
+            pickling.check_type(cls, BUILTIN)
+        for cls in types:
+            name = name_of(cls)
+            self.nominated[name] = cls
+            self.codecs[cls] = _values.Codec(name, self._dump, None, True)
+
+    def _dump(self, value):
+        return pickling.dumps(value, self.nominated)
+
+    def unpickle(self, name, payload):
+        """The value of a stored pickle; called by _values."""
+        if name not in self.nominated:
+            module, _, qualname = name.partition(":")
+            raise errors.ClassNotFoundError(
+                f"a value of the type {module}.{qualname} was stored as a pickle: call "
+                f"pool.persist_via_pickle({qualname}) before reading it"
+            )
+        return pickling.loads(payload, self.nominated)

@@ -46,7 +46,7 @@ class Player:
         )
         print("".join(f"    {line}\n" for line in done.stdout.splitlines()), end="", flush=True)
         if done.returncode != status:
-            promise(False, f"the command ends with status {status}, not {done.returncode}")
+            promise(False, f"this command should have ended with status {status}, not with {done.returncode}")
         return done.stdout
 
 

@@ -99,6 +99,9 @@ struct jr_report {
 int jr_recover(const char *path, int pool_fd, uint64_t pool_size, const struct jr_identity *pool,
                struct jr_report *report);
 
+/* The process that made this journal, or 0: whom to name when the pool is locked. */
+uint64_t jr_holder(const char *path);
+
 /* Makes a fresh journal (temporary name, zero-filled, fsync, rename, fsync of the directory), replacing an
  * old one at that path, maps it and starts the background threads.  The caller guarantees that the pool
  * file is a complete committed state, keeps pool_fd open until jr_stop and syncs it nowhere else meanwhile.
@@ -107,8 +110,9 @@ int jr_start(struct jr **out, const char *path, int pool_fd, uint64_t pool_size,
              const struct jr_identity *identity, const struct jr_options *options);
 
 /* Room for a record of up to `words` payload words in one segment: switches to a free segment, waits for
- * the background thread to free one, or grows the journal.  0, or an errno with nothing changed (ENOSPC:
- * the disk is full; the journal is still usable). */
+ * the background threads to free or add one, and slows down an appender that outruns the disk.  May wait, so
+ * it is best called without the GIL.  0, or an errno with nothing changed (ENOSPC: the disk is full; the
+ * journal is still usable). */
 int jr_make_room(struct jr *j, uint64_t words);
 
 static inline int jr_reserve(struct jr *j, uint64_t words)
@@ -148,6 +152,7 @@ void jr_stop(struct jr *j, int clean);
  * fail gives ECHILD from then on. */
 void jr_orphan(struct jr *j);
 
+/* Called by the appender. */
 void jr_get_stats(struct jr *j, struct jr_stats *out);
 
 #endif

@@ -69,6 +69,7 @@ struct jr_header {
     uint64_t pad[2];
 };
 
+_Static_assert(offsetof(struct jr_header, segment) == 192, "see the table above");
 _Static_assert(sizeof(struct jr_header) == JR_SLOT_BYTES, "a header fills its slot");
 
 /* Gives the header its next generation and puts it in both slots, `first` (0 or 1) before the other one.

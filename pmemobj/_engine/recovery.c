@@ -246,22 +246,40 @@ static int header_is_sound(const struct jr_header *h, uint64_t file_size)
     return 1;
 }
 
+/* Reads both slots; *newest is the one that counts, or -1 when neither is valid.  0 or an errno. */
+static int read_slots(int fd, struct jr_header slot[2], int *newest)
+{
+    size_t got;
+    *newest = -1;
+    memset(slot, 0, 2 * sizeof *slot);
+    int error = io_read_all(fd, slot, 2 * sizeof *slot, 0, &got);
+    for (int i = 0; i < 2 && !error; i++)
+        if (slot[i].magic == JR_MAGIC && slot[i].checksum == header_checksum(&slot[i]) &&
+            (*newest < 0 || slot[i].generation > slot[*newest].generation))
+            *newest = i;
+    return error;
+}
+
+uint64_t jr_holder(const char *path)
+{
+    struct jr_header slot[2];
+    int fd, newest;
+    if (io_open(&fd, path, O_RDONLY, 0))
+        return 0;
+    int error = read_slots(fd, slot, &newest);
+    io.close(fd);
+    return error || newest < 0 || slot[newest].state != JR_LIVE ? 0 : slot[newest].pid;
+}
+
 static int read_header(struct recovery *r)
 {
     struct jr_header slot[2];
     struct stat st;
-    size_t got;
-    int newest = -1;
-    memset(slot, 0, sizeof slot);
-    int error = io_read_all(r->fd, slot, sizeof slot, 0, &got);
+    int newest, error = read_slots(r->fd, slot, &newest);
     if (!error && fstat(r->fd, &st) < 0)
         error = errno;
     if (error)
         return io_failure(r, error, "reading");
-    for (int i = 0; i < 2; i++)
-        if (slot[i].magic == JR_MAGIC && slot[i].checksum == header_checksum(&slot[i]) &&
-            (newest < 0 || slot[i].generation > slot[newest].generation))
-            newest = i;
     if (newest < 0)
         return damaged(r, "neither of its two headers is valid");
     r->header = slot[newest];

@@ -3,7 +3,8 @@
  *
  * The index is self-validating: a cell counts only if its entry number is below entries.size and that entry is
  * not deleted and has the hash looked for.  So a deletion leaves its cell as it is, and a probe ends only at
- * an empty cell; the table is rebuilt before more than 2/3 of the cells are taken.
+ * an empty cell; the table is rebuilt before more than 2/3 of the cells are taken.  The last entry of a table
+ * is never a deleted one: deleting the last takes the deleted ones before it away, with their cells.
  */
 #ifndef PM_TABLE_H
 #define PM_TABLE_H
@@ -67,6 +68,15 @@ static inline uint32_t *pm_table_free_cell(uint32_t *cells, uint64_t ncells, uin
     return cells + at;
 }
 
+/* One more entry fits: its vector has room, and the index stays at most 2/3 full. */
+static inline int pm_table_has_room(const pm_table *t)
+{
+    uint64_t size = t->entries.size;
+    if (size >= t->entries.cap)
+        return 0;
+    return t->index ? 3 * (size + 1) <= 2 * t->index_cells : size < PM_TABLE_SMALL;
+}
+
 /* Stores a 4-byte cell: the word that holds it, since words are what is logged. */
 static inline void pm_table_set_cell(pm_pool *p, uint32_t *cell, uint32_t value)
 {
@@ -77,6 +87,43 @@ static inline void pm_table_set_cell(pm_pool *p, uint32_t *cell, uint32_t value)
     uint64_t changed;
     memcpy(&changed, both, 8);
     pm_store(p, word, changed);
+}
+
+/* A new last entry; there is room.  `value` is that of a dict.  Inside a level its place may have been an entry
+ * when the level began, so its lines are kept. */
+static inline void pm_table_append(pm_pool *p, pm_table *t, unsigned stride, uint64_t hash, uint64_t key,
+                                   uint64_t value)
+{
+    uint64_t size = t->entries.size;
+    uint64_t *entry = pm_vec_at(p, &t->entries, size, stride);
+    if (p->depth)
+        pm_snapshot(p, entry, stride * 8);
+    entry[0] = hash;
+    entry[1] = key;
+    if (stride == 3)
+        entry[2] = value;
+    if (p->depth == 0)
+        pm_fresh(p, entry, stride * 8);
+    if (t->index)
+        pm_table_set_cell(p, pm_table_free_cell((uint32_t *)pm_at(p, t->index), t->index_cells, hash),
+                          (uint32_t)(size + 1));
+    pm_store(p, &t->entries.size, size + 1);
+    pm_store(p, &t->used, t->used + 1);
+}
+
+/* Empties the cell of the last entry.  Cells are taken in the order of the entries, so this leaves the index as
+ * it was before that entry came: no probe loses its way. */
+static inline void pm_table_forget_last(pm_pool *p, const pm_table *t, unsigned stride)
+{
+    uint64_t last = t->entries.size - 1;
+    if (t->index == 0)
+        return;
+    uint32_t *cells = (uint32_t *)pm_at(p, t->index);
+    uint64_t at = pm_table_home(pm_vec_at(p, &t->entries, last, stride)[0], t->index_cells);
+    while (cells[at] && cells[at] != last + 1)
+        at = (at + 1) & (t->index_cells - 1);
+    if (cells[at])
+        pm_table_set_cell(p, cells + at, 0);
 }
 
 #endif

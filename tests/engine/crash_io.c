@@ -23,13 +23,14 @@ struct crash_control ctl;
 static struct io_table real;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static atomic_long calls;
-static atomic_bool fired;
+static atomic_int fired;            /* the operation that failed first, + 1 */
 static int pool, journal;
 static __thread int bypass;
 
 struct disk {
     char *bytes;
     size_t size;
+    bool *lost;                 /* sectors of which a failed sync has left the old content */
 };
 
 static struct disk disk_of[3];
@@ -60,7 +61,8 @@ static bool faulty(enum crash_op op, enum crash_file file, const void *data, siz
         return true;
     }
     if (ctl.fail_at && (number == ctl.fail_at || (ctl.sticky && number > ctl.fail_at))) {
-        atomic_store(&fired, true);
+        int none = 0;
+        atomic_compare_exchange_strong(&fired, &none, (int)op + 1);
         errno = ctl.error;
         return true;
     }
@@ -72,7 +74,7 @@ static struct disk contents(int fd)
     struct stat st;
     if (fstat(fd, &st))
         abort();
-    struct disk d = {malloc((size_t)st.st_size + 1), (size_t)st.st_size};
+    struct disk d = {malloc((size_t)st.st_size + 1), (size_t)st.st_size, NULL};
     for (size_t at = 0; at < d.size;) {
         ssize_t n = pread(fd, d.bytes + at, d.size - at, (off_t)at);
         if (n <= 0)
@@ -82,12 +84,18 @@ static struct disk contents(int fd)
     return d;
 }
 
+static void set_disk(enum crash_file file, struct disk d)
+{
+    free(disk_of[file].bytes);
+    free(disk_of[file].lost);
+    disk_of[file] = d;
+}
+
 static void settle(enum crash_file file, int fd)
 {
     struct disk now = contents(fd);
     pthread_mutex_lock(&lock);
-    free(disk_of[file].bytes);
-    disk_of[file] = now;
+    set_disk(file, now);
     pthread_mutex_unlock(&lock);
 }
 
@@ -132,7 +140,36 @@ static ssize_t crash_pwrite(int fd, const void *buf, size_t n, off_t offset)
 {
     if (!bypass && faulty(OP_PWRITE, file_of(fd), buf, n, (uint64_t)offset))
         return -1;
+    pthread_mutex_lock(&lock);
+    struct disk *d = &disk_of[file_of(fd)];
+    if (d->lost && file_of(fd) != FILE_OTHER)
+        for (size_t at = (size_t)offset / SECTOR; at * SECTOR < (size_t)offset + shortened(n); at++)
+            if (at * SECTOR < d->size)
+                d->lost[at] = false;
+    pthread_mutex_unlock(&lock);
     return real.pwrite(fd, buf, shortened(n), offset);
+}
+
+/* A sync of `now` has failed. */
+static void lose_sectors(struct disk *d, const struct disk *now)
+{
+    if (!d->lost)
+        d->lost = calloc(d->size / SECTOR + 1, 1);
+    for (size_t at = 0; at < d->size && at < now->size; at += SECTOR)
+        if (memcmp(d->bytes + at, now->bytes + at, SECTOR))
+            d->lost[at / SECTOR] = true;
+}
+
+static void keep_lost_sectors(struct disk *d, struct disk *now)
+{
+    if (!d->lost)
+        return;
+    now->lost = calloc(now->size / SECTOR + 1, 1);
+    for (size_t at = 0; at < d->size && at < now->size; at += SECTOR)
+        if (d->lost[at / SECTOR]) {
+            now->lost[at / SECTOR] = true;
+            memcpy(now->bytes + at, d->bytes + at, SECTOR);
+        }
 }
 
 /* What was in the file when the sync began is on disk when it has ended. */
@@ -145,7 +182,13 @@ static int synced(int fd, int (*call)(int), enum crash_op op)
     if (ctl.disks && file != FILE_OTHER)
         begun = contents(fd);
     if (faulty(op, file, NULL, 0, 0)) {
+        int error = errno;
+        pthread_mutex_lock(&lock);
+        if (begun.bytes && error != EINTR)
+            lose_sectors(&disk_of[file], &begun);
+        pthread_mutex_unlock(&lock);
         free(begun.bytes);
+        errno = error;
         return -1;
     }
     while (file == FILE_POOL && __atomic_load_n(&ctl.hold_pool_syncs, __ATOMIC_ACQUIRE))
@@ -153,8 +196,8 @@ static int synced(int fd, int (*call)(int), enum crash_op op)
     int rc = ctl.fast_syncs ? 0 : call(fd);
     if (begun.bytes) {
         pthread_mutex_lock(&lock);
-        free(disk_of[file].bytes);
-        disk_of[file] = begun;
+        keep_lost_sectors(&disk_of[file], &begun);
+        set_disk(file, begun);
         pthread_mutex_unlock(&lock);
     }
     return rc;
@@ -219,16 +262,22 @@ void crash_reset(int pool_fd)
 {
     memset(&ctl, 0, sizeof ctl);
     atomic_store(&calls, 0);
-    atomic_store(&fired, false);
+    atomic_store(&fired, 0);
     pool = pool_fd;
     for (int i = 0; i < 3; i++) {
-        free(disk_of[i].bytes);
-        disk_of[i] = (struct disk){0};
+        set_disk((enum crash_file)i, (struct disk){0});
     }
 }
 
 long crash_calls(void) { return atomic_load(&calls); }
-bool crash_fired(void) { return atomic_load(&fired); }
+
+bool crash_fired(enum crash_op *op)
+{
+    int first = atomic_load(&fired);
+    *op = (enum crash_op)(first - 1);
+    return first != 0;
+}
+
 void crash_bypass(bool on) { bypass = on; }
 
 static void write_image(const char *path, const struct disk *d)
@@ -260,6 +309,8 @@ void crash_power_loss(uint64_t seed, const char *pool_path, const char *journal_
     struct disk p = contents(pool), j = contents(journal);
     lose(&seed, &p, &disk_of[FILE_POOL]);
     lose(&seed, &j, &disk_of[FILE_JOURNAL]);
+    if (disk_of[FILE_JOURNAL].size < j.size && random_next(&seed) % 2)
+        j.size = disk_of[FILE_JOURNAL].size;
     pthread_mutex_unlock(&lock);
     write_image(pool_path, &p);
     write_image(journal_path, &j);

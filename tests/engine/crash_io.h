@@ -1,7 +1,8 @@
 /*
  * crash_io.h: a file-call table for tests.  It counts and records the calls, makes one fail, kills the
  * process at one, shortens transfers, and keeps for the pool file and the journal what a disk would hold
- * for certain, so that a power loss at any moment can be played through.
+ * for certain, so that a power loss at any moment can be played through.  After a sync that failed the disk
+ * keeps the old sectors, and the page cache the new ones, which look clean: only writing them again helps.
  */
 #ifndef CRASH_IO_H
 #define CRASH_IO_H
@@ -40,7 +41,7 @@ extern struct crash_control ctl;
 void crash_install(void);               /* puts the table in place */
 void crash_reset(int pool_fd);          /* all off, counting from 0; pool_fd is the pool file from now on */
 long crash_calls(void);                 /* calls since crash_reset */
-bool crash_fired(void);                 /* the fault has happened */
+bool crash_fired(enum crash_op *op);    /* the fault has happened; at which call first */
 
 /* Calls of this thread go straight to the system while `on`. */
 void crash_bypass(bool on);
@@ -48,8 +49,8 @@ void crash_bypass(bool on);
 /* With disks: the pool file as it is now is wholly on disk. */
 void crash_settle_pool(void);
 
-/* What a disk may hold after a power loss now: each sector (or word) of the two files as it was at the last
- * sync or as it is now, by `seed`. */
+/* What a disk may hold after a power loss now: each sector (or word) of the two files, and the journal's
+ * length, as it was at the last sync or as it is now, by `seed`. */
 void crash_power_loss(uint64_t seed, const char *pool_path, const char *journal_path);
 
 /* The journal's bytes that are on disk for certain. */

@@ -28,7 +28,11 @@ static void test_round_trip(void)
         CHECK(!world_start(&w));
         world_append_many(&w, 300);
         world_die(&w);
+        struct jr_header before, after;
+        fetch(w.journal, 0, &before, sizeof before);
         CHECK(world_recover(&w, &report) == JR_OK, "%s", report.message);
+        fetch(w.journal, 0, &after, sizeof after);
+        CHECK(after.state == JR_EMPTY && after.segment[0].salt != before.segment[0].salt);
         CHECK(report.records == 300 && report.discarded_bytes == 0 && report.last_seq >= 300);
         world_state(&w, w.fd, w.n, w.n);
         CHECK(world_recover(&w, &report) == JR_OK && report.records == 0, "%s", report.message);
@@ -224,8 +228,10 @@ static void test_forked_child(void)
     CHECK(waitpid(pid, &status, 0) == pid && status == 0, "%#x", status);
     world_append_many(&w, 3000);
     CHECK(!jr_sync(w.j));
+    CHECK(jr_holder(w.journal) == (uint64_t)getpid() && jr_holder(w.pool) == 0);
     world_die(&w);
     world_recovers_to(&w, 3100);
+    CHECK(jr_holder(w.journal) == 0 && jr_holder("") == 0);
     world_remove(&w);
 }
 
@@ -625,6 +631,28 @@ static void bench_append(const char *what, uint64_t first, uint64_t most, uint64
     world_remove(&w);
 }
 
+static void bench_recovery(bool mapped)
+{
+    struct world w;
+    struct jr_report report;
+    world_make(&w, "bench", PLAIN, 1);
+    ctl.fast_syncs = false;
+    w.options.first_segment = 64 << 20;
+    CHECK(!world_start(&w));
+    for (uint64_t i = 0; i < 1000000; i++) {
+        CHECK(!jr_reserve(w.j, 2));
+        jr_payload(w.j)[0] = JR_EXTENT(8192 + i * 7919 % 30000 * 8, 1);
+        jr_payload(w.j)[1] = i;
+        jr_commit(w.j, 2);
+    }
+    world_die(&w);
+    ctl.no_pool_map = !mapped;
+    CHECK(world_recover(&w, &report) == JR_OK && report.records == 1000000, "%s", report.message);
+    printf("%-44s %6.1f ns/record (%.0f ms for %.0f MB)\n", mapped ? "recovery" : "recovery, pool not mapped",
+           report.seconds * 1e3, report.seconds * 1e3, (double)report.bytes / 1e6);
+    world_remove(&w);
+}
+
 static int by_size(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -652,7 +680,7 @@ static void bench_sync(bool bare)
         t[i] = seconds() - from;
     }
     qsort(t, 300, sizeof *t, by_size);
-    printf("%-42s median %.0f us, 90%% within %.0f us\n", bare ? "pwrite of 8 bytes + fdatasync" : "commit + jr_sync",
+    printf("%-44s median %.0f us, 90%% within %.0f us\n", bare ? "pwrite of 8 bytes + fdatasync" : "commit + jr_sync",
            t[150] * 1e6, t[270] * 1e6);
     if (!bare)
         world_die(&w);
@@ -672,6 +700,8 @@ static void bench(void)
     bench_append("segments of 4..64 MiB, with work between", 4 * mib, 64 * mib, 10000000, 100, false);
     bench_append("segments of 16 MiB, with work between", 16 * mib, 16 * mib, 10000000, 100, false);
     bench_append("segments of 8 MiB, with work between", 8 * mib, 8 * mib, 10000000, 100, false);
+    bench_recovery(true);
+    bench_recovery(false);
     bench_sync(true);
     bench_sync(false);
     bench_sync(true);
@@ -704,6 +734,7 @@ static const struct { const char *name; void (*run)(void); } tests[] = {
     {"failing_calls", test_failing_calls},
     {"power_loss", test_power_loss},
     {"power_loss_during_recovery", test_power_loss_during_recovery},
+    {"power_loss_after_kill", test_power_loss_after_kill},
     {"kill", test_kill},
     {"kill_during_recovery", test_kill_during_recovery},
 };

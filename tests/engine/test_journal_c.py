@@ -31,7 +31,6 @@ THREADED = [
     "group_commit",
     "full_pool",
     "order_of_calls",
-    "power_loss",
 ]
 CASES = [
     *(("plain", name) for name in NAMES),

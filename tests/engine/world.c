@@ -84,6 +84,14 @@ static bool is_direct(const struct world *w, uint64_t i)
     return w->flavour & DIRECT_WRITES && i % PERIOD == 20;
 }
 
+/* A block that is in use is changed in one of three generations, so that some are freed long after the last
+ * record about their content. */
+static bool is_rewritten(uint64_t i)
+{
+    uint64_t generation = i / (4 * PERIOD);
+    return generation > 0 && generation % 3 == (i % PERIOD < 10 ? 2 : 1);
+}
+
 static void block_content(const struct world *w, uint64_t i, uint64_t *out)
 {
     for (uint64_t k = 0; k < BLOCK_WORDS; k++)
@@ -108,7 +116,7 @@ static uint64_t record(const struct world *w, uint64_t i, uint64_t *out)
         if (phase == 10 || phase == 20) {           /* freed; written directly, linked */
             *to++ = JR_EXTENT(link_of(i) * 8, 1);
             *to++ = phase == 10 ? 0 : i;
-        } else if ((phase < 10 || phase > 20) && i % 3 == 0 && i > 4 * PERIOD) {
+        } else if ((phase < 10 || phase > 20) && i % 3 == 0 && is_rewritten(i)) {
             to = put(to, block_of(i) + random_next(&rng) % (BLOCK_WORDS - 4), 1 + i % 4, rng);
         }
     }

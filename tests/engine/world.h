@@ -81,6 +81,7 @@ void edit_headers(const char *journal, void (*edit)(struct jr_header *));
 /* test_crash.c */
 void test_power_loss(void);
 void test_power_loss_during_recovery(void);
+void test_power_loss_after_kill(void);
 void test_kill(void);
 void test_kill_during_recovery(void);
 void test_failing_calls(void);

@@ -110,7 +110,7 @@ def test_demo(tmp_path):
         # The guess commits before the process dies.
         ("        with pool.transaction():  #", "        if True:  #", "those of before the killed guess"),
         # The process does not die.
-        ("os.kill(os.getpid(), signal.SIGKILL)", "pass", "ends with status -9, not 0"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "pass", "with status -9, not with 0"),
         # The list is not changed.
         ("self.guesses.append(number)", "pass", "both guesses are there"),
     ],

@@ -1,0 +1,253 @@
+# Mark and sweep: finds the objects that keep one another alive although nothing leads to them.
+#
+#  1. Objects stand on pages of their own (see pm_object_alloc), so a walk over the chunks meets every one.
+#  2. Live is what the root slot, the type table, a proxy or the limbo list leads to.  Marking reads only; it
+#     holds the GIL from its begin to the end of the walk and allocates no Python object, so nothing moves.
+#  3. Sweeping empties the garbage first, in operations of bounded size, and destroys it afterwards through
+#     the ordinary path: while an object is being emptied no other piece of garbage can vanish.  A crash in
+#     between leaves garbage, some of it empty, or objects in limbo, which the next open destroys.
+
+cdef class Marks:
+    """Which objects have been met (or how often), and the slots still to be looked at."""
+    cdef Pool pool
+    cdef pm_known met               # offset -> count, kept in the place of the proxy
+    cdef uint64_t *todo
+    cdef size_t ntodo, todo_cap
+
+    def __cinit__(self, Pool pool):
+        self.pool = pool
+
+    def __dealloc__(self):
+        free(self.met.cells)
+        free(self.todo)
+
+    cdef int put(self, uint64_t word) except -1:
+        cdef uint64_t *grown
+        if self.ntodo == self.todo_cap:
+            grown = <uint64_t *>realloc(self.todo, (2 * self.todo_cap + 256) * 8)
+            if grown == NULL:
+                no_memory()
+            self.todo = grown
+            self.todo_cap = 2 * self.todo_cap + 256
+        self.todo[self.ntodo] = word
+        self.ntodo += 1
+        return 0
+
+    cdef inline int slot(self, uint64_t slot) except -1:
+        """Notes a slot if objects may be behind it."""
+        cdef unsigned kind = <unsigned>(slot >> 48)
+        if slot == 0 or slot & 7 or (kind != PM_REF_OBJECT and kind < PM_REF_TUPLE):
+            return 0
+        return self.put(slot)
+
+    cdef int vector(self, pm_vec *v, unsigned stride, unsigned first) except -1:
+        cdef uint64_t i
+        cdef unsigned word
+        cdef uint64_t *item
+        for i in range(v.size):
+            item = pm_vec_at(self.pool.p, v, i, stride)
+            for word in range(first, stride):
+                self.slot(item[word])
+        return 0
+
+    cdef int contents(self, uint64_t offset) except -1:
+        """Notes what the object refers to."""
+        cdef pm_object *o = <pm_object *>pm_at(self.pool.p, offset)
+        cdef pm_instance *instance
+        cdef uint64_t *fields
+        cdef uint64_t i
+        if o.type == PM_TYPE_LIST or o.type == PM_TYPE_TUPLE:
+            return self.vector(&(<pm_list *>o).items, 1, 0)
+        if o.type == PM_TYPE_DICT:
+            return self.vector(&(<pm_table *>o).entries, 3, 1)
+        if o.type == PM_TYPE_SET:
+            return self.vector(&(<pm_table *>o).entries, 2, 1)
+        if o.type != PM_TYPE_OBJECT:
+            raise errors.PoolDamagedError(f"{self.pool.path}: unknown object type {o.type} at {offset:#x}")
+        instance = <pm_instance *>o
+        fields = <uint64_t *>pm_at(self.pool.p, instance.fields)
+        for i in range(instance.cap):
+            self.slot(fields[i])
+        return 0
+
+    cdef inline size_t count(self, uint64_t offset) noexcept:
+        cdef pm_known_cell *cell = pm_known_find(&self.met, offset)
+        return 0 if cell == NULL else <size_t>cell.proxy
+
+    cdef int follow(self, bint deep) except -1:
+        """Counts the objects behind the noted slots; deep: and what they lead to."""
+        cdef uint64_t slot, i
+        cdef uint64_t *block
+        cdef size_t count
+        while self.ntodo:
+            self.ntodo -= 1
+            slot = self.todo[self.ntodo]
+            if slot >> 48 != PM_REF_OBJECT:
+                block = <uint64_t *>pm_at(self.pool.p, slot & PM_OFFSET_MASK)
+                for i in range(block[0]):
+                    self.slot(block[1 + i])
+                continue
+            count = self.count(slot)
+            if pm_known_set(&self.met, slot, <void *>(count + 1)):
+                no_memory()
+            if deep and count == 0:
+                self.contents(slot)
+        return 0
+
+    cdef int roots(self) except -1:
+        """Notes the two root slots."""
+        self.slot(self.pool.p.root.root_slot)
+        return self.slot(self.pool.p.root.types_slot)
+
+    cdef int held(self) except -1:
+        """Notes what proxies hold and what is in limbo."""
+        cdef pm_known *known = &self.pool.known
+        cdef uint64_t at = self.pool.p.root.limbo
+        cdef size_t i
+        if known.cells != NULL:
+            for i in range(known.mask + 1):
+                if known.cells[i].offset:
+                    self.put(known.cells[i].offset)
+        while at:
+            self.put(at)
+            at = (<pm_object *>pm_at(self.pool.p, at)).limbo_next
+        return 0
+
+    cdef int objects(self) except -1:
+        """Fills `todo` with the offset of every object there is."""
+        cdef uint64_t found[PM_PAGE_OBJECTS]
+        cdef uint64_t i
+        cdef unsigned page
+        cdef PMEMoid oid = pmemobj_first(<PMEMobjpool *>self.pool.pop)
+        while oid.off:
+            if pmemobj_type_num(oid) == PM_ALLOC_CHUNK:
+                for page in range(PM_CHUNK_PAGES):
+                    for i in range(pm_chunk_objects(self.pool.p, oid.off, page, found)):
+                        self.put(found[i])
+            oid = pmemobj_next(oid)
+        return 0
+
+
+cdef bint empty_step(Pool pool, uint64_t offset, uint64_t *budget) except -1:
+    """Inside an operation: drops slots of a piece of garbage.  True when it has none left."""
+    cdef pm_object *o = <pm_object *>pm_at(pool.p, offset)
+    cdef pm_instance *instance
+    cdef uint64_t *fields
+    cdef pm_vec *v
+    cdef uint64_t i
+    if o.type == PM_TYPE_OBJECT:
+        instance = <pm_instance *>o
+        fields = <uint64_t *>pm_at(pool.p, instance.fields)
+        for i in range(instance.cap):
+            if fields[i]:
+                slot_drop(pool, fields[i])
+                pm_store(pool.p, &fields[i], 0)
+        return True
+    if o.type == PM_TYPE_LIST or o.type == PM_TYPE_TUPLE:
+        v = &(<pm_list *>o).items
+        drop_items(pool, v, 1, 0, budget)
+    else:
+        v = &(<pm_table *>o).entries
+        drop_items(pool, v, 3 if o.type == PM_TYPE_DICT else 2, 1, budget)
+    return v.size == 0
+
+
+cdef int sweep(Pool pool, uint64_t *garbage, size_t count) except -1:
+    cdef uint64_t budget
+    cdef size_t done = 0
+    while done < count:
+        op_begin(pool)
+        try:
+            budget = DESTROY_ITEMS
+            while done < count and budget:
+                if empty_step(pool, garbage[done], &budget):
+                    done += 1
+                if budget:
+                    budget -= 1
+            op_finish(pool)
+        except BaseException:
+            op_abort(pool)
+            raise
+        PyErr_CheckSignals()
+    return 0
+
+
+cdef int must_be_alone(Pool pool, str name) except -1:
+    pool_check_read(pool)
+    if pool.p.write_gate:
+        pass_gate(pool, True)
+    if pool.p.depth:
+        raise errors.TransactionError(f"{name}() inside a transaction")
+    if pool.draining:
+        raise RuntimeError(f"{name}() while objects are being destroyed")
+    return 0
+
+
+def collect_garbage(Pool pool not None):
+    """Destroys every object that nothing leads to; returns their number.  See pool.gc()."""
+    cdef Marks live, every
+    cdef size_t i, count = 0
+    must_be_alone(pool, "gc")
+    pool._drain()
+    must_be_alone(pool, "gc")
+    live = Marks(pool)
+    every = Marks(pool)
+    must_be_alone(pool, "gc")               # no Python object is made from here to the sweep
+    live.roots()
+    live.held()
+    live.follow(True)
+    every.objects()
+    for i in range(every.ntodo):
+        if live.count(every.todo[i]) == 0:
+            every.todo[count] = every.todo[i]
+            count += 1
+    pool.draining = True
+    try:
+        sweep(pool, every.todo, count)
+    finally:
+        pool.draining = False
+    if pool.p.depth == 0:
+        after_commit(pool, False)
+    return count
+
+
+def check_references(Pool pool not None):
+    """Compares every object's reference count with the slots that refer to it; returns the number of objects.
+
+    Raises PoolDamagedError.  For tests: it looks at unreachable objects too.
+    """
+    cdef Marks counted, every
+    cdef uint64_t at
+    cdef size_t i, limbo = 0, unreferred = 0
+    cdef pm_object *o
+    must_be_alone(pool, "check_references")
+    counted = Marks(pool)
+    every = Marks(pool)
+    every.objects()
+    counted.roots()
+    for i in range(every.ntodo):
+        counted.contents(every.todo[i])
+        counted.follow(False)
+    faults = []
+    for i in range(every.ntodo):
+        at = every.todo[i]
+        o = <pm_object *>pm_at(pool.p, at)
+        if o.refs != counted.count(at):
+            faults.append(f"the object at {at:#x} (type {o.type}) counts {o.refs} references, has {counted.count(at)}")
+        if (o.refs == 0) != bool(o.flags & PM_IN_LIMBO):
+            faults.append(f"the object at {at:#x} (type {o.type}) is wrongly in limbo, or wrongly not")
+        if o.refs == 0:
+            unreferred += 1
+        pm_known_set(&counted.met, at, NULL)
+    for i in range(counted.met.mask + 1 if counted.met.cells != NULL else 0):
+        if counted.met.cells[i].offset and counted.met.cells[i].proxy != NULL:
+            faults.append(f"a slot refers to {counted.met.cells[i].offset:#x}, which is no object in use")
+    at = pool.p.root.limbo
+    while at and limbo <= unreferred:
+        limbo += 1
+        at = (<pm_object *>pm_at(pool.p, at)).limbo_next
+    if limbo != unreferred:
+        faults.append(f"{unreferred} objects have no reference, but {limbo} are in limbo")
+    if faults:
+        raise errors.PoolDamagedError(f"{pool.path}: " + "; ".join(faults[:10]))
+    return every.ntodo

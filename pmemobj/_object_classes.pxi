@@ -1,0 +1,278 @@
+# The type table: a persistent list with a record for each class whose objects were ever stored; a record is a
+# persistent list of module, qualified name and the names of the fields.  An object holds its class's number.
+
+cdef enum:
+    RECORD_HEAD = 2             # items of a record before the names of the fields
+
+
+cdef str text_at(Pool pool, pm_vec *v, uint64_t i):
+    value = slot_load(pool, pm_vec_at(pool.p, v, i, 1)[0])
+    if type(value) is not str:
+        raise errors.PoolDamagedError(f"{pool.path}: the type table holds a {type(value).__name__}")
+    return value
+
+
+cdef inline pm_vec *items_of(Pool pool, uint64_t offset) noexcept:
+    return &(<pm_list *>pm_at(pool.p, offset)).items
+
+
+cdef uint32_t stored_classes(Pool pool) noexcept:
+    cdef uint64_t slot = pool.p.root.types_slot
+    return <uint32_t>items_of(pool, slot & PM_OFFSET_MASK).size if slot else 0
+
+
+cdef int append_slot(Pool pool, uint64_t offset, object value) except -1:
+    """Inside an operation: appends a str, or the only reference to a new object, to a list."""
+    cdef pm_vec *v = items_of(pool, offset)
+    cdef uint64_t *cell
+    cdef uint64_t slot
+    vec_reserve(pool, v, v.size + 1, 1)
+    slot = encode(pool, value) if type(value) is str else PM_REFERENCE(PM_REF_OBJECT, value)
+    cell = pm_vec_at(pool.p, v, v.size, 1)
+    cell[0] = slot
+    pm_fresh(pool.p, cell, 8)
+    pm_store(pool.p, &v.size, v.size + 1)
+    return 0
+
+
+cdef tuple names_of(type cls):
+    """Module and qualified name under which the class is stored."""
+    if cls is PersistentObject:
+        return "pmemobj", "PersistentObject"
+    return str(cls.__module__), str(cls.__qualname__)
+
+
+cdef bint is_class(object found) noexcept:
+    return PyType_Check(found) and PyType_IsSubtype(<PyTypeObject *>found, <PyTypeObject *>PersistentObject)
+
+
+cdef object loaded_class(str module, str qualname):
+    """The class if its module is imported already, or None.  Runs no user code."""
+    if module == "pmemobj" and qualname == "PersistentObject":
+        return PersistentObject
+    at = sys.modules.get(module)
+    for part in qualname.split("."):
+        if not PyType_Check(at) and type(at) is not types.ModuleType:
+            return None
+        at = (type if PyType_Check(at) else types.ModuleType).__dict__["__dict__"].__get__(at).get(part)
+    return at if is_class(at) else None
+
+
+cdef object find_class(Pool pool, str module, str qualname):
+    """The class, imported if need be: user code."""
+    what = f"{pool.path}: an object of the class {module}.{qualname} cannot be loaded:"
+    try:
+        at = importlib.import_module(module)
+        for part in qualname.split("."):
+            at = getattr(at, part)
+    except ImportError as error:
+        raise errors.ClassNotFoundError(
+            f"{what} importing {module!r} failed ({error}); make the module importable, then read the object again"
+        ) from error
+    except AttributeError:
+        hint = "define the class there again"
+        if module == "__main__":
+            hint = "it was stored by the program that defines it; run that program, or move the class into a module"
+        raise errors.ClassNotFoundError(f"{what} {module!r} has no {qualname!r}; {hint}") from None
+    if not is_class(at):
+        raise errors.ClassNotFoundError(f"{what} {module}.{qualname} is not a subclass of PersistentObject any more")
+    return at
+
+
+cdef int check_storable(type cls, str module, str qualname) except -1:
+    """Raises TypeError for a class that a later process could not find, or whose attributes would not be stored."""
+    what = f"objects of {module}.{qualname} cannot be stored:"
+    if "<locals>" in qualname:
+        raise TypeError(f"{what} a class defined inside a function cannot be found again; define it in its module")
+    if cls is PersistentObject:
+        return 0
+    try:
+        at = sys.modules[module]
+        for part in qualname.split("."):
+            at = getattr(at, part)
+    except (KeyError, AttributeError):
+        raise TypeError(f"{what} {module!r} has no attribute {qualname!r}, so it could not be found again") from None
+    if at is not cls:
+        raise TypeError(f"{what} {module}.{qualname} is another class now, so it could not be found again")
+    for base in cls.__mro__:
+        if base is PersistentObject:
+            break
+        for name, value in vars(base).items():
+            if type(value) is types.MemberDescriptorType and not name.startswith(VOLATILE):
+                raise TypeError(f"{what} its attribute {name!r} is in __slots__, which would make it volatile")
+    return 0
+
+
+cdef class ClassInfo:
+
+    def __dealloc__(self):
+        free(self.cells)
+
+    cdef int clear_cells(self, size_t size) except -1:
+        """An empty table of `size` cells: everything goes the slow way."""
+        cdef name_cell *cells = <name_cell *>calloc(size, sizeof(name_cell))
+        if cells == NULL:
+            raise MemoryError()
+        free(self.cells)
+        self.cells = cells
+        self.mask = size - 1
+        self.version = 0
+        return 0
+
+    cdef int learn(self, str name, object o) except -1:
+        """The next field has this name; the class of o, unless it is None, has no data descriptor of it."""
+        cdef Py_ssize_t field = len(self.names)
+        name = sys.intern(name)
+        self.names.append(name)
+        self.index[name] = field
+        if o is not None and pm_is_type(o, self.version) and 2 * <size_t>field < self.mask:
+            self.add_cell(name, field)
+        else:
+            self.version = 0
+        return 0
+
+    cdef int cut(self, Py_ssize_t count) except -1:
+        """Forgets the names that the record does not have any more."""
+        if len(self.names) > count:
+            self.clear_cells(1)
+            for name in self.names[count:]:
+                del self.index[name]
+            del self.names[count:]
+        return 0
+
+    cdef int add_cell(self, str name, Py_ssize_t field) except -1:
+        cdef size_t at = (<size_t><void *>name >> 4) & self.mask
+        while self.cells[at].name != NULL:
+            at = (at + 1) & self.mask
+        self.cells[at].name = <PyObject *>name
+        self.cells[at].field = field
+        return 0
+
+    cdef int refresh(self, type cls) except -1:
+        """Makes the fast way for this class."""
+        cdef PyObject *descriptor
+        cdef size_t size = 8
+        cdef Py_ssize_t i
+        cdef unsigned version
+        while size < 3 * <size_t>len(self.names) + 2:
+            size *= 2
+        self.clear_cells(size)
+        pm_type_lookup(cls, "__class__")        # gives the class a version tag
+        version = pm_type_version(cls)
+        if version == 0:                        # the interpreter has none left
+            return 0
+        for i in range(len(self.names)):
+            name = self.names[i]
+            descriptor = pm_type_lookup(cls, name)
+            if descriptor == NULL or not pm_is_data_descriptor(descriptor):
+                self.add_cell(name, i)
+        self.version = version
+        return 0
+
+    cdef Py_ssize_t field_of(self, type cls, str name) except -2:
+        """The field of this name, or -1: there is none, or a data descriptor of the class stands before it."""
+        cdef PyObject *descriptor
+        found = self.index.get(name)
+        if found is None:
+            return -1
+        descriptor = pm_type_lookup(cls, name)
+        if descriptor != NULL and pm_is_data_descriptor(descriptor):
+            return -1
+        return found
+
+
+cdef class ClassTable:
+
+    def __cinit__(self, *args, **kwargs):
+        self.infos = []
+        self.by_class = {}
+        self.by_name = {}
+
+    cdef ClassInfo info(self, Pool pool, uint32_t class_id):
+        """The entry of that number.  Runs no user code."""
+        cdef ClassInfo info
+        cdef pm_vec *stored
+        cdef pm_vec *record
+        cdef uint64_t i, slot
+        cdef str name
+        if class_id >= stored_classes(pool):
+            raise errors.PoolDamagedError(f"{pool.path}: an object has the class number {class_id}, which is not known")
+        while class_id >= <uint32_t>len(self.infos):
+            stored = items_of(pool, pool.p.root.types_slot & PM_OFFSET_MASK)
+            info = ClassInfo.__new__(ClassInfo)
+            info.class_id = len(self.infos)
+            slot = pm_vec_at(pool.p, stored, info.class_id, 1)[0]
+            info.record = slot & PM_OFFSET_MASK
+            record = items_of(pool, info.record)
+            if not PM_IS_REFERENCE(slot) or PM_SLOT_KIND(slot) != PM_REF_OBJECT or record.size < RECORD_HEAD:
+                raise errors.PoolDamagedError(f"{pool.path}: entry {info.class_id} of the type table is damaged")
+            info.module = text_at(pool, record, 0)
+            info.qualname = text_at(pool, record, 1)
+            info.names = []
+            info.index = {}
+            info.clear_cells(1)
+            for i in range(RECORD_HEAD, record.size):
+                info.learn(text_at(pool, record, i), None)
+            self.keep(info)
+        info = <ClassInfo>(<list>self.infos)[class_id]
+        if info.cls is None:
+            info.cls = loaded_class(info.module, info.qualname)
+            if info.cls is not None:
+                self.by_class[info.cls] = info
+        return info
+
+    def keep(self, ClassInfo info):
+        self.infos.append(info)
+        self.by_name[info.module, info.qualname] = info
+
+    cdef ClassInfo info_for(self, Pool pool, type cls):
+        """The entry of a class; added in an operation if there is none."""
+        cdef uint32_t count = stored_classes(pool)
+        cdef ClassInfo info = self.by_class.get(cls)
+        cdef str module, qualname
+        if info is not None and info.class_id < count:
+            return info
+        module, qualname = names_of(cls)
+        check_storable(cls, module, qualname)
+        if count:
+            self.info(pool, count - 1)          # all of them are known now
+        info = self.by_name.get((module, qualname))
+        if info is not None and info.class_id < count:
+            info.cls = cls                      # defined anew, or not yet looked for
+            self.by_class[cls] = info
+            return info
+        return self.add(pool, cls, module, qualname)
+
+    cdef ClassInfo add(self, Pool pool, type cls, str module, str qualname):
+        cdef uint32_t count = stored_classes(pool)
+        cdef ClassInfo info, undone
+        cdef uint64_t types
+        for undone in self.infos[count:]:       # added in a transaction that was undone
+            self.by_name.pop((undone.module, undone.qualname), None)
+            self.by_class.pop(undone.cls, None)
+        del self.infos[count:]
+        info = ClassInfo.__new__(ClassInfo)
+        info.module = module
+        info.qualname = qualname
+        info.cls = cls
+        info.names = []
+        info.index = {}
+        info.clear_cells(1)
+        info.class_id = count
+        op_begin(pool)
+        try:
+            if pool.p.root.types_slot == 0:
+                pm_store(pool.p, &pool.p.root.types_slot,
+                         PM_REFERENCE(PM_REF_OBJECT, object_new(pool, PM_TYPE_LIST, sizeof(pm_list), True)))
+            types = pool.p.root.types_slot & PM_OFFSET_MASK
+            info.record = object_new(pool, PM_TYPE_LIST, sizeof(pm_list), True)
+            append_slot(pool, info.record, module)
+            append_slot(pool, info.record, qualname)
+            append_slot(pool, types, info.record)
+        except BaseException:
+            op_abort(pool)
+            raise
+        op_end(pool)
+        self.keep(info)
+        self.by_class[cls] = info
+        return info

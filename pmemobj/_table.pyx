@@ -1,0 +1,602 @@
+"""The hash table of PersistentDict and PersistentSet: keys, lookup, growth, and changes of many keys at once.
+
+Keys come in three kinds:
+  plain      scalars of builtin types and tuples of them: compared without running user code
+  other      frozensets, persistent objects, registered types: compared by Python, which may do anything to the
+             table meanwhile; the lookup begins anew if it did
+  foreign    of a type that cannot be a key here, but may be equal to one: only looked up
+"""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
+from cpython.complex cimport PyComplex_CheckExact
+from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
+from cpython.object cimport Py_EQ, PyObject_Hash, PyObject_RichCompareBool
+from cpython.tuple cimport PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE
+from libc.string cimport memcmp, memcpy, memset
+
+from pmemobj._cengine cimport pm_at, pm_vec, pm_vec_run
+from pmemobj._core cimport (
+    alloc, bind, check_read, level_abort, level_begin, level_commit, object_new, op_abort, op_begin, op_end,
+    pool_check_read, release, slot_drop, vec_free, vec_reserve,
+)
+from pmemobj._layout cimport *
+from pmemobj._values cimport (
+    PM_IS_REFERENCE, PM_SLOT_KIND, Plan, encode_value, pm_immediate, prepare, slot_load, stable_hash,
+)
+
+from numbers import Number
+
+cdef extern from "Python.h":
+    bint PyBool_Check(object value) noexcept
+    int Py_EnterRecursiveCall(const char *where) except -1
+    void Py_LeaveRecursiveCall() noexcept
+
+cdef extern from "_engine/table.h" nogil:
+    void pm_table_forget_last(pm_pool *p, const pm_table *t, unsigned stride)
+
+cdef enum:
+    SMALL_INDEX = 64            # cells of an index that an empty table keeps
+    FIRST_ITEMS = 4             # room in a new table
+    LEVEL_ITEMS = 256           # more changes than this are recorded by line, not by word
+    MAX_DEPTH = 20              # of nested tuples in a plain key
+
+
+cdef object LEFT_OUT = object()
+
+
+# --- plain keys
+
+cdef inline bint is_number(object key) noexcept:
+    return PyLong_CheckExact(key) or PyFloat_CheckExact(key) or PyBool_Check(key) or PyComplex_CheckExact(key)
+
+
+cdef bint is_plain(object key, int depth=0) noexcept:
+    cdef Py_ssize_t i
+    if PyUnicode_CheckExact(key) or is_number(key) or PyBytes_CheckExact(key):
+        return True
+    if key is None or key is ... or key is NotImplemented:
+        return True
+    if not PyTuple_CheckExact(key) or depth == MAX_DEPTH:
+        return False
+    for i in range(PyTuple_GET_SIZE(key)):
+        if not is_plain(<object>PyTuple_GET_ITEM(key, i), depth + 1):
+            return False
+    return True
+
+
+cdef bint same_number(object a, object b) except -1:
+    """Both are exact builtin numbers.  A NaN is the same key as one with the same bits."""
+    cdef double x[2]
+    cdef double y[2]
+    if a == b:
+        return True
+    if PyFloat_CheckExact(a) and PyFloat_CheckExact(b):
+        x[0] = PyFloat_AS_DOUBLE(a)
+        y[0] = PyFloat_AS_DOUBLE(b)
+        return x[0] != x[0] and memcmp(x, y, 8) == 0
+    if PyComplex_CheckExact(a) and PyComplex_CheckExact(b):
+        x[0] = (<complex>a).real
+        x[1] = (<complex>a).imag
+        y[0] = (<complex>b).real
+        y[1] = (<complex>b).imag
+        return (x[0] != x[0] or x[1] != x[1]) and memcmp(x, y, 16) == 0
+    return False
+
+
+cdef bint plain_equal(Pool pool, uint64_t slot, object key) except -1:
+    """Is the plain key the one in this slot?  No user code."""
+    cdef uint64_t mine
+    cdef unsigned kind
+    cdef uint64_t *block
+    cdef Py_ssize_t i
+    if pm_immediate(key, &mine) and mine == slot:
+        return True
+    kind = PM_SLOT_KIND(slot) if PM_IS_REFERENCE(slot) else 0
+    block = <uint64_t *>pm_at(pool.p, slot & PM_OFFSET_MASK)
+    if PyUnicode_CheckExact(key):
+        return PM_REF_STR1 <= kind <= PM_REF_STR4 and slot_load(pool, slot) == key
+    if PyBytes_CheckExact(key):
+        return kind == PM_REF_BYTES and block[0] == <uint64_t>PyBytes_GET_SIZE(key) and \
+            memcmp(block + 1, PyBytes_AS_STRING(key), block[0]) == 0
+    if PyTuple_CheckExact(key):
+        if kind != PM_REF_TUPLE or block[0] != <uint64_t>PyTuple_GET_SIZE(key):
+            return False
+        for i in range(PyTuple_GET_SIZE(key)):
+            if not plain_equal(pool, block[1 + i], <object>PyTuple_GET_ITEM(key, i)):
+                return False
+        return True
+    if not is_number(key):
+        return False
+    if PM_IS_REFERENCE(slot) and not PM_REF_INT <= kind <= PM_REF_COMPLEX:
+        return False
+    found = slot_load(pool, slot)
+    return is_number(found) and same_number(found, key)
+
+
+cdef int64_t find_plain(Pool pool, pm_table *t, unsigned stride, object key, uint64_t hash) except -2:
+    cdef uint64_t at = pm_table_start(t, hash)
+    cdef int64_t i
+    while True:
+        i = pm_table_next(pool.p, t, stride, hash, &at)
+        if i < 0 or plain_equal(pool, pm_vec_at(pool.p, &t.entries, i, stride)[1], key):
+            return i
+
+
+# --- other keys
+
+cdef bint same_key(object a, object b) except -1:
+    """As == but for NaN, also inside of tuples.  User code."""
+    cdef Py_ssize_t i
+    if PyTuple_CheckExact(a) and PyTuple_CheckExact(b):
+        if PyTuple_GET_SIZE(a) != PyTuple_GET_SIZE(b):
+            return False
+        Py_EnterRecursiveCall(b" while comparing keys")
+        try:
+            for i in range(PyTuple_GET_SIZE(a)):
+                if not same_key(<object>PyTuple_GET_ITEM(a, i), <object>PyTuple_GET_ITEM(b, i)):
+                    return False
+        finally:
+            Py_LeaveRecursiveCall()
+        return True
+    if is_number(a) and is_number(b):
+        return same_number(a, b)
+    return PyObject_RichCompareBool(a, b, Py_EQ)
+
+
+cdef int64_t find_other(Persistent o, unsigned stride, object key, uint64_t hash) except -2:
+    cdef pm_table *t
+    cdef uint64_t at, slot
+    cdef int64_t i
+    cdef stamp seen
+    cdef int attempt
+    cdef bint same
+    for attempt in range(RETRIES):
+        check_read(o)
+        t = table_of(o)
+        seen = stamp_of(o)
+        at = pm_table_start(t, hash)
+        while True:
+            i = pm_table_next(o.p, t, stride, hash, &at)
+            if i < 0:
+                return PM_NOT_FOUND
+            slot = pm_vec_at(o.p, &t.entries, i, stride)[1]
+            same = same_key(slot_load(o.pool, slot), key)
+            check_read(o)
+            if not same_stamp(o, seen) or pm_vec_at(o.p, &t.entries, i, stride)[1] != slot:
+                break
+            if same:
+                return i
+    raise RuntimeError(f"this {type(o).__name__} is changed again and again while its keys are compared")
+
+
+cdef object prepare_key(Pool pool, object key):
+    """As prepare(), but an unhashable key is called so."""
+    cdef uint64_t hash
+    if not is_plain(key):
+        stable_hash(pool, key, &hash)
+    return prepare(pool, key)
+
+
+class _Never(Exception):
+    """No key can be equal to this value."""
+
+
+cdef object stand_in(object key):
+    """A storable key that has the stable hash which a stored key equal to this one would have."""
+    cls = type(key)
+    if is_plain(key):
+        return key
+    if isinstance(key, str) and cls.__hash__ is str.__hash__:
+        return str.__str__(key)
+    if isinstance(key, bytes) and cls.__hash__ is bytes.__hash__:
+        return bytes(memoryview(key))
+    if isinstance(key, tuple) and cls.__hash__ is tuple.__hash__:
+        return tuple([stand_in(item) for item in tuple.__iter__(key)])
+    if isinstance(key, frozenset) and cls.__hash__ is frozenset.__hash__:
+        return frozenset([stand_in(item) for item in frozenset.__iter__(key)])
+    if isinstance(key, Persistent):
+        return key
+    if isinstance(key, Number):
+        return PyObject_Hash(key)           # a number has the hash of the int which is its hash
+    raise _Never
+
+
+cdef int64_t table_find_slow(Persistent o, unsigned stride, object key, uint64_t *hash) except -2:
+    if is_plain(key):
+        stable_hash(o.pool, key, hash)
+        return find_plain(o.pool, table_of(o), stride, key, hash[0])
+    PyObject_Hash(key)                      # TypeError: unhashable type
+    try:
+        stable_hash(o.pool, key, hash)
+    except TypeError:
+        try:
+            stable_hash(o.pool, stand_in(key), hash)
+        except (_Never, TypeError):
+            check_read(o)
+            return PM_NOT_FOUND
+    return find_other(o, stride, key, hash[0])
+
+
+cdef int64_t table_find_storable(Persistent o, unsigned stride, object key, uint64_t *hash) except -2:
+    stable_hash(o.pool, key, hash)
+    if is_plain(key):
+        check_read(o)
+        return find_plain(o.pool, table_of(o), stride, key, hash[0])
+    return find_other(o, stride, key, hash[0])
+
+
+# --- growth; inside an operation
+
+cdef int new_index(Pool pool, pm_table *t, unsigned stride, uint64_t items) except -1:
+    """A fresh index with the cells of the present entries, for a table of up to `items`."""
+    cdef pm_pool *p = pool.p
+    cdef uint64_t ncells = pm_table_cells(items), i = 0, run, k
+    cdef uint64_t offset = alloc(pool, ncells * 4)
+    cdef uint32_t *cells = <uint32_t *>pm_at(p, offset)
+    cdef uint64_t *entry
+    memset(cells, 0, ncells * 4)
+    while i < t.entries.size:
+        entry = pm_vec_run(p, &t.entries, i, t.entries.size, stride, &run)
+        for k in range(run):
+            if entry[1]:
+                pm_table_free_cell(cells, ncells, entry[0])[0] = <uint32_t>(i + k + 1)
+            entry += stride
+        i += run
+    pm_fresh(p, cells, ncells * 4)
+    if t.index:
+        release(pool, t.index, t.index_cells * 4)
+    pm_store(p, &t.index, offset)
+    pm_store(p, &t.index_cells, ncells)
+    return 0
+
+
+cdef int drop_index(Pool pool, pm_table *t) except -1:
+    if t.index:
+        release(pool, t.index, t.index_cells * 4)
+        pm_store(pool.p, &t.index, 0)
+        pm_store(pool.p, &t.index_cells, 0)
+    return 0
+
+
+cdef void put_vec(pm_pool *p, pm_vec *v, pm_vec value) noexcept:
+    pm_store(p, &v.size, value.size)
+    pm_store(p, &v.cap, value.cap)
+    pm_store(p, &v.data, value.data)
+    pm_store(p, &v.dir_cap, value.dir_cap)
+
+
+cdef int compact(Pool pool, pm_table *t, unsigned stride, uint64_t room) except -1:
+    """Moves the live entries to a fresh vector with `room` items."""
+    cdef pm_pool *p = pool.p
+    cdef pm_vec old = t.entries, fresh, none
+    cdef uint64_t i = 0, run, k, n = 0, space = 0, filled = 0
+    cdef uint64_t *entry
+    cdef uint64_t *to = NULL
+    memset(&none, 0, sizeof(none))
+    put_vec(p, &t.entries, none)
+    vec_reserve(pool, &t.entries, room, stride)
+    fresh = t.entries
+    while i < old.size:
+        entry = pm_vec_run(p, &old, i, old.size, stride, &run)
+        i += run
+        for k in range(run):
+            if entry[1]:
+                if space == 0:
+                    to = pm_vec_run(p, &fresh, n, fresh.cap, stride, &space)
+                    filled = 0
+                memcpy(to + filled, entry, stride * 8)
+                filled += stride
+                space -= 1
+                n += 1
+                if space == 0:
+                    pm_fresh(p, to, filled * 8)
+            entry += stride
+    if space:
+        pm_fresh(p, to, filled * 8)
+    fresh.size = n
+    put_vec(p, &t.entries, old)
+    vec_free(pool, &t.entries, stride)
+    put_vec(p, &t.entries, fresh)
+    return 0
+
+
+cdef int table_make_room(Pool pool, pm_table *t, unsigned stride, uint64_t items) except -1:
+    """Room for so many more entries.  Where a quarter of the entries is deleted they are left out, so that the
+    work of rebuilding is paid by as many deletions or insertions."""
+    cdef uint64_t size = t.entries.size, deleted = size - t.used, wanted = t.used + items
+    if size + items > 0xfffffffe:
+        raise OverflowError("a dict or set can have at most 2**32 - 2 entries")
+    if deleted and 4 * deleted >= size:
+        compact(pool, t, stride, wanted + t.used // 2)
+        drop_index(pool, t)
+    else:
+        wanted = size + items
+        vec_reserve(pool, &t.entries, wanted if wanted > FIRST_ITEMS else FIRST_ITEMS, stride)
+    if wanted > PM_TABLE_SMALL and (t.index == 0 or 3 * wanted > 2 * t.index_cells):
+        new_index(pool, t, stride, wanted if items > t.used else 2 * (wanted - 1))
+    return 0
+
+
+cdef int table_delete(Pool pool, pm_table *t, unsigned stride, uint64_t number) except -1:
+    """Deletes a live entry, with what its slots own."""
+    cdef pm_pool *p = pool.p
+    cdef uint64_t *entry = pm_vec_at(p, &t.entries, number, stride)
+    cdef uint64_t key = entry[1], value = entry[2] if stride == 3 else 0
+    cdef uint64_t size
+    pm_store(p, &t.used, t.used - 1)
+    if number != t.entries.size - 1:
+        pm_store(p, entry + 1, 0)
+        if stride == 3:
+            pm_store(p, entry + 2, 0)
+    elif t.used == 0 and t.index_cells > SMALL_INDEX:
+        vec_free(pool, &t.entries, stride)
+        drop_index(pool, t)
+    else:
+        size = number
+        pm_table_forget_last(p, t, stride)
+        pm_store(p, &t.entries.size, size)
+        while size and pm_vec_at(p, &t.entries, size - 1, stride)[1] == 0:
+            pm_table_forget_last(p, t, stride)
+            size -= 1
+            pm_store(p, &t.entries.size, size)
+    slot_drop(pool, key)
+    if stride == 3:
+        slot_drop(pool, value)
+    return 0
+
+
+# --- whole operations
+
+cdef int table_remove(Persistent o, unsigned stride, uint64_t number) except -1:
+    cdef Pool pool = o.pool
+    op_begin(pool)
+    try:
+        table_delete(pool, table_of(o), stride, number)
+    except BaseException:
+        op_abort(pool)
+        raise
+    op_end(pool)
+    return 0
+
+
+cdef int drop_all(Pool pool, pm_table *t, unsigned stride) except -1:
+    cdef uint64_t i = 0, run, k
+    cdef uint64_t *entry
+    while i < t.entries.size:
+        entry = pm_vec_run(pool.p, &t.entries, i, t.entries.size, stride, &run)
+        for k in range(run):
+            if entry[1]:
+                slot_drop(pool, entry[1])
+                if stride == 3:
+                    slot_drop(pool, entry[2])
+            entry += stride
+        i += run
+    vec_free(pool, &t.entries, stride)
+    drop_index(pool, t)
+    pm_store(pool.p, &t.used, 0)
+    return 0
+
+
+cdef int table_clear(Persistent o, unsigned stride) except -1:
+    cdef Pool pool = o.pool
+    op_begin(pool)
+    try:
+        drop_all(pool, table_of(o), stride)
+    except BaseException:
+        op_abort(pool)
+        raise
+    op_end(pool)
+    return 0
+
+
+@cython.final
+cdef class Batch:
+    """Items to be stored at once: everything that runs user code is done before the operation."""
+    cdef list keys, values
+    cdef Plan plan
+    cdef dict others            # position -> (hash, entry number or PM_NOT_FOUND), for keys that are not plain
+    cdef uint64_t hash          # of the key that was looked up last
+
+    cdef int prepare(self, Pool pool, Persistent o, unsigned stride, dict items) except -1:
+        """`o` is the table to store into, or None for a new one.  Leaves out the second of two equal keys."""
+        cdef Py_ssize_t i
+        cdef int64_t found
+        self.plan = prepare(pool, items)
+        self.plan.stored = {}
+        self.keys = list(items)
+        self.values = list(items.values())
+        self.others = None
+        for i in range(len(self.keys)):
+            if not is_plain(self.keys[i]):
+                break
+        else:
+            return 0
+        self.others = {}
+        by_hash = {}
+        doubles = []
+        for i in range(len(self.keys)):
+            key = self.keys[i]
+            if is_plain(key):
+                continue
+            found = PM_NOT_FOUND
+            stable_hash(pool, key, &self.hash)
+            if o is not None:
+                found = find_other(o, stride, key, self.hash)
+            for k in by_hash.setdefault(self.hash, []):
+                if same_key(self.keys[k], key):
+                    self.values[k] = self.values[i]
+                    doubles.append(i)
+                    break
+            else:
+                by_hash[self.hash].append(i)
+                self.others[i] = (self.hash, found)
+        for i in doubles:
+            self.keys[i] = LEFT_OUT
+        return 0
+
+    cdef int64_t find(self, Pool pool, pm_table *t, unsigned stride, Py_ssize_t i) except -2:
+        if self.others is not None and i in self.others:
+            self.hash, found = self.others[i]
+            return found
+        stable_hash(pool, self.keys[i], &self.hash)
+        return find_plain(pool, t, stride, self.keys[i], self.hash)
+
+    cdef int replace(self, Pool pool, pm_table *t, unsigned stride, uint64_t number, Py_ssize_t i) except -1:
+        cdef uint64_t *entry
+        cdef uint64_t old, slot
+        if stride == 3:
+            slot = encode_value(pool, self.plan, self.values[i])
+            entry = pm_vec_at(pool.p, &t.entries, number, 3)
+            old = entry[2]
+            pm_store(pool.p, entry + 2, slot)
+            slot_drop(pool, old)
+        return 0
+
+    cdef int store(self, Pool pool, pm_table *t, unsigned stride) except -1:
+        """Inside an operation."""
+        cdef Py_ssize_t n = len(self.keys), i
+        cdef int64_t found
+        cdef uint64_t key, value = 0
+        if self.others is not None:         # while the entries still have the numbers that were found
+            for i, (_, number) in self.others.items():
+                if number >= 0:
+                    self.replace(pool, t, stride, number, i)
+        if <uint64_t>n > t.used and n > 1:
+            table_make_room(pool, t, stride, n)
+        for i in range(n):
+            if self.keys[i] is LEFT_OUT:
+                continue
+            found = self.find(pool, t, stride, i)
+            if found < 0:
+                key = encode_value(pool, self.plan, self.keys[i])
+                if stride == 3:
+                    value = encode_value(pool, self.plan, self.values[i])
+                table_insert(pool, t, stride, self.hash, key, value)
+            elif self.others is None or i not in self.others:
+                self.replace(pool, t, stride, found, i)
+        return 0
+
+
+cdef bint table_apply(Persistent o, unsigned stride, stamp seen, list numbers, dict items) except -1:
+    cdef Pool pool = o.pool
+    cdef Batch batch = None
+    cdef bint level
+    cdef pm_table *t
+    if items:
+        batch = Batch.__new__(Batch)
+        batch.prepare(pool, o, stride, items)
+    check_read(o)
+    if (numbers or batch is not None and batch.others is not None) and not same_stamp(o, seen):
+        return False
+    if not items and not numbers:
+        return True
+    # With both, a place may be given up and taken again, which the log of a single operation does not put back.
+    level = (items and numbers) or len(items) + len(numbers) > LEVEL_ITEMS
+    if level:
+        level_begin(pool)
+    try:
+        op_begin(pool)
+        try:
+            t = table_of(o)
+            for number in numbers:
+                table_delete(pool, t, stride, number)
+            if batch is not None:
+                batch.store(pool, t, stride)
+        except BaseException:
+            op_abort(pool)
+            raise
+        op_end(pool)
+    except BaseException:
+        if level:
+            level_abort(pool)
+        raise
+    if level:
+        level_commit(pool)
+    return True
+
+
+cdef int table_update(Persistent o, unsigned stride, dict items) except -1:
+    cdef int attempt
+    for attempt in range(RETRIES):
+        check_read(o)
+        if table_apply(o, stride, stamp_of(o), [], items):
+            return 0
+    raise RuntimeError(f"this {type(o).__name__} is changed again and again while it is being updated")
+
+
+cdef object table_new(Persistent o, Pool pool, unsigned stride, dict items, object source):
+    """Makes o, not bound yet, the proxy of a new table with these items, in limbo.  `source` is the builtin object that the items are
+    from: where it contains itself, so does the new one."""
+    cdef Batch batch = Batch.__new__(Batch)
+    cdef uint64_t offset
+    cdef bint level = len(items) > LEVEL_ITEMS
+    pool_check_read(pool)
+    batch.prepare(pool, None, stride, items)
+    pool_check_read(pool)
+    if level:
+        level_begin(pool)
+    try:
+        op_begin(pool)
+        try:
+            offset = object_new(pool, PM_TYPE_DICT if stride == 3 else PM_TYPE_SET, sizeof(pm_table), False)
+            batch.plan.stored[id(source)] = offset
+            batch.store(pool, <pm_table *>pm_at(pool.p, offset), stride)
+        except BaseException:
+            op_abort(pool)
+            raise
+        op_end(pool)
+    except BaseException:
+        if level:
+            level_abort(pool)
+        raise
+    if level:
+        level_commit(pool)
+    bind(o, pool, <pm_object *>pm_at(pool.p, offset))
+    return o
+
+
+# --- verification
+
+cdef object table_check(Persistent o, unsigned stride):
+    cdef pm_table *t
+    cdef uint32_t *cells
+    cdef uint64_t *entry
+    cdef uint64_t i, at, taken = 0, live = 0, hash
+    check_read(o)
+    t = table_of(o)
+    where = f"{type(o).__name__} at {<uint64_t>(<char *>o.head - o.p.base):#x}"
+    assert t.head.type == (PM_TYPE_DICT if stride == 3 else PM_TYPE_SET), f"{where}: type {t.head.type}"
+    assert t.entries.size <= t.entries.cap, f"{where}: {t.entries.size} entries, room for {t.entries.cap}"
+    if t.index == 0:
+        assert t.index_cells == 0 and t.entries.size <= PM_TABLE_SMALL, f"{where}: {t.entries.size} entries, no index"
+    else:
+        assert t.index_cells >= 16 and t.index_cells & (t.index_cells - 1) == 0, f"{where}: {t.index_cells} cells"
+        cells = <uint32_t *>pm_at(o.p, t.index)
+        for i in range(t.index_cells):
+            if cells[i]:
+                assert cells[i] <= t.entries.size, f"{where}: cell {i} holds {cells[i]}"
+                taken += 1
+        assert taken <= t.entries.size and 3 * taken <= 2 * t.index_cells, f"{where}: {taken} cells are taken"
+    slots = []
+    for i in range(t.entries.size):
+        entry = pm_vec_at(o.p, &t.entries, i, stride)
+        if entry[1] == 0:
+            assert stride == 2 or entry[2] == 0, f"{where}: the deleted entry {i} has a value"
+            assert i + 1 < t.entries.size, f"{where}: the last entry is deleted"
+            continue
+        live += 1
+        slots.append((i, entry[0], entry[1]))
+        if t.index == 0:
+            continue
+        at = pm_table_home(entry[0], t.index_cells)
+        while cells[at] != i + 1:
+            assert cells[at], f"{where}: the index does not lead to entry {i}"
+            at = (at + 1) & (t.index_cells - 1)
+    assert live == t.used, f"{where}: {live} live entries, used is {t.used}"
+    for i, stored, slot in slots:           # user code from here on
+        key = slot_load(o.pool, slot)
+        stable_hash(o.pool, key, &hash)
+        assert hash == stored, f"{where}: the hash of {key!r} is {hash:#x}, entry {i} says {stored:#x}"
+        found = table_find_slow(o, stride, key, &hash)
+        assert found == <int64_t>i, f"{where}: {key!r} is entry {i} and also {found}"

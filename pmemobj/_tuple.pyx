@@ -1,0 +1,66 @@
+# cython: binding=False, embedsignature.format=clinic
+# Unbound methods are then method descriptors, which check the type of self.
+
+"""PersistentTuple: an explicit, lazy tuple in a pool.  A plain tuple that is stored comes back as a tuple instead."""
+
+cimport cython
+
+from pmemobj._core cimport Pool, bind, check_read, register_proxy
+from pmemobj._layout cimport PM_TYPE_TUPLE, pm_object
+from pmemobj._sequence cimport PersistentSequence, cells_of, compare, create, initial_items, read_items
+
+from collections.abc import Sequence
+
+
+cdef extern from "Python.h":
+    int PyGC_Disable() noexcept
+    int PyGC_Enable() noexcept
+
+
+@cython.collection_type("sequence")
+cdef class PersistentTuple(PersistentSequence):
+    """A tuple that lives in a pool and is read item by item: ``pool.new(PersistentTuple, iterable)``.
+
+    For big tuples.  It has the API of tuple, compares and hashes as the tuple of its items, and finds the same
+    keys.  Slices, ``+`` and ``*`` give plain tuples.  Plain lists, dicts and sets in it are stored as persistent
+    copies; such a tuple is not hashable.
+
+    Every method raises PoolClosedError and StaleObjectError.
+    """
+
+    @classmethod
+    def _p_new(cls, Pool pool not None, tuple args, dict kwargs):
+        """A new object of this pool, from the arguments of pool.new()."""
+        cdef tuple items = initial_items("PersistentTuple", args, kwargs)
+        cdef PersistentTuple made = PersistentTuple.__new__(cls)
+        create(made, pool, PM_TYPE_TUPLE, items)
+        return made
+
+    # Here and not in the base: a class that sets its hash does not inherit the comparisons.
+    def __richcmp__(self, other, int op):
+        return compare(self, other, op)
+
+    def __hash__(self):
+        return hash(self._p_stable_hash())
+
+    def _p_stable_hash(self):
+        """The plain tuple, which has the same stable hash."""
+        check_read(self)
+        return tuple(read_items(self, 0, cells_of(self).size))
+
+
+cdef object _make(Pool pool, pm_object *head):
+    """The proxy of a tuple that has none.  A collection could make it while it is being made here."""
+    cdef PersistentTuple made
+    cdef int collecting = PyGC_Disable()
+    try:
+        made = PersistentTuple.__new__(PersistentTuple)
+        bind(made, pool, head)
+    finally:
+        if collecting:
+            PyGC_Enable()
+    return made
+
+
+register_proxy(PM_TYPE_TUPLE, _make)
+Sequence.register(PersistentTuple)

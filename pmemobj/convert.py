@@ -1,0 +1,58 @@
+"""pool.to_python(): plain builtin copies of what is stored."""
+
+from pmemobj._dict import PersistentDict
+from pmemobj._list import PersistentList
+from pmemobj._set import PersistentSet
+from pmemobj._tuple import PersistentTuple
+
+__all__ = ["to_python"]
+
+
+def to_python(obj):
+    """A copy of `obj` made of builtin lists, dicts, sets and tuples; see pool.to_python()."""
+    return _Copy().copy(obj)
+
+
+class _Copy:
+    """Lists and dicts are made empty first and filled later, which keeps cycles and any depth of nesting; sets
+    and tuples, whose items must be there when they are made, cannot be part of a cycle without a list or dict."""
+
+    def __init__(self):
+        self.done = {}  # id(original) -> (copy, original, which stays alive so that its id stays its own)
+        self.todo = []
+
+    def copy(self, obj):
+        result = self.one(obj)
+        while self.todo:
+            source, target = self.todo.pop()
+            if isinstance(target, list):
+                target.extend([self.one(item) for item in list(source)])
+            else:
+                for key, item in list(source.items()):
+                    target[self.one(key)] = self.one(item)
+        return result
+
+    def one(self, obj):
+        cls = type(obj)
+        known = self.done.get(id(obj))
+        if known is not None:
+            return known[0]
+        if cls is list or isinstance(obj, PersistentList):
+            return self.later(obj, [])
+        if cls is dict or isinstance(obj, PersistentDict):
+            return self.later(obj, {})
+        if cls is set or isinstance(obj, PersistentSet):
+            made = {self.one(item) for item in list(obj)}
+        elif cls is tuple or isinstance(obj, PersistentTuple):
+            made = tuple([self.one(item) for item in tuple(obj)])
+        elif cls is frozenset:
+            made = frozenset([self.one(item) for item in obj])
+        else:
+            return obj
+        self.done[id(obj)] = (made, obj)
+        return made
+
+    def later(self, obj, empty):
+        self.done[id(obj)] = (empty, obj)
+        self.todo.append((obj, empty))
+        return empty

@@ -1,0 +1,88 @@
+"""Values of types that a pool has nominated, stored as pickles; see pool.persist_via_pickle().
+
+A pickle is a program.  So only what was nominated for this pool handle, and a few harmless builtins that reduce
+functions commonly name, may be called by it; anything else ends the load.
+"""
+
+import io
+import pickle
+from collections.abc import MutableMapping, MutableSequence, MutableSet
+
+from pmemobj import errors
+from pmemobj._core import Persistent
+
+#: Never changed, so that equal values have equal pickles whatever wrote them; readable by Python 3.8 and later.
+PROTOCOL = 5
+
+#: What any pickle may name: constructors of plain data, and copyreg's ways to make an instance of a class.
+HARMLESS = {
+    "builtins": {
+        "bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "object", "range",
+        "set", "slice", "str", "tuple",
+    },
+    "copyreg": {"_reconstructor", "__newobj__", "__newobj_ex__"},
+}  # fmt: skip
+
+
+def check_type(cls, builtin):
+    """Raises TypeError for what cannot be nominated."""
+    if not isinstance(cls, type):
+        raise TypeError(f"persist_via_pickle() takes types, not a {type(cls).__name__}")
+    if issubclass(cls, (bytearray, MutableSequence, MutableMapping, MutableSet)):
+        raise TypeError(
+            f"{cls.__name__} is mutable: a pickle is a copy, so changes would be lost; "
+            "store a list, dict or set, or make the class a PersistentObject"
+        )
+    if cls in builtin or issubclass(cls, Persistent):
+        raise TypeError(f"{cls.__name__} is stored by pmemobj itself, not as a pickle")
+    if "<locals>" in cls.__qualname__:
+        raise TypeError(f"{cls.__qualname__} is defined inside a function, so it could not be found again")
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, data, nominated):
+        super().__init__(io.BytesIO(data))
+        self.nominated = nominated
+
+    def find_class(self, module, name):
+        cls = self.nominated.get(f"{module}:{name}")
+        if cls is not None:
+            return cls
+        if name in HARMLESS.get(module, ()):
+            return super().find_class(module, name)
+        if (module, name) == ("builtins", "getattr"):
+            return self.member
+        raise pickle.UnpicklingError(f"it needs {module}.{name}, which this pool has not nominated")
+
+    def member(self, cls, name):
+        """Instead of getattr: members of nominated enumerations, and their alternative constructors."""
+        if isinstance(cls, type) and cls in self.nominated.values() and isinstance(name, str):
+            found = getattr(cls, name)
+            if type(found) is cls or getattr(found, "__self__", None) is cls:
+                return found
+        raise pickle.UnpicklingError(f"it needs the attribute {name!r} of {cls!r}")
+
+
+def loads(data, nominated):
+    """The value, if it needs nothing but nominated types and harmless builtins; else ClassNotFoundError."""
+    try:
+        return _Unpickler(data, nominated).load()
+    except pickle.UnpicklingError as error:
+        raise errors.ClassNotFoundError(
+            f"a stored pickle cannot be loaded: {error}; nominate it with pool.persist_via_pickle()"
+        ) from None
+
+
+def dumps(value, nominated):
+    """The pickle, which has been loaded once, so that what is stored can be read.  Raises TypeError."""
+    cls = type(value)
+    try:
+        data = pickle.dumps(value, PROTOCOL)
+        again = _Unpickler(data, nominated).load()
+    except (pickle.PickleError, AttributeError, TypeError) as error:
+        raise TypeError(f"a {cls.__module__}.{cls.__qualname__} cannot be stored as a pickle: {error}") from error
+    if type(again) is not cls:
+        raise TypeError(
+            f"a {cls.__module__}.{cls.__qualname__} cannot be stored as a pickle: it comes back as a {type(again).__name__}"
+        )
+    return data
