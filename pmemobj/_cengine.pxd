@@ -117,6 +117,9 @@ cdef extern from "_engine/engine.h" nogil:
     void pm_open_failed()
     void pm_closing(pm_pool *p)
 
+cdef extern from "_engine/op.h" nogil:
+    int pm_op_commit_words(pm_pool *p)
+
 cdef extern from "_engine/slab.h" nogil:
     enum:
         PM_CHUNK_PAGES

@@ -44,6 +44,8 @@ cdef class Checker:
         while at and at not in self.limbo:
             self.limbo.add(at)
             self.meet(at, f"limbo:{at:#x}", 0)
+            if at not in self.references:       # no object: its link leads anywhere
+                break
             at = (<pm_object *>pm_at(self.pool.p, at)).limbo_next
         self.slot(self.pool.p.root.root_slot, "root")
         if self.pool.p.root.types_slot:
@@ -102,6 +104,8 @@ cdef class Checker:
             return self.fault(path, f"its value at {offset:#x} is not in use, or belongs to something else too")
         block = <uint64_t *>pm_at(self.pool.p, offset)
         self.counts["value"] = self.counts.get("value", 0) + 1
+        if kind != PM_REF_FLOAT and kind != PM_REF_COMPLEX and block[0] > self.pool.p.size:
+            return self.fault(path, f"its value at {offset:#x} is {block[0]} long")
         if self.block(offset, owned_size(kind, block), path) and kind >= PM_REF_TUPLE:
             for i in range(block[0]):
                 self.slot(block[1 + i], f"{path}({i})")
@@ -135,6 +139,9 @@ cdef class Checker:
         cdef uint64_t i
         cdef uint64_t *directory
         cdef uint64_t segment_items = PM_SEG_WORDS // stride
+        if v.cap > self.pool.p.size:            # so that no product below overflows
+            self.fault(path, f"has room for {v.cap} items, more than the pool can hold")
+            return False
         if v.size > v.cap:
             self.fault(path, f"has {v.size} items and room for {v.cap}")
             return False
@@ -178,7 +185,7 @@ cdef class Checker:
         cdef uint64_t *entry
         if not self.vector(&t.entries, stride, path):
             return 0
-        if t.index_cells & (t.index_cells - 1) or (t.index == 0) != (t.index_cells == 0):
+        if t.index_cells & (t.index_cells - 1) or t.index_cells > self.pool.p.size or (t.index == 0) != (t.index_cells == 0):
             return self.fault(path, f"has an index of {t.index_cells} cells")
         if t.index and not self.block(t.index, t.index_cells * 4, path):
             return 0

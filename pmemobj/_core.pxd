@@ -7,7 +7,7 @@
 from cpython.pythread cimport PyThread_type_lock
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from pmemobj._cengine cimport jr, pf_info, pm_known, pm_pool, pm_vec
+from pmemobj._cengine cimport PM_GATE_IN_OP, jr, pf_info, pm_known, pm_op_commit_words, pm_pool, pm_vec
 from pmemobj._layout cimport pm_object
 
 
@@ -91,8 +91,21 @@ cdef int pool_check_read(Pool pool) except -1
 
 # --- operations and levels
 
-cdef int op_begin(Pool pool) except -1
-cdef int op_end(Pool pool) except -1
+cdef int op_begin_slow(Pool pool) except -1
+cdef int op_end_slow(Pool pool) except -1
+
+cdef inline int op_begin(Pool pool) except -1:
+    if pool.p.write_gate or pool.p.journal.failed:
+        return op_begin_slow(pool)
+    pool.p.write_gate = PM_GATE_IN_OP
+    return 0
+
+cdef inline int op_end(Pool pool) except -1:
+    """Commits the operation, or leaves it to the open transaction.  On an error it has been undone."""
+    if pm_op_commit_words(pool.p):
+        return 0
+    return op_end_slow(pool)
+
 cdef void op_abort(Pool pool) noexcept
 
 cdef int level_begin(Pool pool) except -1

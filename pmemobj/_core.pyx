@@ -29,22 +29,34 @@ from pmemobj._layout cimport *
 from pmemobj._libpmemobj cimport *
 
 import os
+import warnings
 
 from pmemobj import errors
 
 cdef extern from *:
     """
-    /* Who runs: the owner of a transaction is told by its thread state. */
+    /* Who runs.  The owner of a transaction is told by the number of its thread state, which is never given
+     * out again; its address may be. */
+    static inline void *pm_thread_number(PyThreadState *state)
+    {
+        return (void *)(uintptr_t)(PyThreadState_GetID(state) + 1);
+    }
+
     static inline void *pm_this_thread(void)
     {
-    #if PY_VERSION_HEX >= 0x030d0000
-        return PyThreadState_GetUnchecked();
-    #else
-        return _PyThreadState_UncheckedGet();
-    #endif
+        return pm_thread_number(PyThreadState_Get());
+    }
+
+    static int pm_thread_lives(void *number)
+    {
+        PyThreadState *state = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
+        while (state != NULL && pm_thread_number(state) != number)
+            state = PyThreadState_Next(state);
+        return state != NULL;
     }
     """
-    void *pm_this_thread() nogil
+    void *pm_this_thread() noexcept
+    bint pm_thread_lives(void *number) noexcept
 
 cdef extern from "pythread.h" nogil:
     enum:

@@ -42,7 +42,9 @@ cdef int chunk_blocks(Pool pool, uint64_t offset, set chunks, set pages, dict bl
     cdef pm_chunk *chunk = <pm_chunk *>pm_at(pool.p, offset)
     cdef bint has_room = chunk.bitmap != ~<uint64_t>0
     cdef int i
-    if chunk.first_page & (PM_PAGE_SIZE - 1) or chunk.empty & ~chunk.bitmap:
+    cdef uint64_t first = (offset + sizeof(pm_chunk) + PM_PAGE_SIZE - 1) & ~<uint64_t>(PM_PAGE_SIZE - 1)
+    cdef uint64_t pages_here = (offset + PM_CHUNK_BYTES - first) // PM_PAGE_SIZE
+    if chunk.first_page != first or chunk.empty != ~<uint64_t>0 << pages_here or chunk.empty & ~chunk.bitmap:
         findings.append(f"the chunk at {offset:#x} has a damaged header")
         return 0
     if has_room != chunk.listed or has_room != (offset in chunks):

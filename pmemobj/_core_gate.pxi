@@ -10,17 +10,32 @@ cdef int raise_closed(Pool pool) except -1:
     raise errors.PoolClosedError(f"{pool.path}: the pool is closed")
 
 
+cdef enum:
+    LOOK_AFTER = 200000         # microseconds
+
+
 cdef int wait_for_transaction(Pool pool) except -1:
-    """Blocks until the open transaction of another thread has ended; Ctrl-C ends the wait."""
+    """Blocks until the open transaction of another thread has ended; Ctrl-C ends the wait.
+
+    A thread that began a transaction and ended without ending it would block all others for ever; so what it
+    left is undone.
+    """
     cdef int got
     while True:
         with nogil:
-            got = PyThread_acquire_lock_timed(pool.lock, -1, 1)
+            got = PyThread_acquire_lock_timed(pool.lock, LOOK_AFTER, 1)
             if got == PY_LOCK_ACQUIRED:     # given back before the GIL is taken: its holder may want the lock
                 PyThread_release_lock(pool.lock)
         if got == PY_LOCK_ACQUIRED:
             return 0
         PyErr_CheckSignals()
+        if pool.p.depth and not pm_thread_lives(pool.p.owner):
+            undo_all(pool)
+            warnings.warn(
+                f"{pool.path}: a thread has ended without ending its transaction, which has been undone",
+                ResourceWarning, stacklevel=1,
+            )
+            return 0
 
 
 cdef int pass_gate(Pool pool, bint write) except -1:

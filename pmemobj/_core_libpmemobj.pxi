@@ -10,8 +10,8 @@ cdef uint64_t obj_reserve(Pool pool, pobj_action *action, size_t size, uint64_t 
     cdef PMEMoid oid = pmemobj_reserve(<PMEMobjpool *>pool.pop, action, size, type_num)
     if oid.off == 0:
         raise errors.PoolFullError(
-            f"{pool.path}: no room for an allocation of {size} bytes ({library_message()}); delete something, "
-            "or open the pool with a larger max_size"
+            f"{pool.path}: the pool is full: no room for another {size} bytes, and nothing has changed; delete "
+            f"something, or copy the contents to a pool with a max_size above {pool.p.size}"
         )
     return oid.off
 
@@ -23,12 +23,21 @@ cdef void obj_defer_free(Pool pool, pobj_action *action, uint64_t offset) noexce
     pmemobj_defer_free(<PMEMobjpool *>pool.pop, oid, action)
 
 
+cdef enum:
+    PUBLISH_AT_ONCE = 32        # a lane's own log holds 40 entries; more would have to be allocated, also to free
+
+
 cdef int obj_publish(Pool pool) except -1:
-    """All pending actions, or none."""
-    if pmemobj_publish(<PMEMobjpool *>pool.pop, <pobj_action *>pool.actions, pool.nactions):
-        raise errors.PoolFullError(
-            f"{pool.path}: no room to publish {pool.nactions} allocations ({library_message()}); delete something first"
-        )
+    """All pending actions.  In parts that need no room, so that freeing works in a full pool; they are one to
+    the outside, since nothing of them leaves this process before the record that holds them all."""
+    cdef size_t done = 0, count
+    while done < pool.nactions:
+        count = min(pool.nactions - done, <size_t>PUBLISH_AT_ONCE)
+        if pmemobj_publish(<PMEMobjpool *>pool.pop, <pobj_action *>pool.actions + done, count):
+            raise errors.PoolFullError(
+                f"{pool.path}: the pool is full: no room to complete {count} allocations; delete something first"
+            )
+        done += count
     pool.nactions = 0
     return 0
 

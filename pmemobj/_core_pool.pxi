@@ -25,8 +25,11 @@ def create_file(str path, uint64_t size, unsigned mode):
     cdef int off = 0, fd
     cdef PMEMoid oid
     directory, name = os.path.split(path)
-    temporary = os.path.join(directory, f".{name}.{os.getpid()}.new")
-    fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    temporary = os.path.join(directory, f".{name}.{os.getpid()}.{os.urandom(4).hex()}.new")
+    try:
+        fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    except OSError as error:                # about the name that the caller knows
+        raise OSError(error.errno, error.strerror, path) from None
     try:
         os.ftruncate(fd, size)
         pmemobj_ctl_set(NULL, b"fallocate.at_create", &off)
@@ -56,6 +59,14 @@ def create_file(str path, uint64_t size, unsigned mode):
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def check_policy(str sync, double sync_interval):
+    """Raises ValueError for what is not a sync policy."""
+    if sync not in SYNC_POLICIES:
+        raise ValueError(f"sync must be one of {', '.join(map(repr, SYNC_POLICIES))}, not {sync!r}")
+    if not 0 < sync_interval <= 3600:
+        raise ValueError(f"sync_interval must be in seconds, above 0 and at most 3600, not {sync_interval!r}")
 
 
 cdef int raise_busy(str path, int fd) except -1:
@@ -130,10 +141,9 @@ cdef class Pool:
 
     def _attach(self, str path, *, str sync, double sync_interval, bint readonly, dict journal):
         """Opens the existing pool at `path` (absolute, links resolved)."""
-        if sync not in SYNC_POLICIES:
-            raise ValueError(f"sync must be one of {', '.join(map(repr, SYNC_POLICIES))}, not {sync!r}")
-        if not 0 < sync_interval <= 3600:
-            raise ValueError(f"sync_interval must be in seconds, above 0 and at most 3600, not {sync_interval!r}")
+        check_policy(sync, sync_interval)
+        if self.fd >= 0:
+            raise RuntimeError(f"this handle has {self.path} open")
         self.path = path
         self.journal_path = path + JOURNAL_SUFFIX
         self.fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -142,12 +152,13 @@ cdef class Pool:
             self._start_journal(SYNC_POLICIES[sync], sync_interval, journal)
             self._map()
         except BaseException:
-            self._detach(False)
+            # Without a record the file is still all there is: leave it as clean as it was found.
+            self._detach(self.p.journal != NULL and self.p.journal.appended == 0)
             raise
         self.p.read_gate = 0
         self.p.write_gate = PM_GATE_READONLY if readonly else 0
         self.backlog = 0 if readonly else self.p.root.limbo
-        self.p.pending = self.backlog != 0
+        expect_work(self)
 
     cdef int _lock_and_recover(self) except -1:
         cdef jr_identity identity
@@ -169,9 +180,23 @@ cdef class Pool:
         cdef int fd = self.fd
         cdef uint64_t size = self.info.size
         memset(&report, 0, sizeof(report))
-        with nogil:
-            error = jr_recover(c_name, fd, size, &identity, &report)
+        if live:
+            with nogil:
+                error = jr_recover(c_name, fd, size, &identity, &report)
+        else:
+            # Closed cleanly, so whole by itself: nothing may come from a journal any more.  What the last
+            # session left behind is empty; so must be what an open made that went no further.
+            identity.epoch -= 1
+            with nogil:
+                error = jr_recover(c_name, fd, size, &identity, &report)
+            if error == JR_EMISMATCH:
+                identity.epoch += 1
+                with nogil:
+                    error = jr_recover(c_name, fd, size, &identity, &report)
         message = (<const char *>report.message).decode("utf-8", "replace")
+        if error == JR_EDAMAGED and not live:
+            message = (f"the pool was closed cleanly and is whole without a journal, but {self.journal_path} is not "
+                       "the empty one that may be left of that; move it away")
         if error == JR_EIO:
             raise OSError(report.os_error, message, self.journal_path)
         if error:
@@ -301,6 +326,11 @@ cdef class Pool:
             )
         return 0
 
+    def _abandon(self):
+        """Undoes an open transaction, whoever began it: the handle is about to go, or the interpreter."""
+        if not self.p.read_gate & (PM_GATE_CLOSED | PM_GATE_FORKED):
+            undo_all(self)
+
     def _forked(self):
         """In a forked child: nothing of this handle may touch the file, and the parent's locks are let go."""
         cdef pm_pool *p = self.p
@@ -323,6 +353,11 @@ cdef class Pool:
     def closed(self):
         """True once the pool is closed, and in a forked child."""
         return bool(self.p.read_gate & (PM_GATE_CLOSED | PM_GATE_FORKED))
+
+    @property
+    def uuid(self):
+        """16 bytes that tell this pool, and its copies, from all others."""
+        return PyBytes_FromStringAndSize(<char *>self.info.uuid, 16)
 
     # --- transactions
 

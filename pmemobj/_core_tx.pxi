@@ -11,6 +11,10 @@ cdef enum:
     DIRECT_BYTES = 4 << 20      # large fresh ranges of this size together bypass the journal
 
 
+cdef marks NOTHING
+memset(&NOTHING, 0, sizeof(NOTHING))
+
+
 cdef inline marks here(Pool pool) noexcept:
     cdef marks m
     m.images = pool.p.nimages
@@ -94,7 +98,10 @@ cdef int sync_now(Pool pool) except -1:
 cdef int after_commit(Pool pool, bint sync) except -1:
     """Outside of everything, the record is written: destroy orphans, make it durable if asked."""
     if pool.norphans or pool.backlog:
-        drain(pool)
+        try:
+            drain(pool)
+        except errors.PoolFullError:
+            pass                            # the next open destroys them; what was to be done here is done
     if sync or pool.p.journal.sync == JR_SYNC_COMMIT:
         sync_now(pool)
     return 0
@@ -102,12 +109,10 @@ cdef int after_commit(Pool pool, bint sync) except -1:
 
 # --- operations
 
-cdef int op_begin(Pool pool) except -1:
-    cdef pm_pool *p = pool.p
-    if p.write_gate or p.journal.failed:
-        pass_gate(pool, True)
-    p.write_gate |= PM_GATE_IN_OP
-    pool.op = here(pool)
+cdef int op_begin_slow(Pool pool) except -1:
+    pass_gate(pool, True)
+    pool.p.write_gate |= PM_GATE_IN_OP
+    pool.op = here(pool)                    # outside of transactions all of it is 0
     return 0
 
 
@@ -125,27 +130,21 @@ cdef int op_finish(Pool pool) except -1:
     return 0
 
 
-cdef int op_end(Pool pool) except -1:
-    """Commits the operation.  On an error it has been undone."""
-    cdef pm_pool *p = pool.p
-    if p.depth:
-        op_close(p)
-        return 0
-    if p.pending or p.nranges or p.journal.sync == JR_SYNC_COMMIT or jr_reserve(p.journal, pm_record_bound(p)):
-        return op_end_slow(pool)
-    pm_record(p)
-    op_close(p)
-    return 0
+cdef void expect_work(Pool pool) noexcept:
+    """What is left to do at the end of the next operation; nothing, and it may take the hot path."""
+    pool.p.pending = pool.backlog != 0 or pool.norphans != 0 or pool.p.journal.sync == JR_SYNC_COMMIT
 
 
 cdef int op_end_slow(Pool pool) except -1:
-    """Outside of transactions: with blocks to free, something to publish, orphans, or a sync to wait for."""
+    """Inside a transaction; or with blocks to free, something to publish, orphans, or a sync to wait for."""
+    if pool.p.depth:
+        op_close(pool.p)
+        return 0
     try:
         op_finish(pool)
     except BaseException:
         op_abort(pool)
         raise
-    pool.p.pending = pool.backlog != 0
     after_commit(pool, False)
     return 0
 
@@ -154,7 +153,7 @@ cdef void op_abort(Pool pool) noexcept:
     """Undoes the operation."""
     pm_log_undo(pool.p, 0)
     pool.p.fresh_words = 0
-    forget_since(pool, pool.op)
+    forget_since(pool, pool.op if pool.p.depth else NOTHING)
     pool.p.write_gate &= ~<uint32_t>PM_GATE_IN_OP
 
 
@@ -213,6 +212,12 @@ cdef void level_abort(Pool pool) noexcept:
         pool.sync_at_commit = False
 
 
+cdef void undo_all(Pool pool) noexcept:
+    """Undoes whatever transaction is open, whoever began it."""
+    while pool.p.depth:
+        level_abort(pool)
+
+
 cdef int level_commit(Pool pool) except -1:
     """Ends the innermost level: a savepoint becomes part of the level around it, the outermost one is
     committed.  On an error it has been undone."""
@@ -231,7 +236,6 @@ cdef int level_commit(Pool pool) except -1:
         raise
     leave_level(pool)
     pool.sync_at_commit = False
-    p.pending = pool.backlog != 0
     after_commit(pool, sync)
     return 0
 
@@ -248,6 +252,7 @@ cdef class Transaction:
     cdef readonly Pool pool
     cdef bint sync
     cdef uint32_t depth             # 0: not open
+    cdef bint explicit              # opened by begin(), not by a with statement
     cdef list when_committed, when_aborted
 
     def __cinit__(self, Pool pool not None, bint sync=False):
@@ -285,10 +290,33 @@ cdef class Transaction:
         abort_to(pool, depth - 1)
         return kind is _Leave and value.args[0] is self
 
-    def abort(self):
-        """Leaves the block and undoes it; execution goes on after the ``with`` statement."""
+    def begin(self):
+        """Begins the transaction without a ``with`` statement; commit() or abort() must end it."""
+        self.__enter__()
+        self.explicit = True
+
+    def commit(self):
+        """Ends what begin() began and keeps it.  Raises as the end of a ``with`` block would."""
         self._must_be_open()
-        raise _Leave(self)
+        if not self.explicit:
+            raise errors.TransactionError("the end of the with block commits this transaction")
+        self.explicit = False
+        self.__exit__(None, None, None)
+
+    def abort(self):
+        """Undoes the transaction.
+
+        In a ``with`` block: leaves the block; execution goes on after it.  After begin(): ends the transaction.
+        """
+        cdef uint32_t depth = self.depth
+        self._must_be_open()
+        if not self.explicit:
+            raise _Leave(self)
+        self.explicit = False
+        self.depth = 0
+        if self.pool.p.depth < depth or self.pool.callbacks[depth - 1] is not self:
+            raise errors.TransactionError("this transaction has been ended already")
+        abort_to(self.pool, depth - 1)
 
     def on_commit(self, function):
         """Calls function() after the outermost transaction has committed."""
@@ -331,7 +359,8 @@ cdef int run_all(list functions) except -1:
         try:
             function()
         except BaseException as error:
-            first = first or error
+            if first is None:
+                first = error
     if first is not None:
         raise first
     return 0

@@ -43,6 +43,7 @@ cdef class ClassTable:
     cdef list infos                 # by class_id; may be longer than the stored table, see ClassInfo
     cdef dict by_class, by_name
 
+    cdef int keep(self, ClassInfo info) except -1
     cdef ClassInfo info(self, Pool pool, uint32_t class_id)
     cdef ClassInfo info_for(self, Pool pool, type cls)
     cdef ClassInfo add(self, Pool pool, type cls, str module, str qualname)

@@ -221,9 +221,10 @@ cdef class ClassTable:
                 self.by_class[info.cls] = info
         return info
 
-    def keep(self, ClassInfo info):
+    cdef int keep(self, ClassInfo info) except -1:
         self.infos.append(info)
         self.by_name[info.module, info.qualname] = info
+        return 0
 
     cdef ClassInfo info_for(self, Pool pool, type cls):
         """The entry of a class; added in an operation if there is none."""

@@ -9,7 +9,7 @@ registered types run over the finished value: they may do what they like to the 
 """
 
 cimport cython
-from cpython.complex cimport PyComplex_FromDoubles
+from cpython.complex cimport PyComplex_FromDoubles, PyComplex_ImagAsDouble, PyComplex_RealAsDouble
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject, PyObject_Hash
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
@@ -243,8 +243,8 @@ cdef uint64_t encode_value(Pool pool, Plan plan, object value) except 0:
         raw = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
         return new_block(pool, PM_REF_INT, PyBytes_GET_SIZE(raw), PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw))
     if cls is float or cls is complex:
-        parts[0] = value if cls is float else (<complex>value).real
-        parts[1] = 0 if cls is float else (<complex>value).imag
+        parts[0] = PyComplex_RealAsDouble(value)    # a C complex would be made by a + b * 1j as well
+        parts[1] = PyComplex_ImagAsDouble(value)
         offset = alloc(pool, 8 if cls is float else 16)
         memcpy(pm_at(pool.p, offset), parts, 8 if cls is float else 16)
         pm_fresh(pool.p, pm_at(pool.p, offset), 8 if cls is float else 16)
@@ -482,7 +482,7 @@ cdef int stable_hash(Pool pool, object key, uint64_t *hash) except -1:
         return 0
     if cls is int or cls is float or cls is bool or cls is complex:
         hash[0] = <uint64_t>PyObject_Hash(key)
-        if cls is float and key != key:
+        if key != key:
             hash[0] = 0                 # since 3.10 Python hashes a NaN by its address
         return 0
     if cls is bytes:

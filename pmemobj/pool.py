@@ -1,6 +1,8 @@
 """Opening, creating and closing pools."""
 
 import atexit
+import errno
+import operator
 import os
 import sys
 import time
@@ -63,13 +65,17 @@ class PersistentObjectPool(_core.Pool):
         if flag not in FLAGS:
             raise ValueError(f"flag must be one of {', '.join(map(repr, FLAGS))}, not {flag!r}")
         size = max_size if max_size is not None else pool_size if pool_size is not None else DEFAULT_MAX_SIZE
+        size = operator.index(size)
         if not MIN_POOL_SIZE <= size < 1 << 47:
             raise ValueError(f"max_size must be at least {MIN_POOL_SIZE} bytes (8 MiB) and below 2**47, not {size}")
+        _core.check_policy(sync, sync_interval)
+        if not self.closed:
+            raise RuntimeError(f"this handle has {self.path} open")
         name = os.path.realpath(os.fsdecode(path))
+        deadline = time.monotonic() + timeout
         self.registry = PoolRegistry(self)
         self._sync_interval = sync_interval
         self._make_if_wanted(name, flag, size, mode)
-        deadline = time.monotonic() + timeout
         while True:
             try:
                 self._attach(name, sync=sync, sync_interval=sync_interval, readonly=flag == "r", journal=JOURNAL)
@@ -78,14 +84,31 @@ class PersistentObjectPool(_core.Pool):
                 if time.monotonic() >= deadline:
                     raise
                 time.sleep(0.01)
+            except errors.PoolDamagedError:
+                self._refuse_copy(name)
+                raise
         _open_pools.add(self)
+
+    def _refuse_copy(self, name):
+        """libpmemobj cannot map two pools of one identity."""
+        for other in _open_pools:
+            if other.uuid == self.uuid:
+                raise errors.PoolBusyError(
+                    errno.EAGAIN, f"this is a copy of {other.path}, which is open in this process; close that first", name
+                )
 
     @staticmethod
     def _make_if_wanted(name, flag, size, mode):
         exists = os.path.lexists(name)
         if flag == "x" and exists:
-            raise FileExistsError(17, "there is a file already; use flag='w' to open it", name)
+            raise FileExistsError(errno.EEXIST, "there is a file already; use flag='w' to open it", name)
         if flag in "cx" and not exists:
+            journal = name + _core.JOURNAL_SUFFIX
+            if os.path.lexists(journal) and not os.path.lexists(name):
+                raise errors.JournalError(
+                    f"{name}: there is no such file, but its journal {journal} is there; put the pool file back, or "
+                    "remove the journal to begin with an empty pool"
+                )
             try:
                 _core.create_file(name, size & ~0xFFF, mode)
             except FileExistsError:
@@ -203,8 +226,11 @@ class PersistentObjectPool(_core.Pool):
 
     def __del__(self, _warn=warnings.warn):
         if not self.closed:
-            _warn(f"pool {self.path} was never closed; use 'with' or close()", ResourceWarning, source=self)
-            self.close()
+            try:
+                _warn(f"pool {self.path} was never closed; use 'with' or close()", ResourceWarning, source=self)
+            finally:
+                self._abandon()
+                self.close()
 
     def __repr__(self):
         state = "closed" if self.closed else "open"
@@ -225,6 +251,7 @@ def create(path, pool_size=None, mode=0o666, **options):
 def _close_all():
     for pool in list(_open_pools):
         try:
+            pool._abandon()
             pool.close()
         except Exception as error:
             print(f"pmemobj: closing {pool.path} at exit: {error}", file=sys.stderr)

@@ -5,6 +5,8 @@ a subclass that makes its objects in a pool of this module, and the pool has a c
 cannot store: the object stays in a Python dict by its hash, which is what is stored.
 """
 
+import itertools
+
 import pytest
 
 import pmemobj
@@ -32,15 +34,17 @@ current_pool = None
 class HashCodecs(dict):
     """The pool's codecs by type: any class of the tests gets one when it is asked for."""
 
+    numbers = itertools.count()
+
     def get(self, cls, default=None):
         if cls not in self:
             kept = {}
 
             def encode(value):
-                kept[hash(value)] = value
+                kept.setdefault(hash(value), value)
                 return hash(value)
 
-            self[cls] = _values.Codec(f"{cls.__qualname__}-{len(self)}", encode, kept.__getitem__)
+            self[cls] = _values.Codec(f"{cls.__qualname__}-{next(self.numbers)}", encode, kept.__getitem__)
             _values.add_codec(cls, self[cls])
         return self[cls]
 

@@ -209,12 +209,12 @@ void test_kill(void)
     struct shared *s = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     printf("  seed %lu\n", rng);
     world_make(&w, "kill", DIRECT_WRITES | HUGE_RECORDS, rng);
-    ctl.fast_syncs = false;
     w.options.limit = 1 << 20;
     w.options.max_segment = 1 << 18;
     w.options.sync = JR_SYNC_INTERVAL;
     w.options.interval_ns = 3000000;
     for (int round = 0; round < 100; round++) {
+        ctl.fast_syncs = round % 2;
         uint64_t child_rng = random_next(&rng), nap = random_next(&rng) % 16000;
         atomic_store(&s->acknowledged, w.n);
         atomic_store(&s->begun, w.n);
