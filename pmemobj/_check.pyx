@@ -3,7 +3,7 @@
 Each finding is a line of text that begins with the path of the object.  Nothing is changed.
 """
 
-from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from pmemobj._cengine cimport pm_at, pm_vec, pm_vec_at
 from pmemobj._core cimport Pool, owned_size, pool_check_read
@@ -185,7 +185,8 @@ cdef class Checker:
         cdef uint64_t *entry
         if not self.vector(&t.entries, stride, path):
             return 0
-        if t.index_cells & (t.index_cells - 1) or t.index_cells > self.pool.p.size or (t.index == 0) != (t.index_cells == 0):
+        if (t.index_cells & (t.index_cells - 1) or t.index_cells > self.pool.p.size
+                or (t.index == 0) != (t.index_cells == 0)):
             return self.fault(path, f"has an index of {t.index_cells} cells")
         if t.index and not self.block(t.index, t.index_cells * 4, path):
             return 0

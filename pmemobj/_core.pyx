@@ -19,8 +19,8 @@ from cpython.pythread cimport (
     PyThread_acquire_lock, PyThread_allocate_lock, PyThread_free_lock, PyThread_release_lock,
     PyThread_type_lock, WAIT_LOCK,
 )
-from libc.errno cimport EAGAIN, ENOSPC
-from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+from libc.errno cimport EAGAIN
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memset
 

@@ -246,6 +246,8 @@ cdef int drain(Pool pool) except -1:
 
 cdef int bind(Persistent o, Pool pool, pm_object *head) except -1:
     """Makes o the proxy of the object.  There is none yet."""
+    if pool.p.base == NULL:
+        pool_check_read(pool)           # closed by another thread while the commit waited for its sync
     if pm_known_set(&pool.known, pm_offset(pool.p, head), <void *>o):
         no_memory()
     o.pool = pool

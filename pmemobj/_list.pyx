@@ -29,11 +29,14 @@ from pmemobj._core cimport (
 )
 from pmemobj._layout cimport PM_SEG_WORDS, PM_TYPE_LIST, pm_object
 from pmemobj._sequence cimport (
-    PersistentSequence, bad_index, cells_of, compare, create, find, index_of, initial_items, is_quiet, items_of, read_items,
+    PersistentSequence, bad_index, cells_of, compare, create, find, index_of, initial_items, is_quiet, items_of,
+    read_items,
 )
 from pmemobj._values cimport Plan, encode, encode_value, pm_immediate, prepare, slot_load
 
 from collections.abc import MutableSequence
+
+__all__ = ["PersistentList"]
 
 
 cdef extern from "Python.h":
@@ -216,14 +219,16 @@ cdef int rewrite_end(Pool pool, bint own) except -1:
 
 cdef int shrink(PersistentList self) except -1:
     """Gives back room after a removal.  An operation of its own, which may fail and changes nothing then."""
-    cdef pm_vec *v = cells_of(self)
+    cdef pm_vec *v
     cdef Pool pool = self.pool
-    if v.dir_cap == 0:
-        if v.cap <= FEW or 4 * v.size > v.cap:
-            return 0
-    elif v.size + 2 * PM_SEG_WORDS > v.cap:
-        return 0
     try:
+        check_read(self)                # the removal's sync let other threads run: one may have closed the pool
+        v = cells_of(self)
+        if v.dir_cap == 0:
+            if v.cap <= FEW or 4 * v.size > v.cap:
+                return 0
+        elif v.size + 2 * PM_SEG_WORDS > v.cap:
+            return 0
         op_begin(pool)
         try:
             if v.size:
@@ -326,7 +331,7 @@ cdef int clear(PersistentList self) except -1:
 
 
 cdef int set_slice(PersistentList self, object key, object value) except -1:
-    cdef Py_ssize_t start, stop, step, raw_start, raw_stop, count, i, size
+    cdef Py_ssize_t start, stop, step, raw_start, raw_stop, count, size
     cdef Batch batch
     PySlice_Unpack(key, &raw_start, &raw_stop, &step)
     check_read(self)

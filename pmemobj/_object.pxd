@@ -33,9 +33,9 @@ cdef class ClassInfo:
     cdef int clear_cells(self, size_t size) except -1
     cdef int learn(self, str name, object o) except -1
     cdef int cut(self, Py_ssize_t count) except -1
-    cdef int refresh(self, type cls) except -1
+    cdef int refresh(self, object cls) except -1
     cdef int add_cell(self, str name, Py_ssize_t field) except -1
-    cdef Py_ssize_t field_of(self, type cls, str name) except -2
+    cdef Py_ssize_t field_of(self, object cls, str name) except -2
 
 
 cdef class ClassTable:
@@ -45,8 +45,8 @@ cdef class ClassTable:
 
     cdef int keep(self, ClassInfo info) except -1
     cdef ClassInfo info(self, Pool pool, uint32_t class_id)
-    cdef ClassInfo info_for(self, Pool pool, type cls)
-    cdef ClassInfo add(self, Pool pool, type cls, str module, str qualname)
+    cdef ClassInfo info_for(self, Pool pool, object cls)
+    cdef ClassInfo add(self, Pool pool, object cls, str module, str qualname)
 
 
 cdef class PersistentObject(Persistent):

@@ -148,7 +148,7 @@ cdef void set_info(PersistentObject o, ClassInfo info) noexcept:
     Py_XDECREF(old)
 
 
-cdef bint has_init(type cls) noexcept:
+cdef bint has_init(object cls) noexcept:
     """The class has a _v__init__ of its own."""
     return pm_type_lookup(cls, "_v__init__") != pm_type_lookup(PersistentObject, "_v__init__")
 
@@ -449,7 +449,7 @@ cdef class PersistentObject(Persistent):
 
 # --- loading
 
-cdef PersistentObject made(type cls, Pool pool, pm_object *head, ClassInfo info):
+cdef PersistentObject made(object cls, Pool pool, pm_object *head, ClassInfo info):
     """The proxy of a stored object.  Runs no user code."""
     cdef PersistentObject o = pm_tp_new(PersistentObject, cls, ())
     bind(o, pool, head)

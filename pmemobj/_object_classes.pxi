@@ -35,7 +35,7 @@ cdef int append_slot(Pool pool, uint64_t offset, object value) except -1:
     return 0
 
 
-cdef tuple names_of(type cls):
+cdef tuple names_of(object cls):
     """Module and qualified name under which the class is stored."""
     if cls is PersistentObject:
         return "pmemobj", "PersistentObject"
@@ -79,7 +79,7 @@ cdef object find_class(Pool pool, str module, str qualname):
     return at
 
 
-cdef int check_storable(type cls, str module, str qualname) except -1:
+cdef int check_storable(object cls, str module, str qualname) except -1:
     """Raises TypeError for a class that a later process could not find, or whose attributes would not be stored."""
     what = f"objects of {module}.{qualname} cannot be stored:"
     if "<locals>" in qualname:
@@ -148,7 +148,7 @@ cdef class ClassInfo:
         self.cells[at].field = field
         return 0
 
-    cdef int refresh(self, type cls) except -1:
+    cdef int refresh(self, object cls) except -1:
         """Makes the fast way for this class."""
         cdef PyObject *descriptor
         cdef size_t size = 8
@@ -169,7 +169,7 @@ cdef class ClassInfo:
         self.version = version
         return 0
 
-    cdef Py_ssize_t field_of(self, type cls, str name) except -2:
+    cdef Py_ssize_t field_of(self, object cls, str name) except -2:
         """The field of this name, or -1: there is none, or a data descriptor of the class stands before it."""
         cdef PyObject *descriptor
         found = self.index.get(name)
@@ -226,7 +226,7 @@ cdef class ClassTable:
         self.by_name[info.module, info.qualname] = info
         return 0
 
-    cdef ClassInfo info_for(self, Pool pool, type cls):
+    cdef ClassInfo info_for(self, Pool pool, object cls):
         """The entry of a class; added in an operation if there is none."""
         cdef uint32_t count = stored_classes(pool)
         cdef ClassInfo info = self.by_class.get(cls)
@@ -244,7 +244,7 @@ cdef class ClassTable:
             return info
         return self.add(pool, cls, module, qualname)
 
-    cdef ClassInfo add(self, Pool pool, type cls, str module, str qualname):
+    cdef ClassInfo add(self, Pool pool, object cls, str module, str qualname):
         cdef uint32_t count = stored_classes(pool)
         cdef ClassInfo info, undone
         cdef uint64_t types

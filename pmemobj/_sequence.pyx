@@ -12,9 +12,9 @@ do to the very sequence meanwhile:
 
 cimport cython
 from cpython.list cimport PyList_GET_SIZE, PyList_New, PyList_SET_ITEM
-from cpython.object cimport Py_EQ, Py_GE, Py_GT, Py_LE, Py_LT, Py_NE, PyObject, PyObject_RichCompare
+from cpython.object cimport Py_EQ, Py_GT, Py_LE, Py_LT, Py_NE, PyObject, PyObject_RichCompare
 from cpython.ref cimport Py_INCREF
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport uint64_t
 
 from pmemobj._cengine cimport pm_at, pm_pool, pm_vec, pm_vec_at, pm_vec_run
 from pmemobj._core cimport (
@@ -24,7 +24,7 @@ from pmemobj._layout cimport (
     PM_OFFSET_MASK, PM_REF_OBJECT, PM_REF_PICKLE, PM_SEG_WORDS, PM_TYPE_LIST, PM_TYPE_TUPLE, pm_list, pm_object,
 )
 from pmemobj._values cimport (
-    PM_IS_REFERENCE, PM_SLOT_KIND, Plan, fill_list, key_equal, pm_immediate, prepare, slot_load,
+    PM_IS_REFERENCE, PM_SLOT_KIND, Plan, fill_list, key_equal, prepare, slot_load,
 )
 
 import types

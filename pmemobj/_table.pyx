@@ -84,6 +84,17 @@ cdef bint same_number(object a, object b) except -1:
     return False
 
 
+cdef bint persistent_tuple_equal(Pool pool, pm_list *o, object key) except -1:
+    """A PersistentTuple as a key is found by the plain tuple of its items, too."""
+    cdef Py_ssize_t i
+    if o.head.type != PM_TYPE_TUPLE or o.items.size != <uint64_t>PyTuple_GET_SIZE(key):
+        return False
+    for i in range(PyTuple_GET_SIZE(key)):
+        if not plain_equal(pool, pm_vec_at(pool.p, &o.items, i, 1)[0], <object>PyTuple_GET_ITEM(key, i)):
+            return False
+    return True
+
+
 cdef bint plain_equal(Pool pool, uint64_t slot, object key) except -1:
     """Is the plain key the one in this slot?  No user code."""
     cdef uint64_t mine
@@ -100,6 +111,8 @@ cdef bint plain_equal(Pool pool, uint64_t slot, object key) except -1:
         return kind == PM_REF_BYTES and block[0] == <uint64_t>PyBytes_GET_SIZE(key) and \
             memcmp(block + 1, PyBytes_AS_STRING(key), block[0]) == 0
     if PyTuple_CheckExact(key):
+        if PM_IS_REFERENCE(slot) and kind == PM_REF_OBJECT:
+            return persistent_tuple_equal(pool, <pm_list *>block, key)
         if kind != PM_REF_TUPLE or block[0] != <uint64_t>PyTuple_GET_SIZE(key):
             return False
         for i in range(PyTuple_GET_SIZE(key)):
@@ -563,6 +576,7 @@ cdef object table_check(Persistent o, unsigned stride):
     cdef uint32_t *cells
     cdef uint64_t *entry
     cdef uint64_t i, at, taken = 0, live = 0, hash
+    cdef stamp seen
     check_read(o)
     t = table_of(o)
     where = f"{type(o).__name__} at {<uint64_t>(<char *>o.head - o.p.base):#x}"
@@ -578,6 +592,7 @@ cdef object table_check(Persistent o, unsigned stride):
                 assert cells[i] <= t.entries.size, f"{where}: cell {i} holds {cells[i]}"
                 taken += 1
         assert taken <= t.entries.size and 3 * taken <= 2 * t.index_cells, f"{where}: {taken} cells are taken"
+    seen = stamp_of(o)
     slots = []
     for i in range(t.entries.size):
         entry = pm_vec_at(o.p, &t.entries, i, stride)
@@ -594,9 +609,14 @@ cdef object table_check(Persistent o, unsigned stride):
             assert cells[at], f"{where}: the index does not lead to entry {i}"
             at = (at + 1) & (t.index_cells - 1)
     assert live == t.used, f"{where}: {live} live entries, used is {t.used}"
-    for i, stored, slot in slots:           # user code from here on
+    for i, stored, slot in slots:
         key = slot_load(o.pool, slot)
-        stable_hash(o.pool, key, &hash)
+        stable_hash(o.pool, key, &hash)     # user code
+        check_read(o)
+        if not same_stamp(o, seen):
+            raise RuntimeError(f"{where} changed while it was being checked")
         assert hash == stored, f"{where}: the hash of {key!r} is {hash:#x}, entry {i} says {stored:#x}"
         found = table_find_slow(o, stride, key, &hash)
+        if not same_stamp(o, seen):
+            raise RuntimeError(f"{where} changed while it was being checked")
         assert found == <int64_t>i, f"{where}: {key!r} is entry {i} and also {found}"

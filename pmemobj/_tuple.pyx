@@ -11,6 +11,8 @@ from pmemobj._sequence cimport PersistentSequence, cells_of, compare, create, in
 
 from collections.abc import Sequence
 
+__all__ = ["PersistentTuple"]
+
 
 cdef extern from "Python.h":
     int PyGC_Disable() noexcept

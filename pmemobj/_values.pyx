@@ -11,12 +11,12 @@ registered types run over the finished value: they may do what they like to the 
 cimport cython
 from cpython.complex cimport PyComplex_FromDoubles, PyComplex_ImagAsDouble, PyComplex_RealAsDouble
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.object cimport PyObject, PyObject_Hash
+from cpython.object cimport PyObject_Hash
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
-from pmemobj._cengine cimport pm_at, pm_fresh, pm_pool, pm_store, pm_vec, pm_vec_at, pm_vec_run
+from pmemobj._cengine cimport pm_at, pm_fresh, pm_store, pm_vec, pm_vec_at, pm_vec_run
 from pmemobj._core cimport (
     Persistent, Pool, alloc, check_read, object_keep, object_new, op_abort, op_begin, op_end, pool_check_read,
     Unresolved, proxy_of, resolved, slot_drop, vec_reserve,
@@ -66,13 +66,13 @@ cdef dict codecs_by_type = {}           # of every pool: type -> Codec
 cdef dict codecs_by_name = {}
 
 
-def add_codec(type cls, Codec codec not None):
+def add_codec(cls, Codec codec not None):
     """Makes values of exactly this type storable in every pool."""
     codecs_by_type[cls] = codec
     codecs_by_name[codec.name] = codec
 
 
-cdef Codec codec_for(Pool pool, type cls):
+cdef Codec codec_for(Pool pool, object cls):
     """The codec of a type, or None.  A pool's own (persist_via_pickle) come after the registered ones."""
     found = codecs_by_type.get(cls)
     if found is None and pool.registry is not None:
@@ -126,7 +126,7 @@ cdef object prepare(Pool pool, object value):
 
 cdef int look_through(Pool pool, Plan plan, object value) except -1:
     cdef type cls = type(value)
-    cdef uint64_t slot, hash
+    cdef uint64_t slot
     cdef Codec codec
     if cls is str or cls is int or cls is bytes or cls is float or cls is complex or pm_immediate(value, &slot):
         return 0
@@ -231,7 +231,6 @@ cdef uint64_t encode(Pool pool, object plan) except 0:
 cdef uint64_t encode_value(Pool pool, Plan plan, object value) except 0:
     cdef type cls = type(value)
     cdef uint64_t slot, offset
-    cdef uint64_t *block
     cdef double parts[2]
     if pm_immediate(value, &slot):
         return slot

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from pmemobj._check import Checker
+from pmemobj._core import Pool
 
 __all__ = ["Report", "check_pool"]
 
@@ -21,10 +22,10 @@ class Report:
     unreachable: tuple[int, int] = (0, 0)
 
     @property
-    def ok(self):
+    def ok(self) -> bool:
         return not self.findings
 
-    def __str__(self):
+    def __str__(self) -> str:
         looked_at = ", ".join(f"{number} {name}" for name, number in sorted(self.counts.items())) or "nothing"
         lines = [f"looked at {looked_at}"]
         if self.unreachable[0]:
@@ -32,7 +33,7 @@ class Report:
         return "\n".join(lines + (self.findings or ["no faults"]))
 
 
-def check_pool(pool):
+def check_pool(pool: Pool) -> Report:
     """Verifies every structure of an open pool, in time and memory proportional to its contents."""
     checker = Checker(pool)
     checker.run()

@@ -1,5 +1,7 @@
 """pool.to_python(): plain builtin copies of what is stored."""
 
+from typing import Any, TypeVar
+
 from pmemobj._dict import PersistentDict
 from pmemobj._list import PersistentList
 from pmemobj._set import PersistentSet
@@ -8,7 +10,10 @@ from pmemobj._tuple import PersistentTuple
 __all__ = ["to_python"]
 
 
-def to_python(obj):
+T = TypeVar("T")
+
+
+def to_python(obj: object) -> Any:
     """A copy of `obj` made of builtin lists, dicts, sets and tuples; see pool.to_python()."""
     return _Copy().copy(obj)
 
@@ -17,11 +22,11 @@ class _Copy:
     """Lists and dicts are made empty first and filled later, which keeps cycles and any depth of nesting; sets
     and tuples, whose items must be there when they are made, cannot be part of a cycle without a list or dict."""
 
-    def __init__(self):
-        self.done = {}  # id(original) -> (copy, original, which stays alive so that its id stays its own)
-        self.todo = []
+    def __init__(self) -> None:
+        self.done: dict[int, tuple[Any, object]] = {}  # id(original) -> (copy, original, which stays alive so that its id stays its own)
+        self.todo: list[tuple[Any, Any]] = []
 
-    def copy(self, obj):
+    def copy(self, obj: object) -> Any:
         result = self.one(obj)
         while self.todo:
             source, target = self.todo.pop()
@@ -32,8 +37,9 @@ class _Copy:
                     target[self.one(key)] = self.one(item)
         return result
 
-    def one(self, obj):
+    def one(self, obj: Any) -> Any:
         cls = type(obj)
+        made: Any
         known = self.done.get(id(obj))
         if known is not None:
             return known[0]
@@ -52,7 +58,7 @@ class _Copy:
         self.done[id(obj)] = (made, obj)
         return made
 
-    def later(self, obj, empty):
+    def later(self, obj: object, empty: T) -> T:
         self.done[id(obj)] = (empty, obj)
         self.todo.append((obj, empty))
         return empty

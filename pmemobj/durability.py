@@ -36,7 +36,7 @@ class Durability:
     power_loss: str
     warnings: tuple[str, ...] = ()
 
-    def __str__(self):
+    def __str__(self) -> str:
         lines = [
             f"engine            {self.engine}",
             f"sync              {self.sync}" + (f", every {self.sync_interval:g} s" if self.sync == "interval" else ""),
@@ -47,7 +47,7 @@ class Durability:
         return "\n".join(lines + [f"warning           {text}" for text in self.warnings])
 
 
-def file_system_of(path):
+def file_system_of(path: str) -> str:
     """Type of the file system that holds `path`, from the mount table; "unknown" without one."""
     device = os.stat(path).st_dev
     wanted = f"{os.major(device)}:{os.minor(device)}"
@@ -62,7 +62,7 @@ def file_system_of(path):
     return "unknown"
 
 
-def describe(path, sync, sync_interval):
+def describe(path: str, sync: str, sync_interval: float) -> Durability:
     """The Durability of a pool at `path` under the journal engine."""
     kind = file_system_of(path)
     warnings = []

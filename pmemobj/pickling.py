@@ -6,7 +6,8 @@ functions commonly name, may be called by it; anything else ends the load.
 
 import io
 import pickle
-from collections.abc import MutableMapping, MutableSequence, MutableSet
+from collections.abc import Collection, Mapping, MutableMapping, MutableSequence, MutableSet
+from typing import Any
 
 from pmemobj import errors
 from pmemobj._core import Persistent
@@ -24,7 +25,7 @@ HARMLESS = {
 }  # fmt: skip
 
 
-def check_type(cls, builtin):
+def check_type(cls: object, builtin: Collection[object]) -> None:
     """Raises TypeError for what cannot be nominated."""
     if not isinstance(cls, type):
         raise TypeError(f"persist_via_pickle() takes types, not a {type(cls).__name__}")
@@ -40,22 +41,31 @@ def check_type(cls, builtin):
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, data, nominated):
+    def __init__(self, data: bytes, nominated: Mapping[str, type]) -> None:
         super().__init__(io.BytesIO(data))
         self.nominated = nominated
+        self.unused_getattr = False
 
-    def find_class(self, module, name):
+    def load(self) -> Any:
+        value = super().load()
+        if self.unused_getattr:
+            raise pickle.UnpicklingError("it holds builtins.getattr, which this pool has not nominated")
+        return value
+
+    def find_class(self, module: str, name: str) -> Any:
         cls = self.nominated.get(f"{module}:{name}")
         if cls is not None:
             return cls
         if name in HARMLESS.get(module, ()):
             return super().find_class(module, name)
         if (module, name) == ("builtins", "getattr"):
+            self.unused_getattr = True
             return self.member
         raise pickle.UnpicklingError(f"it needs {module}.{name}, which this pool has not nominated")
 
-    def member(self, cls, name):
+    def member(self, cls: object, name: object) -> Any:
         """Instead of getattr: members of nominated enumerations, and their alternative constructors."""
+        self.unused_getattr = False
         if isinstance(cls, type) and cls in self.nominated.values() and isinstance(name, str):
             found = getattr(cls, name)
             if type(found) is cls or getattr(found, "__self__", None) is cls:
@@ -63,7 +73,7 @@ class _Unpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it needs the attribute {name!r} of {cls!r}")
 
 
-def loads(data, nominated):
+def loads(data: bytes, nominated: Mapping[str, type]) -> Any:
     """The value, if it needs nothing but nominated types and harmless builtins; else ClassNotFoundError."""
     try:
         return _Unpickler(data, nominated).load()
@@ -73,7 +83,7 @@ def loads(data, nominated):
         ) from None
 
 
-def dumps(value, nominated):
+def dumps(value: object, nominated: Mapping[str, type]) -> bytes:
     """The pickle, which has been loaded once, so that what is stored can be read.  Raises TypeError."""
     cls = type(value)
     try:

@@ -8,12 +8,13 @@ import sys
 import time
 import warnings
 import weakref
-from typing import NamedTuple
+from types import TracebackType
+from typing import Any, Literal, NamedTuple, Self, TypeVar, cast
 
 from pmemobj import _core, _values, errors
-from pmemobj.check import check_pool
+from pmemobj.check import Report, check_pool
 from pmemobj.convert import to_python
-from pmemobj.durability import describe
+from pmemobj.durability import Durability, describe
 from pmemobj.registry import PoolRegistry
 
 __all__ = ["MIN_POOL_SIZE", "PersistentObjectPool", "create", "open"]
@@ -37,6 +38,11 @@ class Collected(NamedTuple):
     bytes: int
 
 
+Flag = Literal["r", "w", "c", "x"]
+Policy = Literal["commit", "interval", "manual"]
+Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+T = TypeVar("T")
+
 _open_pools: "weakref.WeakSet[PersistentObjectPool]" = weakref.WeakSet()
 
 
@@ -59,9 +65,18 @@ class PersistentObjectPool(_core.Pool):
     """
 
     def __init__(
-        self, path, flag="c", *, max_size=None, mode=0o666, sync="interval", sync_interval=0.1, timeout=0.0,
-        pool_size=None, debug=False,
-    ):
+        self,
+        path: Path,
+        flag: Flag = "c",
+        *,
+        max_size: int | None = None,
+        mode: int = 0o666,
+        sync: Policy = "interval",
+        sync_interval: float = 0.1,
+        timeout: float = 0.0,
+        pool_size: int | None = None,
+        debug: bool = False,
+    ) -> None:
         if flag not in FLAGS:
             raise ValueError(f"flag must be one of {', '.join(map(repr, FLAGS))}, not {flag!r}")
         size = max_size if max_size is not None else pool_size if pool_size is not None else DEFAULT_MAX_SIZE
@@ -89,7 +104,7 @@ class PersistentObjectPool(_core.Pool):
                 raise
         _open_pools.add(self)
 
-    def _refuse_copy(self, name):
+    def _refuse_copy(self, name: str) -> None:
         """libpmemobj cannot map two pools of one identity."""
         for other in _open_pools:
             if other.uuid == self.uuid:
@@ -98,7 +113,7 @@ class PersistentObjectPool(_core.Pool):
                 )
 
     @staticmethod
-    def _make_if_wanted(name, flag, size, mode):
+    def _make_if_wanted(name: str, flag: Flag, size: int, mode: int) -> None:
         exists = os.path.lexists(name)
         if flag == "x" and exists:
             raise FileExistsError(errno.EEXIST, "there is a file already; use flag='w' to open it", name)
@@ -118,15 +133,15 @@ class PersistentObjectPool(_core.Pool):
     # --- the root
 
     @property
-    def root(self):
+    def root(self) -> Any:
         """The object that leads to all others; None in a new pool.  Assigning stores like into a container."""
         return _values.root_get(self)
 
     @root.setter
-    def root(self, value):
+    def root(self, value: object) -> None:
         _values.root_set(self, value)
 
-    def new(self, cls, *args, **kwargs):
+    def new(self, cls: type[T], *args: Any, **kwargs: Any) -> T:
         """A new persistent object: ``pool.new(PersistentList, [1, 2])`` or of a PersistentObject subclass.
 
         It lives as long as something refers to it: a container of this pool, the root, or a Python variable.
@@ -136,9 +151,9 @@ class PersistentObjectPool(_core.Pool):
         if make is None:
             raise TypeError(f"{cls!r} is not a persistent class: pool.new() makes PersistentList, PersistentDict, "
                             "PersistentSet, PersistentTuple and subclasses of PersistentObject")
-        return make(self, args, kwargs)
+        return cast(T, make(self, args, kwargs))
 
-    def persist_via_pickle(self, *types):
+    def persist_via_pickle(self, *types: type) -> None:
         """Values of exactly these types, which must be immutable, may be stored as pickles in this pool.
 
         Holds for this handle: nominate them anew after each open, before such a value is loaded; until then
@@ -149,7 +164,7 @@ class PersistentObjectPool(_core.Pool):
         """
         self.registry.nominate(types)
 
-    def to_python(self, obj):
+    def to_python(self, obj: object) -> Any:
         """A copy of `obj` made of builtin lists, dicts, sets and tuples, to any depth.
 
         Shared references and cycles stay what they are.  Objects of PersistentObject classes have no plain
@@ -157,7 +172,7 @@ class PersistentObjectPool(_core.Pool):
         """
         return to_python(obj)
 
-    def gc(self, debug=None):
+    def gc(self, debug: object = None) -> Collected:
         """Destroys objects that keep one another alive although neither the root nor a Python variable leads to
         them; returns how many, and the bytes that were freed.
 
@@ -171,17 +186,17 @@ class PersistentObjectPool(_core.Pool):
         objects = _core.collect_garbage(self)
         return Collected(objects, max(0, before - self._allocated()[0]))
 
-    def _check_references(self):
-        """Compares all reference counts with what refers to the objects; raises PoolDamagedError.  For tests."""
+    def _check_references(self) -> int:
+        """The number of objects, all of whose reference counts are right; or PoolDamagedError.  For tests."""
         return _core.check_references(self)
 
     # --- what it is and does
 
-    def durability(self):
+    def durability(self) -> Durability:
         """What is guaranteed for this pool when the program is killed and when the machine dies."""
         return describe(self.path, self._journal_policy(), self._sync_interval)
 
-    def stats(self):
+    def stats(self) -> dict[str, Any]:
         """Figures of this pool, as a dict; sizes in bytes.  Walks the heap: O(number of allocations).
 
         allocated: in blocks that hold objects and values; heap: taken from libpmemobj for them; file: occupied
@@ -201,7 +216,7 @@ class PersistentObjectPool(_core.Pool):
             "recovery": self.recovery,
         }
 
-    def check(self):
+    def check(self) -> Report:
         """Verifies every structure of the pool; a Report whose `ok` says whether all is well.
 
         Time and memory are proportional to the contents.  Nothing is changed.
@@ -210,7 +225,7 @@ class PersistentObjectPool(_core.Pool):
 
     # --- life
 
-    def close(self):
+    def close(self) -> None:
         """Brings the pool file up to date, removes the journal and lets go of the file.  Idempotent.
 
         Objects of the pool raise PoolClosedError from then on.  Raises TransactionError inside a transaction.
@@ -218,13 +233,15 @@ class PersistentObjectPool(_core.Pool):
         self._close()
         _open_pools.discard(self)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind, value, traceback):
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self.close()
 
-    def __del__(self, _warn=warnings.warn):
+    def __del__(self, _warn: Any = warnings.warn) -> None:
         if not self.closed:
             try:
                 _warn(f"pool {self.path} was never closed; use 'with' or close()", ResourceWarning, source=self)
@@ -232,23 +249,25 @@ class PersistentObjectPool(_core.Pool):
                 self._abandon()
                 self.close()
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         state = "closed" if self.closed else "open"
         return f"<{type(self).__name__} {self.path!r}, {state}>"
 
 
-def open(path, flag="c", **options):  # noqa: A001 - named as dbm.open, shelve.open and pynvm's open
+def open(path: Path, flag: Flag = "c", **options: Any) -> PersistentObjectPool:
     """Opens the pool at `path`, making it if there is none; see PersistentObjectPool for all options."""
     return PersistentObjectPool(path, flag, **options)
 
 
-def create(path, pool_size=None, mode=0o666, **options):
+def create(
+    path: Path, pool_size: int | None = None, mode: int = 0o666, **options: Any
+) -> PersistentObjectPool:
     """Makes a new pool at `path` and opens it.  Raises FileExistsError if there is a file already."""
     return PersistentObjectPool(path, "x", pool_size=pool_size, mode=mode, **options)
 
 
 @atexit.register
-def _close_all():
+def _close_all() -> None:
     for pool in list(_open_pools):
         try:
             pool._abandon()
@@ -257,7 +276,7 @@ def _close_all():
             print(f"pmemobj: closing {pool.path} at exit: {error}", file=sys.stderr)
 
 
-def _in_forked_child():
+def _in_forked_child() -> None:
     for pool in list(_open_pools):
         pool._forked()
 

@@ -1,7 +1,10 @@
 """Types of immutable values: register(), for every pool, and what one open pool knows beyond that."""
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 from pmemobj import _values, errors, pickling
-from pmemobj._core import Persistent
+from pmemobj._core import Persistent, Pool
 from pmemobj._object import ClassTable
 
 __all__ = ["register"]
@@ -12,15 +15,19 @@ BUILTIN = frozenset(
     + [type(None), type(...), type(NotImplemented)]
 )
 
+T = TypeVar("T")
+
 _types_by_name: dict[str, type] = {}
 
 
-def name_of(cls):
+def name_of(cls: type) -> str:
     """What a stored value is found by when no name is given."""
     return f"{cls.__module__}:{cls.__qualname__}"
 
 
-def register(cls, encode, decode, name=None):
+def register(
+    cls: type[T], encode: Callable[[T], object], decode: Callable[[Any], T], name: str | None = None
+) -> None:
     """Makes values of exactly the type `cls`, which must be immutable, storable in every pool.
 
     encode: called with a value when it is stored; returns a str, bytes, number, tuple or frozenset (with anything
@@ -53,11 +60,11 @@ def register(cls, encode, decode, name=None):
 class PoolRegistry(ClassTable):
     """What one open pool knows: the classes of its objects, and the types that it stores as pickles."""
 
-    def __init__(self, pool):
-        self.codecs = {}
-        self.nominated = {}
+    def __init__(self, pool: Pool) -> None:
+        self.codecs: dict[type, _values.Codec] = {}
+        self.nominated: dict[str, type] = {}
 
-    def nominate(self, types):
+    def nominate(self, types: tuple[type, ...]) -> None:
         """All of the types may be stored as pickles and loaded from them, or TypeError is raised."""
         for cls in types:
             pickling.check_type(cls, BUILTIN)
@@ -66,10 +73,10 @@ class PoolRegistry(ClassTable):
             self.nominated[name] = cls
             self.codecs[cls] = _values.Codec(name, self._dump, None, True)
 
-    def _dump(self, value):
+    def _dump(self, value: object) -> bytes:
         return pickling.dumps(value, self.nominated)
 
-    def unpickle(self, name, payload):
+    def unpickle(self, name: str, payload: bytes) -> Any:
         """The value of a stored pickle; called by _values."""
         if name not in self.nominated:
             module, _, qualname = name.partition(":")

@@ -20,7 +20,9 @@ atoms = st.one_of(
 values = st.recursive(
     atoms,
     lambda inner: st.one_of(
-        st.lists(inner, max_size=3), st.tuples(inner, inner), st.frozensets(st.integers() | st.text(max_size=9))
+        st.lists(inner, max_size=3),
+        st.tuples(inner, inner),
+        st.frozensets(st.integers() | st.text(max_size=9)),
     ),
     max_leaves=5,
 )

@@ -59,7 +59,7 @@ def test_aborted_transaction(pool, reopen, name, size):
     assert plain(x) == before
     x._check()
     assert in_use(pool) == used
-    MUTATORS[name](x)                   # and it still works afterwards, and lasts
+    MUTATORS[name](x)  # and it still works afterwards, and lasts
     after = plain(x)
     assert name == "sort" or after != before
     del x
@@ -122,7 +122,9 @@ def test_two_after_each_other_undone_together(pool, one, other):
     x._check()
 
 
-@pytest.mark.parametrize("name", ["pop all and append", "del all", "insert", "sort", "shorten slice", "del stepped"])
+@pytest.mark.parametrize(
+    "name", ["pop all and append", "del all", "insert", "sort", "shorten slice", "del stepped"]
+)
 def test_abort_with_several_segments(pool, name):
     x = filled(pool, 2 * SEGMENT + 10)
     before = plain(x)
@@ -179,7 +181,7 @@ def test_failure_changes_nothing(pool, name, inside):
     before, used = plain(x), in_use(pool)
     with pool.transaction() if inside else nullcontext(), pytest.raises(error):
         function(x)
-    if name != "sort modified":         # where the key function itself changed the list
+    if name != "sort modified":  # where the key function itself changed the list
         assert plain(x) == before
         assert in_use(pool) == used
     x._check()

@@ -15,7 +15,9 @@ from pmemobj._list import PersistentList
 from pmemobj._tuple import PersistentTuple
 
 lists = st.lists(items, max_size=12)
-indices = st.one_of(st.integers(-15, 15), st.sampled_from([2**63, -(2**63) - 1, 2**200, sys.maxsize, -sys.maxsize]))
+indices = st.one_of(
+    st.integers(-15, 15), st.sampled_from([2**63, -(2**63) - 1, 2**200, sys.maxsize, -sys.maxsize])
+)
 bounds = st.none() | indices
 slices = st.builds(slice, bounds, bounds, bounds)
 
@@ -75,12 +77,14 @@ def test_changing_slices(pool, start, key, new):
     same(pool, start, operator.setitem, key, new)
     same(pool, start, operator.setitem, key, tuple(new))
     same(pool, start, lambda x: x.__setitem__(key, iter(new)))
-    same(pool, start, lambda x: x.__setitem__(key, new[: len(start[key])] + [0] * len(start[key][len(new) :])))
+    same(
+        pool, start, lambda x: x.__setitem__(key, new[: len(start[key])] + [0] * len(start[key][len(new) :]))
+    )
 
 
 @given(start=lists, key=slices)
 def test_assigning_a_list_to_a_part_of_itself(pool, start, key):
-    start = [x for x in start if not isinstance(x, list)]       # which would be shared by both, not copied
+    start = [x for x in start if not isinstance(x, list)]  # which would be shared by both, not copied
     same(pool, start, lambda x: x.__setitem__(key, x))
     same(pool, start, lambda x: x.__setitem__(key, x[key]))
     same(pool, start, lambda x: x.__setitem__(key, reversed(x)))
@@ -118,18 +122,22 @@ def test_comparisons(pool, a, b):
         expected = outcome(compare, a, b)
         for x, y in ((one, other), (one, b)):
             assert outcome(compare, x, y) == expected, (compare, x, y)
-        if expected in (True, False):       # otherwise the operator and sides are swapped in the message
+        if expected in (True, False):  # otherwise the operator and sides are swapped in the message
             assert compare(a, other) is expected
         assert outcome(compare, one, one) == outcome(compare, a, a)
 
 
-@given(start=st.lists(st.integers(-3, 3) | st.floats(-3, 3) | st.booleans(), max_size=100), reverse=st.booleans())
+@given(
+    start=st.lists(st.integers(-3, 3) | st.floats(-3, 3) | st.booleans(), max_size=100), reverse=st.booleans()
+)
 def test_sort_is_stable(pool, start, reverse):
     same(pool, start, lambda x: x.sort(reverse=reverse))
     same(pool, start, lambda x: x.sort(key=abs, reverse=reverse))
     left = pool.new(PersistentList, start)
     left.sort(key=abs, reverse=reverse)
-    assert list(map(repr, left)) == list(map(repr, sorted(start, key=abs, reverse=reverse)))    # 1, 1.0 and True
+    assert list(map(repr, left)) == list(
+        map(repr, sorted(start, key=abs, reverse=reverse))
+    )  # 1, 1.0 and True
 
 
 @given(start=lists)
@@ -174,8 +182,14 @@ def test_wrong_index_types(pool, bad):
     same(pool, [1, 2], lambda x: x[bad])
     same(pool, [1, 2], lambda x: x.__setitem__(bad, 1))
     same(pool, [1, 2], lambda x: x.__delitem__(bad))
-    for call in (lambda x: x.pop(bad), lambda x: x.insert(bad, 1), lambda x: x.index(1, bad), lambda x: x * bad):
-        same(pool, [1, 2], lambda x, call=call: pytest.raises(TypeError, call, x) and None)
+    for call in (
+        lambda x: x.pop(bad),
+        lambda x: x.insert(bad, 1),
+        lambda x: x.index(1, bad),
+        lambda x: x * bad,
+    ):
+        with pytest.raises(TypeError):
+            call(pool.new(PersistentList, [1, 2]))
 
 
 @pytest.mark.parametrize("wrong", [5, None, object()])
@@ -186,9 +200,9 @@ def test_wrong_values(pool, wrong):
     for other in (wrong, (1,), "a", PersistentTuple):
         with pytest.raises(TypeError):
             pool.new(PersistentList) + other
-    assert not pool.new(PersistentList) == wrong
+    assert (pool.new(PersistentList) == wrong) is False
     with pytest.raises(TypeError):
-        pool.new(PersistentList) < wrong
+        operator.lt(pool.new(PersistentList), wrong)
 
 
 def test_constructor(pool):
@@ -201,7 +215,7 @@ def test_constructor(pool):
         pool.new(PersistentList, iterable=[])
     with pytest.raises(TypeError, match="not iterable"):
         pool.new(PersistentList, 5)
-    with pytest.raises(TypeError, match="pool.new"):
+    with pytest.raises(TypeError, match="use pool"):
         PersistentList([1])
     with pytest.raises(TypeError, match="not created by"):
         len(PersistentList.__new__(PersistentList))
@@ -218,7 +232,7 @@ def test_iterators_tolerate_changes(pool):
     assert operator.length_hint(ahead) == 0
     assert list(ahead) == []
     x.extend([5, 6])
-    assert list(ahead) == []            # once exhausted, always
+    assert list(ahead) == []  # once exhausted, always
 
     back = reversed(x)
     assert operator.length_hint(back) == 3
@@ -229,7 +243,7 @@ def test_iterators_tolerate_changes(pool):
     x.extend(range(5))
     assert list(back) == []
 
-    for n, _ in enumerate(x):           # as with list, one that grows while it is walked goes on
+    for n, _ in enumerate(x):  # as with list, one that grows while it is walked goes on
         if n < 20:
             x.append(n)
     assert len(x) == 25
@@ -273,7 +287,12 @@ def test_identity_of_the_same_object(pool):
 
 def test_methods_check_their_self(pool):
     for wrong in (5, [], pool.new(PersistentTuple)):
-        for method in (PersistentList.append, PersistentList.insert, PersistentList.extend, PersistentList.sort):
+        for method in (
+            PersistentList.append,
+            PersistentList.insert,
+            PersistentList.extend,
+            PersistentList.sort,
+        ):
             with pytest.raises(TypeError):
                 method(wrong, 0)
         with pytest.raises(TypeError):

@@ -84,5 +84,5 @@ def test_removing_works(full, name, inside):
     assert plain(x) == y
     x._check()
     x.clear()
-    x.append("x" * 100_000)             # there is room again
+    x.append("x" * 100_000)  # there is room again
     assert x == ["x" * 100_000]

@@ -10,11 +10,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from list_support import common, in_use, items, plain
 
 import pmemobj
-from pmemobj._list import PersistentList
 
 positions = st.integers(-100, 100)
 steps = st.sampled_from([None, 1, 2, -1, -3, 7])
-batches = st.one_of(st.lists(items, max_size=6), st.builds(lambda n, x: [x] * n, st.integers(60, 150), common))
+batches = st.one_of(
+    st.lists(items, max_size=6), st.builds(lambda n, x: [x] * n, st.integers(60, 150), common)
+)
 
 
 class ListLife(RuleBasedStateMachine):
@@ -26,7 +27,7 @@ class ListLife(RuleBasedStateMachine):
         self.pool.root = []
         self.list = self.pool.root
         self.model = []
-        self.saved = []                 # the model at the start of each open transaction or savepoint
+        self.saved = []  # the model at the start of each open transaction or savepoint
 
     # --- changes
 

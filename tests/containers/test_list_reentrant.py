@@ -3,6 +3,7 @@
 Any exception is fine, and so is any result that list could give; the list must stay sound.
 """
 
+import contextlib
 import gc
 import itertools
 
@@ -58,7 +59,7 @@ class Meddler:
 
     def __iter__(self):
         for i in range(4):
-            yield "an iterated string %d" % i
+            yield f"an iterated string {i}"
             self.act()
 
     def __call__(self, item):
@@ -141,7 +142,7 @@ READING = {
     "remove": lambda x: x.remove(Value()),
     "eq": lambda x: x == [*range(4), Value(), 6],
     "eq itself": lambda x: x == x._p_mm.new(PersistentList, [1, "a long string of it", (), [5], Value()]),
-    "add": lambda x: x + [1],
+    "add": lambda x: x + x,
     "sort": lambda x: x.sort(key=lambda item: 0),
     "repeat": lambda x: x.__imul__(2),
     "extend": lambda x: x.extend(x),
@@ -149,54 +150,70 @@ READING = {
 START = [1, "a long string of it", (), [5], 6, "another long string", 7.5]
 
 
-def survive(pool, x, call):
-    try:
+@pytest.fixture
+def fresh(pool_path):
+    """fresh() gives the pool, opened again if the last deed closed it."""
+    pool = None
+
+    def fresh():
+        nonlocal pool
+        if pool is None or pool.closed:
+            pool = pmemobj.open(pool_path, max_size=256 << 20, sync="manual")
+        return pool
+
+    yield fresh
+    pool.close()
+
+
+def survive(monkeypatch, pool, x, call):
+    with contextlib.suppress(Exception):
         call()
-    except Exception:
-        pass
-    while not pool.closed and pool.in_transaction:
+    monkeypatch.undo()
+    if pool.closed:
+        return
+    while pool.in_transaction:
         pool.commit()
-    if not pool.closed:
-        x._check()
-        plain(x)
-        x.clear()
-        x.append("still works")
-        assert x == ["still works"]
+    x._check()
+    plain(x)
+    x.clear()
+    x.append("still works")
+    assert x == ["still works"]
 
 
 @pytest.mark.parametrize("inside", [False, True])
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("deed", DEEDS)
-def test_user_code_in_arguments(pool, monkeypatch, deed, method, inside):
-    pool.root = START
-    x = pool.root
-    if inside:
-        pool.begin()
-        x.append([1, 2])                # stale after an abort
-    meddler = Meddler(DEEDS[deed], x)
-    monkeypatch.setattr(Value, "on_encode", staticmethod(meddler.act))
-    survive(pool, x, lambda: METHODS[method](x, meddler))
+def test_user_code_in_arguments(fresh, monkeypatch, method, inside):
+    for deed in DEEDS.values():
+        pool = fresh()
+        pool.root = START
+        x = pool.root
+        if inside:
+            pool.begin()
+            x.append([1, 2])  # stale after an abort
+        meddler = Meddler(deed, x)
+        monkeypatch.setattr(Value, "on_encode", staticmethod(meddler.act))
+        survive(monkeypatch, pool, x, lambda meddler=meddler, x=x: METHODS[method](x, meddler))
 
 
 @pytest.mark.parametrize("inside", [False, True])
 @pytest.mark.parametrize("method", READING)
-@pytest.mark.parametrize("deed", DEEDS)
-def test_user_code_in_decoders(pool, monkeypatch, deed, method, inside):
-    pool.root = [*START[:4], Value(), 6, (Value(), "a long string of it"), [7]]
-    x = pool.root
-    if inside:
-        pool.begin()
-        x.append([1, 2])
-    meddler = Meddler(DEEDS[deed], x)
-    monkeypatch.setattr(Value, "on_decode", staticmethod(meddler.act))
-    survive(pool, x, lambda: READING[method](x))
+def test_user_code_in_decoders(fresh, monkeypatch, method, inside):
+    for deed in DEEDS.values():
+        pool = fresh()
+        pool.root = [*START[:4], Value(), 6, (Value(), "a long string of it"), [7]]
+        x = pool.root
+        if inside:
+            pool.begin()
+            x.append([1, 2])
+        monkeypatch.setattr(Value, "on_decode", staticmethod(Meddler(deed, x).act))
+        survive(monkeypatch, pool, x, lambda x=x: READING[method](x))
 
 
 def test_sort_notices_a_change(pool):
     x = pool.new(PersistentList, [3, 1, 2])
     for key in (lambda i: x.append(0), lambda i: x.__setitem__(0, "x" * 9), lambda i: x.clear()):
         with pytest.raises(ValueError, match="list modified during sort"):
-            x.sort(key=lambda i, key=key: key(i) and 0 or 0)
+            x.sort(key=lambda i, key=key: key(i) or 0)
         x[:] = [3, 1, 2]
 
 
@@ -213,22 +230,31 @@ def test_stale_object_beside_an_encoder_that_aborts(pool, monkeypatch):
 def test_finalizer_runs_while_items_are_loaded(pool):
     """A collection may start whenever a proxy is made."""
     x = pool.new(PersistentList, [[i] for i in range(3000)])
+    ran = []
 
     class Cycle:
         def __del__(self):
+            ran.append(loading)
             x.append([0])
             x.pop(0)
 
+    loading = False
     thresholds = gc.get_threshold()
-    gc.set_threshold(50)
+    gc.set_threshold(50, 1, 1)
     try:
         for _ in range(20):
+            gc.disable()
             trash = Cycle()
             trash.self = trash
-            del trash
-            items = x[:]
-            assert all(len(item) == 1 for item in items)
-            assert len(x) == 3000
+            trash = [[] for _ in range(100)]
+            loading = True
+            gc.enable()
+            copies = [x[:] for _ in range(3)]
+            loading = False
+            assert [len(copy) for copy in copies] == [3000] * 3
     finally:
         gc.set_threshold(*thresholds)
+    gc.collect()
+    assert len(ran) == 20 and any(ran)
+    assert len(x) == 3000
     x._check()

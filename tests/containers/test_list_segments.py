@@ -110,7 +110,7 @@ def test_random_splices(pool, seed):
 def test_memory_is_given_back(pool):
     x = pool.new(PersistentList)
     empty = in_use(pool)
-    x.extend(["a string of its own %d" % i for i in range(2 * SEGMENT)])
+    x.extend([f"a string of its own {i}" for i in range(2 * SEGMENT)])
     full = in_use(pool)
     del x[100:]
     assert in_use(pool) < empty + (full - empty) // 3

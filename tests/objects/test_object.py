@@ -1,9 +1,12 @@
 """PersistentObject: attributes as those of any Python object, kept."""
 
+import abc
 import copy
+import dataclasses
 import gc
 import sys
 import weakref
+from typing import Generic, TypeVar
 
 import pytest
 
@@ -122,6 +125,33 @@ class Unfinished(PersistentObject):
     ready = True
 
 
+class Shape(PersistentObject, metaclass=abc.ABCMeta):
+    @abc.abstractmethod
+    def area(self): ...
+
+
+class Square(Shape):
+    def __init__(self, side):
+        self.side = side
+
+    def area(self):
+        return self.side * self.side
+
+
+T = TypeVar("T")
+
+
+class Box(PersistentObject, Generic[T]):
+    def __init__(self, content: T):
+        self.content = content
+
+
+@dataclasses.dataclass
+class Record(PersistentObject):
+    a: int
+    b: str = "default"
+
+
 VALUES = [1, -1, 2.5, "s", "a longer string", None, True, b"bytes" * 9, (1, (2, "x" * 20)), frozenset({1}), 10**50, ...]
 
 
@@ -200,6 +230,16 @@ def test_inheritance(pool, reopen):
     child = reopen(pool).root
     assert type(child) is Child and isinstance(child, Point)
     assert (child.x, child.y, child.name) == (5, 10, "child")
+
+
+def test_metaclasses_generics_and_dataclasses(pool, reopen):
+    with pytest.raises(TypeError, match="abstract"):
+        pool.new(Shape)
+    pool.root = [pool.new(Square, 3), pool.new(Box[int], 5), pool.new(Record, 1), pool.new(Record, a=1)]
+    square, box, record, equal = reopen(pool).root
+    assert isinstance(square, Shape) and square.area() == 9
+    assert type(box) is Box and box.content == 5
+    assert record == equal and record.b == "default" and repr(record) == "Record(a=1, b='default')"
 
 
 def test_missing_attributes(pool):

@@ -1,0 +1,273 @@
+"""pool.persist_via_pickle(): nominated immutable types are stored as pickles, and nothing else is unpickled."""
+
+import collections
+import dataclasses
+import datetime
+import decimal
+import enum
+import fractions
+import os
+import pathlib
+import pickle
+import uuid
+import zoneinfo
+
+import pytest
+
+import pmemobj
+from pmemobj import ClassNotFoundError
+
+
+class Color(enum.Enum):
+    RED = 1
+    GREEN = "g"
+
+
+class Flags(enum.Flag):
+    A = 1
+    B = 2
+
+
+Point = collections.namedtuple("Point", "x y")
+
+
+@dataclasses.dataclass(frozen=True)
+class Money:
+    amount: int
+    currency: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Slotted:
+    x: int
+
+
+class Outer:
+    class Inner(str):
+        pass
+
+
+class Holder(pmemobj.PersistentObject):
+    pass
+
+
+class Dangerous:
+    """Its pickle calls another function than its class."""
+
+    def __reduce__(self):
+        return os.getcwd, ()
+
+
+class Needs:
+    """Its pickle needs another class."""
+
+    def __init__(self, other):
+        self.other = other
+
+
+class Changed:
+    def __reduce__(self):
+        return int, (5,)
+
+
+class Unpicklable:
+    def __reduce__(self):
+        raise pickle.PicklingError("never")
+
+
+ZONE = zoneinfo.ZoneInfo("UTC")
+VALUES = [
+    decimal.Decimal("1.10"), fractions.Fraction(1, 3), uuid.UUID(int=5), datetime.date(2020, 2, 29),
+    datetime.datetime(2020, 2, 29, 1, 2, 3, 4), datetime.timedelta(1, 2, 3), Color.RED, Color.GREEN, Flags.A | Flags.B,
+    Point(1, "two"), Money(5, "EUR"), Slotted(3), Outer.Inner("text"), pathlib.PurePosixPath("/a/b"), range(3),
+    datetime.timezone(datetime.timedelta(hours=1)), ZONE, datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc),
+    datetime.datetime(2020, 1, 1, tzinfo=ZONE),
+]  # fmt: skip
+TYPES = sorted({type(value) for value in VALUES}, key=str)
+
+
+def test_values_of_the_library(pool, reopen):
+    pool.persist_via_pickle(*TYPES)
+    pool.root = VALUES
+    pool.root.append((1, (VALUES[0], {"a": VALUES[1]})))
+    pool = reopen(pool)
+    pool.persist_via_pickle(*TYPES)
+    loaded = list(pool.root)
+    assert loaded[:-1] == VALUES and [type(v) for v in loaded[:-1]] == [type(v) for v in VALUES]
+    assert loaded[-1][1][0] == VALUES[0] and loaded[-1][1][1]["a"] == VALUES[1]
+    pool._check_references()
+    pool.root = None
+    del loaded
+    assert pool._allocated()[0] == 0
+
+
+def test_as_attributes(pool, reopen):
+    pool.persist_via_pickle(Money)
+    o = pool.root = pool.new(Holder)
+    o.price = Money(1, "EUR")
+    pool = reopen(pool)
+    with pytest.raises(ClassNotFoundError, match="persist_via_pickle"):
+        _ = pool.root.price
+    pool.persist_via_pickle(Money)
+    assert pool.root.price == Money(1, "EUR")
+
+
+def test_not_nominated(pool):
+    for value in VALUES:
+        if type(value) is not range:
+            with pytest.raises(TypeError, match="cannot be stored"):
+                pool.root = value
+    pool.persist_via_pickle(Money)
+    with pytest.raises(TypeError, match=r"Point cannot be stored.*\(at value\[1\]\)"):
+        pool.root = [Money(1, "EUR"), Point(1, 2)]
+
+
+def test_only_exact_types(pool):
+    class Sub(Money):
+        pass
+
+    pool.persist_via_pickle(Money)
+    with pytest.raises(TypeError, match="cannot be stored"):
+        pool.root = Sub(1, "EUR")
+
+
+def test_nominations_are_per_handle(pool, reopen, tmp_path):
+    pool.persist_via_pickle(decimal.Decimal)
+    pool.root = {"d": decimal.Decimal(1), "t": (decimal.Decimal(2),), "n": 1}
+    pool = reopen(pool)
+    for key in "dt":
+        with pytest.raises(ClassNotFoundError, match=r"decimal\.Decimal .*persist_via_pickle\(Decimal\)"):
+            _ = pool.root[key]
+    with pytest.raises(TypeError, match="cannot be stored"):
+        pool.root["x"] = decimal.Decimal(1)
+    assert pool.root["n"] == 1 and list(pool.root) == ["d", "t", "n"]
+    pool.persist_via_pickle(decimal.Decimal)
+    assert pool.root["d"] == 1
+    with pmemobj.open(tmp_path / "other.pool", max_size=16 << 20) as other, pytest.raises(TypeError):
+        other.root = decimal.Decimal(1)
+
+
+@pytest.mark.parametrize("cls", [list, dict, set, bytearray, collections.deque, collections.OrderedDict, collections.Counter])
+def test_mutable_types_are_refused(pool, cls):
+    with pytest.raises(TypeError, match="mutable"):
+        pool.persist_via_pickle(Money, cls)
+    with pytest.raises(TypeError, match="cannot be stored"):
+        pool.root = Money(1, "EUR")                 # none of them was nominated
+
+
+@pytest.mark.parametrize("cls", [int, str, tuple, frozenset, type(None), pmemobj.PersistentList, Holder, 5, "Money", Money(1, "x")])
+def test_what_cannot_be_nominated(pool, cls):
+    with pytest.raises(TypeError):
+        pool.persist_via_pickle(cls)
+
+
+def test_local_classes_are_refused(pool):
+    class Local:
+        pass
+
+    with pytest.raises(TypeError, match="inside a function"):
+        pool.persist_via_pickle(Local)
+
+
+@pytest.mark.parametrize(
+    "value, message",
+    [
+        (Dangerous(), r"getcwd, which this pool has not nominated"),
+        (Needs(Money(1, "EUR")), r"Money, which this pool has not nominated"),
+        (Needs(os.getcwd), r"getcwd, which"),
+        (Needs(eval), r"eval, which"),
+        (Needs(getattr), r"getattr, which"),
+        (Changed(), "comes back as a int"),
+        (Unpicklable(), "never"),
+        (Needs(lambda: 5), "cannot be stored as a pickle"),
+    ],
+)
+def test_what_could_not_be_loaded_is_not_stored(pool, value, message):
+    pool.persist_via_pickle(Dangerous, Needs, Changed, Unpicklable)
+    pool.root = "before"
+    before = pool._allocated()
+    with pytest.raises(TypeError, match=message):
+        pool.root = [1, value]
+    assert pool.root == "before" and pool._allocated() == before
+
+
+def test_what_the_values_need_is_nominated_too(pool, reopen):
+    pool.persist_via_pickle(Needs, Money)
+    pool.root = Needs((1, [2, {3}], Money(1, "EUR")))
+    pool = reopen(pool)
+    pool.persist_via_pickle(Needs)
+    with pytest.raises(ClassNotFoundError, match=r"needs test_pickle\.Money.*nominate"):
+        _ = pool.root
+    pool.persist_via_pickle(Needs, Money)
+    assert pool.root.other == (1, [2, {3}], Money(1, "EUR"))
+
+
+CALLED = []
+
+
+def attack(*args):
+    CALLED.append(args)
+
+
+class Attack:
+    """A pickle that calls something at load, smuggled past the check at store."""
+
+    def __init__(self, function, *args):
+        self.call = function, args
+
+    def __reduce__(self):
+        return self.call
+
+
+ATTACKS = [
+    Attack(attack, 1), Attack(eval, "test_pickle.CALLED.append(1)"), Attack(exec, "1"), Attack(getattr, Money, "__init__"),
+    Attack(getattr, int, "from_bytes"), Attack(getattr, Money, "__class__"), Attack(__import__, "os"),
+    Attack(os.system, "true"), Attack(type, "X", (), {}), Attack(getattr, attack, "__globals__"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(ATTACKS)))
+def test_a_hostile_pickle(pool, number, monkeypatch):
+    pool.persist_via_pickle(Money)
+    data = pickle.dumps(ATTACKS[number], 5)
+    monkeypatch.setattr(pmemobj.pickling, "dumps", lambda value, nominated: data)
+    pool.root = [Money(1, "EUR"), (Money(1, "EUR"),)]
+    for read in (lambda: pool.root[0], lambda: pool.root[1], lambda: pool.to_python(pool.root)):
+        with pytest.raises(ClassNotFoundError, match="cannot be loaded"):
+            read()
+    assert not CALLED
+
+
+def test_pickled_values_are_no_keys(pool):
+    pool.persist_via_pickle(Money)
+    pool.root = {}
+    with pytest.raises(TypeError, match="cannot be a key"):
+        pool.root[Money(1, "EUR")] = 1
+    with pytest.raises(TypeError, match="cannot be a key"):
+        pool.root[1, Money(1, "EUR")] = 1
+    with pytest.raises(TypeError, match="cannot be a key"):
+        pool.root = {Money(1, "EUR")}
+
+
+def test_registered_goes_before_pickled(pool, reopen):
+    """Direct support added later: old values are still loaded from their pickles."""
+    pool.persist_via_pickle(uuid.SafeUUID, uuid.UUID)
+    pool.root = [uuid.UUID(int=1)]
+    pmemobj.register(uuid.UUID, lambda u: u.bytes, lambda b: uuid.UUID(bytes=b))
+    pool.root.append(uuid.UUID(int=2))
+    assert list(pool.root) == [uuid.UUID(int=1), uuid.UUID(int=2)]
+    pool = reopen(pool)
+    assert pool.root[1] == uuid.UUID(int=2)
+    with pytest.raises(ClassNotFoundError):
+        _ = pool.root[0]
+
+
+def test_undone(pool):
+    pool.persist_via_pickle(Money)
+    pool.root = [Money(1, "EUR")]
+    before = pool._allocated()
+    with pool.transaction() as tx:
+        pool.root[0] = Money(2, "EUR")
+        pool.root.append(Money(3, "EUR"))
+        tx.abort()
+    assert list(pool.root) == [Money(1, "EUR")] and pool._allocated() == before
