@@ -49,9 +49,10 @@ DIRECTIVES = {
     "wraparound": False,
     "initializedcheck": False,
     "cdivision": True,
-    "binding": True,
+    # With binding, Cython does not check the type of an explicit self: PersistentList.append(5, 1) would crash.
+    "binding": False,
     "embedsignature": True,
-    "embedsignature.format": "python",
+    "embedsignature.format": "clinic",
 }
 
 ENGINE_WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wstrict-prototypes", "-Wpointer-arith"]

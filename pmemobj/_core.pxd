@@ -53,6 +53,7 @@ cdef class Pool:
     cdef size_t norphans, orphans_cap
     cdef uint64_t backlog           # rest of the limbo list found at open
     cdef bint draining
+    cdef unsigned waiting, passed   # threads that wait for a transaction's end; how many have ended waiting
     cdef unsigned syncing           # threads inside jr_sync, without the GIL
     cdef bint sync_at_commit        # transaction(sync=True)
     cdef list callbacks             # per level: None or a Transaction

@@ -19,7 +19,7 @@ from cpython.pythread cimport (
     PyThread_acquire_lock, PyThread_allocate_lock, PyThread_free_lock, PyThread_release_lock,
     PyThread_type_lock, WAIT_LOCK,
 )
-from libc.errno cimport EAGAIN
+from libc.errno cimport EAGAIN, EIO
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memset
@@ -57,6 +57,9 @@ cdef extern from *:
     """
     void *pm_this_thread() noexcept
     bint pm_thread_lives(void *number) noexcept
+
+cdef extern from "unistd.h" nogil:
+    int usleep(unsigned microseconds)
 
 cdef extern from "pythread.h" nogil:
     enum:

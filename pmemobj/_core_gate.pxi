@@ -20,6 +20,16 @@ cdef int wait_for_transaction(Pool pool) except -1:
     A thread that began a transaction and ended without ending it would block all others for ever; so what it
     left is undone.
     """
+    pool.waiting += 1
+    try:
+        wait_in_turn(pool)
+    finally:
+        pool.waiting -= 1
+        pool.passed += 1
+    return 0
+
+
+cdef int wait_in_turn(Pool pool) except -1:
     cdef int got
     while True:
         with nogil:
@@ -38,22 +48,36 @@ cdef int wait_for_transaction(Pool pool) except -1:
             return 0
 
 
+cdef int give_way(Pool pool) except -1:
+    """Before a transaction begins: one of the threads that wait goes first.
+
+    Otherwise a thread that runs one transaction after the other, and lets go of the GIL only inside of them,
+    would keep all others out for ever.
+    """
+    cdef unsigned passed = pool.passed
+    while pool.waiting and pool.passed == passed and pool.p.depth == 0:
+        with nogil:
+            usleep(50)
+        PyErr_CheckSignals()
+    return 0
+
+
 cdef int pass_gate(Pool pool, bint write) except -1:
     cdef pm_pool *p = pool.p
     cdef uint32_t gate
     while True:
         gate = p.write_gate if write else p.read_gate
-        if write and p.journal != NULL and p.journal.failed:
+        if gate & (PM_GATE_CLOSED | PM_GATE_FORKED):
+            raise_closed(pool)
+        if write and (p.journal.failed or gate & PM_GATE_FAILED):
             raise errors.PoolFailedError(
-                p.journal.failed,
+                p.journal.failed or EIO,
                 "a write or sync of the journal or the pool file failed; close the pool, mend the cause and "
                 "open it again: nothing acknowledged is lost",
                 pool.path,
             )
         if gate == 0:
             return 0
-        if gate & (PM_GATE_CLOSED | PM_GATE_FORKED):
-            raise_closed(pool)
         if write and gate & PM_GATE_READONLY:
             raise errors.ReadOnlyPoolError(f'{pool.path}: the pool was opened with flag="r"; nothing can be changed')
         if gate & PM_GATE_TX and p.owner != pm_this_thread():

@@ -7,7 +7,7 @@
 #     the ordinary path: while an object is being emptied no other piece of garbage can vanish.  A crash in
 #     between leaves garbage, some of it empty, or objects in limbo, which the next open destroys.
 
-cdef class Marks:
+cdef class _Marks:
     """Which objects have been met (or how often), and the slots still to be looked at."""
     cdef Pool pool
     cdef pm_known met               # offset -> count, kept in the place of the proxy
@@ -185,13 +185,13 @@ cdef int must_be_alone(Pool pool, str name) except -1:
 
 def collect_garbage(Pool pool not None):
     """Destroys every object that nothing leads to; returns their number.  See pool.gc()."""
-    cdef Marks live, every
+    cdef _Marks live, every
     cdef size_t i, count = 0
     must_be_alone(pool, "gc")
     pool._drain()
     must_be_alone(pool, "gc")
-    live = Marks(pool)
-    every = Marks(pool)
+    live = _Marks(pool)
+    every = _Marks(pool)
     must_be_alone(pool, "gc")               # no Python object is made from here to the sweep
     live.roots()
     live.held()
@@ -216,13 +216,13 @@ def check_references(Pool pool not None):
 
     Raises PoolDamagedError.  For tests: it looks at unreachable objects too.
     """
-    cdef Marks counted, every
+    cdef _Marks counted, every
     cdef uint64_t at
     cdef size_t i, limbo = 0, unreferred = 0
     cdef pm_object *o
     must_be_alone(pool, "check_references")
-    counted = Marks(pool)
-    every = Marks(pool)
+    counted = _Marks(pool)
+    every = _Marks(pool)
     every.objects()
     counted.roots()
     for i in range(every.ntodo):

@@ -34,6 +34,8 @@ cdef int obj_publish(Pool pool) except -1:
     while done < pool.nactions:
         count = min(pool.nactions - done, <size_t>PUBLISH_AT_ONCE)
         if pmemobj_publish(<PMEMobjpool *>pool.pop, <pobj_action *>pool.actions + done, count):
+            if done:
+                pool.p.write_gate |= PM_GATE_FAILED     # half published: nothing may be recorded any more
             raise errors.PoolFullError(
                 f"{pool.path}: the pool is full: no room to complete {count} allocations; delete something first"
             )

@@ -6,6 +6,7 @@
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
+import fcntl
 import time
 
 JOURNAL_SUFFIX = "-journal"
@@ -168,6 +169,10 @@ cdef class Pool:
             raise_busy(self.path, self.fd)
         if error:
             raise OSError(error, f"cannot lock the pool: {os.strerror(error)}", self.path)
+        try:                                # another program of libpmemobj has only this one
+            fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise_busy(self.path, self.fd)
         probe(self.path, self.fd, &self.info)
         live = self.info.state & PM_STATE_LIVE
         if not live and not os.path.lexists(self.journal_path):
@@ -240,6 +245,7 @@ cdef class Pool:
 
     cdef int _map(self) except -1:
         cdef PMEMoid oid
+        fcntl.flock(self.fd, fcntl.LOCK_UN)     # libpmemobj takes it on its own descriptor
         pm_opening()
         try:
             self.pop = obj_open(self.path)
@@ -266,9 +272,11 @@ cdef class Pool:
         pass_gate(self, False)              # another thread's transaction: wait for its end
         if p.depth:
             raise errors.TransactionError(f"{self.path}: a transaction is open; end it before closing the pool")
+        if p.write_gate & PM_GATE_IN_OP:
+            raise RuntimeError("a pool cannot be closed from inside one of its own operations")
         error = None
         try:
-            if not p.journal.failed:
+            if not (p.journal.failed or p.write_gate & PM_GATE_FAILED):
                 if self.norphans and not p.write_gate:
                     drain(self)
                 if p.ndirty:
@@ -339,14 +347,15 @@ cdef class Pool:
         p.read_gate = p.write_gate = PM_GATE_FORKED
         self._orphan_proxies()
         jr_orphan(p.journal)
-        mine = os.fstat(self.fd)
-        for name in os.listdir("/proc/self/fd"):
-            try:
-                status = os.fstat(int(name))
-                if (status.st_dev, status.st_ino) == (mine.st_dev, mine.st_ino):
-                    os.close(int(name))     # ours, and the one on which libpmemobj holds its flock
-            except OSError:
-                pass
+        # A lock lives as long as any descriptor or mapping that came from the locked one, so both must go; and
+        # libpmemobj must forget the pool, or could not open it here again.  Its mapping is private: nothing of
+        # this reaches the file.
+        pm_closing(p)
+        pmemobj_close(<PMEMobjpool *>self.pop)
+        self.pop = NULL
+        p.base = NULL
+        p.root = NULL
+        os.close(self.fd)
         self.fd = -1
 
     @property
@@ -374,6 +383,8 @@ cdef class Pool:
 
     def begin(self):
         """Begins a transaction, or a savepoint inside one; end it with commit() or abort()."""
+        if self.waiting:
+            give_way(self)
         level_begin(self)
 
     def commit(self):

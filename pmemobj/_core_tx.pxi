@@ -102,6 +102,7 @@ cdef int after_commit(Pool pool, bint sync) except -1:
             drain(pool)
         except errors.PoolFullError:
             pass                            # the next open destroys them; what was to be done here is done
+    expect_work(pool)
     if sync or pool.p.journal.sync == JR_SYNC_COMMIT:
         sync_now(pool)
     return 0
@@ -262,6 +263,8 @@ cdef class Transaction:
     def __enter__(self):
         if self.depth:
             raise errors.TransactionError("this transaction is open already; ask the pool for another one")
+        if self.pool.waiting:
+            give_way(self.pool)
         level_begin(self.pool)
         self.depth = self.pool.p.depth
         self.when_committed = None

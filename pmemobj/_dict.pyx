@@ -23,6 +23,13 @@ cdef extern from "Python.h":
     int Py_ReprEnter(object o) except -1
     void Py_ReprLeave(object o) noexcept
 
+cdef extern from *:
+    """
+    /* What makes `case {...}:` match; Cython sets it for sequences only. */
+    static void pm_is_mapping(PyObject *type) { ((PyTypeObject *)type)->tp_flags |= Py_TPFLAGS_MAPPING; }
+    """
+    void pm_is_mapping(object cls)
+
 cdef object MISSING = object()
 
 
@@ -34,7 +41,6 @@ cdef inline uint64_t *value_at(PersistentDict d, int64_t number) noexcept:
     return entry_of(d, number) + 2
 
 
-@cython.collection_type("mapping")
 cdef class PersistentDict(Persistent):
     """A dict in a pool: made by pool.new(PersistentDict, ...) with the arguments of dict(), or by storing a dict.
 
@@ -347,4 +353,5 @@ cdef object make(Pool pool, pm_object *head):
 
 
 register_proxy(PM_TYPE_DICT, make)
+pm_is_mapping(PersistentDict)
 MutableMapping.register(PersistentDict)

@@ -1,6 +1,3 @@
-# cython: binding=False, embedsignature.format=clinic
-# Unbound methods are then method descriptors, which check the type of self.
-
 """PersistentList: the API of list on a vector of slots in a pool.
 
 How a mutator goes:

@@ -11,15 +11,14 @@
     names, so that its first use goes the slow way and runs it: loading itself runs no user code.
 """
 
-cimport cython
 from cpython.object cimport PyObject, PyTypeObject
-from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
+from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from pmemobj._cengine cimport (
-    pm_at, pm_fresh, pm_known_cell, pm_known_find, pm_offset, pm_pool, pm_store, pm_vec, pm_vec_at,
+    pm_at, pm_fresh, pm_offset, pm_pool, pm_store, pm_vec, pm_vec_at,
 )
 from pmemobj._core cimport (
     Persistent, Pool, Unresolved, alloc, bind, check_read, check_read_slow, object_new, op_abort, op_begin, op_end,
@@ -423,7 +422,6 @@ cdef class PersistentObject(Persistent):
     def _check(self):
         """Raises PoolDamagedError if the object is not what it must be."""
         cdef ClassInfo info
-        cdef uint64_t *at
         cdef Py_ssize_t field
         check_read(self)
         info = (<ClassTable?>self.pool.registry).info(self.pool, (<pm_instance *>self.head).class_id)

@@ -1,6 +1,3 @@
-# cython: binding=False, embedsignature.format=clinic
-# Unbound methods are then method descriptors, which check the type of self.
-
 """Reading a persistent list or tuple: items, slices, iteration, search, comparison, repr.
 
 Two rules keep every method safe against what user code (__eq__, __index__, decoders, a garbage collection) may

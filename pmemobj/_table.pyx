@@ -76,10 +76,10 @@ cdef bint same_number(object a, object b) except -1:
         y[0] = PyFloat_AS_DOUBLE(b)
         return x[0] != x[0] and memcmp(x, y, 8) == 0
     if PyComplex_CheckExact(a) and PyComplex_CheckExact(b):
-        x[0] = (<complex>a).real
-        x[1] = (<complex>a).imag
-        y[0] = (<complex>b).real
-        y[1] = (<complex>b).imag
+        x[0] = a.real
+        x[1] = a.imag
+        y[0] = b.real
+        y[1] = b.imag
         return (x[0] != x[0] or x[1] != x[1]) and memcmp(x, y, 16) == 0
     return False
 

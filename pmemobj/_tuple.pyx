@@ -1,6 +1,3 @@
-# cython: binding=False, embedsignature.format=clinic
-# Unbound methods are then method descriptors, which check the type of self.
-
 """PersistentTuple: an explicit, lazy tuple in a pool.  A plain tuple that is stored comes back as a tuple instead."""
 
 cimport cython

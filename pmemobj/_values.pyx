@@ -254,14 +254,25 @@ cdef uint64_t encode_value(Pool pool, Plan plan, object value) except 0:
         offset = <uint64_t>(<char *>(<Persistent>value).head - pool.p.base)
         object_keep(pool, offset)
         return PM_REFERENCE(PM_REF_OBJECT, offset)
-    if cls is tuple or cls is frozenset:
-        return encode_items(pool, plan, PM_REF_TUPLE if cls is tuple else PM_REF_FROZENSET, tuple(value))
-    if cls is list or cls is dict or cls is set:
-        return encode_container(pool, plan, value, cls)
-    found = plan.encoded.get(id(value)) if plan is not None and plan.encoded is not None else None
-    if found is None:
-        raise RuntimeError("the value changed while it was being stored")
-    return encode_items(pool, plan, (<Codec>found[1]).kind, ((<Codec>found[1]).name, found[2]))
+    return encode_nested(pool, plan, value, cls)
+
+
+cdef uint64_t encode_nested(Pool pool, Plan plan, object value, type cls) except 0:
+    """A tuple or container, or a value of a registered type.  What it allocates may not start a garbage collection,
+    whose finalizers would run inside the operation."""
+    cdef int collecting = PyGC_Disable()
+    try:
+        if cls is tuple or cls is frozenset:
+            return encode_items(pool, plan, PM_REF_TUPLE if cls is tuple else PM_REF_FROZENSET, tuple(value))
+        if cls is list or cls is dict or cls is set:
+            return encode_container(pool, plan, value, cls)
+        found = plan.encoded.get(id(value)) if plan is not None and plan.encoded is not None else None
+        if found is None:
+            raise RuntimeError("the value changed while it was being stored")
+        return encode_items(pool, plan, (<Codec>found[1]).kind, ((<Codec>found[1]).name, found[2]))
+    finally:
+        if collecting:
+            PyGC_Enable()
 
 
 cdef uint64_t encode_str(Pool pool, str text) except 0:

@@ -23,7 +23,8 @@ class _Copy:
     and tuples, whose items must be there when they are made, cannot be part of a cycle without a list or dict."""
 
     def __init__(self) -> None:
-        self.done: dict[int, tuple[Any, object]] = {}  # id(original) -> (copy, original, which stays alive so that its id stays its own)
+        # id(original) -> (copy, original, which stays alive so that its id stays its own)
+        self.done: dict[int, tuple[Any, object]] = {}
         self.todo: list[tuple[Any, Any]] = []
 
     def copy(self, obj: object) -> Any:

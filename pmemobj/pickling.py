@@ -86,13 +86,12 @@ def loads(data: bytes, nominated: Mapping[str, type]) -> Any:
 def dumps(value: object, nominated: Mapping[str, type]) -> bytes:
     """The pickle, which has been loaded once, so that what is stored can be read.  Raises TypeError."""
     cls = type(value)
+    what = f"a {cls.__module__}.{cls.__qualname__} cannot be stored as a pickle"
     try:
         data = pickle.dumps(value, PROTOCOL)
         again = _Unpickler(data, nominated).load()
     except (pickle.PickleError, AttributeError, TypeError) as error:
-        raise TypeError(f"a {cls.__module__}.{cls.__qualname__} cannot be stored as a pickle: {error}") from error
+        raise TypeError(f"{what}: {error}") from error
     if type(again) is not cls:
-        raise TypeError(
-            f"a {cls.__module__}.{cls.__qualname__} cannot be stored as a pickle: it comes back as a {type(again).__name__}"
-        )
+        raise TypeError(f"{what}: it comes back as a {type(again).__name__}")
     return data

@@ -141,7 +141,7 @@ class PersistentObjectPool(_core.Pool):
     def root(self, value: object) -> None:
         _values.root_set(self, value)
 
-    def new(self, cls: type[T], *args: Any, **kwargs: Any) -> T:
+    def new(self, cls: type[T], /, *args: Any, **kwargs: Any) -> T:
         """A new persistent object: ``pool.new(PersistentList, [1, 2])`` or of a PersistentObject subclass.
 
         It lives as long as something refers to it: a container of this pool, the root, or a Python variable.

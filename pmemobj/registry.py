@@ -11,8 +11,20 @@ __all__ = ["register"]
 
 #: Types that are stored as they are.
 BUILTIN = frozenset(
-    [int, float, complex, bool, str, bytes, tuple, frozenset, list, dict, set]
-    + [type(None), type(...), type(NotImplemented)]
+    (
+        int,
+        float,
+        complex,
+        bool,
+        str,
+        bytes,
+        tuple,
+        frozenset,
+        list,
+        dict,
+        set,
+        *map(type, (None, ..., NotImplemented)),
+    )
 )
 
 T = TypeVar("T")

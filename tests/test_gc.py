@@ -1,5 +1,6 @@
 """pool.gc(): what nothing leads to is destroyed, everything else stays; reference counts are right."""
 
+import contextlib
 import random
 import signal
 import struct
@@ -20,12 +21,12 @@ def cycle(pool, length=3):
     """Objects of every type in a ring, dropped."""
     first = pool.new(Node)
     at = first
-    for i in range(length):
+    for _ in range(length):
         for make in (
             lambda o: [o, "a string that needs a block"],
             lambda o: {"key": (o, {"nested": o}), "other": 10**50},
             lambda o: pool.new(PersistentTuple, [o, (1, 2.5)]),
-            lambda o: {pool.new(Node), *range(i)} and [o],
+            lambda o: [o, {pool.new(Node), 1, "two"}],
         ):
             holder = pool.new(PersistentList, [make(at)])
             at = holder
@@ -45,7 +46,7 @@ def test_nothing_to_do(pool):
 def test_cycles_are_collected(pool):
     pool.root = ["kept", pool.new(Node)]
     cycle(pool)
-    pool.gc()                               # the type table knows all names from here on
+    pool.gc()  # the type table knows all names from here on
     start, objects = pool._allocated(), pool._check_references()
     for _ in range(3):
         cycle(pool)
@@ -70,8 +71,12 @@ def test_every_type_as_the_link_of_a_cycle(pool):
     before, objects = pool._allocated()[0], pool._check_references()
     for name, make in makers.items():
         for wrap in (
-            lambda o: o, lambda o: (o,), lambda o: (1, (o, frozenset({o})) if name == "object" else (o,)),
-            lambda o: pool.new(PersistentTuple, [o]), lambda o: [o], lambda o: {"v": o},
+            lambda o: o,
+            lambda o: (o,),
+            lambda o: (1, (o, (o, "a string that needs a block"))),
+            lambda o: pool.new(PersistentTuple, [o]),
+            lambda o: [o],
+            lambda o: {"v": o},
         ):
             o = make()
             held = wrap(o)
@@ -82,7 +87,7 @@ def test_every_type_as_the_link_of_a_cycle(pool):
             else:
                 o.held = held
                 o.keys = {o: 1, (o, 1): o}
-                o.set = {o, (o, 2)}
+                o.set = {o, (o, frozenset({o}))}
             del o, held
             pool._check_references()
             assert pool.gc().objects >= 1
@@ -94,7 +99,7 @@ def test_python_variables_are_roots(pool):
     inner = first.links[0]
     objects = pool._check_references()
     del first
-    assert pool.gc().objects == 0                   # inner leads to all of it
+    assert pool.gc().objects == 0  # inner leads to all of it
     assert pool._check_references() == objects
     assert inner[0] is not None
     kept = pool.new(PersistentList, [inner])
@@ -115,7 +120,7 @@ def test_live_objects_that_garbage_refers_to(pool):
     pool._check_references()
     assert shared.payload == only_python.payload and pool.root["shared"] is shared
     pool.root = only_python
-    assert pool._limbo() == 1                       # shared, held by the variable
+    assert pool._limbo() == 1  # shared, held by the variable
     pool._check_references()
 
 
@@ -125,7 +130,7 @@ def test_garbage_of_an_earlier_process(pool, reopen):
     pool = reopen(pool)
     assert pool._check_references() > 10
     assert pool.gc().objects > 10
-    assert pool.root == "kept" and pool._check_references() == 2      # the type table
+    assert pool.root == "kept" and pool._check_references() == 2  # the type table
     assert pool.gc().objects == 0
     assert reopen(pool).root == "kept"
 
@@ -134,7 +139,7 @@ def test_big_garbage(pool):
     """More items than one operation takes, in segments and in a hash index."""
     before = pool._allocated()[0]
     ring = pool.new(PersistentList, [["x" * 20, i] for i in range(40_000)])
-    table = pool.new(PersistentDict, {i: (ring, "y" * 20) for i in range(5000)})
+    table = pool.new(PersistentDict, dict.fromkeys(range(5000), (ring, "y" * 20)))
     ring.append(table)
     ring.append(pool.new(PersistentSet, {(i, "z" * 20) for i in range(5000)}))
     del ring, table
@@ -218,7 +223,7 @@ def test_interrupted(pool):
             except KeyboardInterrupt:
                 interrupted += 1
             pool._check_references()
-            pool.root = n                   # the pool is as usable as ever
+            pool.root = n  # the pool is as usable as ever
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
@@ -228,19 +233,58 @@ def test_interrupted(pool):
     assert pool._check_references() == 0 and pool._allocated()[0] == before
 
 
+def test_signal_handlers_that_use_the_pool(pool):
+    """They run between two operations, when some of the garbage is empty and waits for its end."""
+    handled = []
+
+    def handler(number, frame):
+        handled.append(number)
+        n = len(handled)
+        pool.root.append([n, [pool.new(Node)]])
+        with contextlib.suppress(RuntimeError):  # inside the collection
+            pool.gc()
+
+    pool.root = []
+    old = signal.signal(signal.SIGALRM, handler)
+    try:
+        for _ in range(5):
+            rings = pool.new(PersistentList, [[["x" * 20]] for _ in range(3000)])
+            for i in range(3000):
+                rings[i].append(rings[i - 1])
+                rings[i].append((rings[i], rings))
+            del rings
+            signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0002)
+            with contextlib.suppress(RuntimeError):  # inside the handler's
+                pool.gc()
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            pool._check_references()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+    assert handled
+    assert sorted(n for n, _ in pool.root) == list(
+        range(1, len(handled) + 1)
+    )  # a handler may interrupt another
+    for _, (node,) in pool.root:
+        assert node.payload.startswith("a string") and node.links == []
+    del node
+    pool.root = None
+    pool.gc()
+    assert pool._check_references() == 2 and pool.check().ok  # the type table
+
+
 @pytest.mark.parametrize(
     "refs, flags, message",
     [(2, 0, "counts 2 references, has 1"), (0, 1, "counts 0 references, has 1"), (1, 1, "wrongly in limbo")],
 )
-def test_wrong_counts_are_reported(pool, pool_path, refs, flags, message):
-    pool.root = {"victim": [1, 2, 3]}
-    pool.close()
+def test_wrong_counts_are_reported(pool_path, refs, flags, message):
+    with pmemobj.open(pool_path, max_size=8 << 20) as pool:
+        pool.root = {"victim": [1, 2, 3]}
     data = pool_path.read_bytes()
-    victim = struct.pack("<IHHQQQ", 1, 1, 0, 0, 0, 3)       # pm_list: refs, type, flags, limbo links, size
+    victim = struct.pack("<IHHQQQ", 1, 1, 0, 0, 0, 3)  # pm_list: refs, type, flags, limbo links, size
     assert data.count(victim) == 1
     with open(pool_path, "r+b") as file:
         file.seek(data.index(victim))
         file.write(struct.pack("<IHH", refs, 1, flags))
-    with pmemobj.open(pool_path) as pool:
-        with pytest.raises(pmemobj.PoolDamagedError, match=message):
-            pool._check_references()
+    with pmemobj.open(pool_path) as pool, pytest.raises(pmemobj.PoolDamagedError, match=message):
+        pool._check_references()

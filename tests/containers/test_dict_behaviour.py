@@ -83,7 +83,10 @@ def test_constructors(pool):
 
     assert new() == {}
     assert new({"a": 1}, b=2) == {"a": 1, "b": 2}
-    assert new(a=1, self=2, pool=3) == {"a": 1, "self": 2, "pool": 3}
+    assert new(a=1, pool=3) == {"a": 1, "pool": 3}
+    d = new()
+    d.update(self=1, other=2)
+    assert d == {"self": 1, "other": 2}
     assert new([("a", 1), "bc", [1, 2]]) == {"a": 1, "b": "c", 1: 2}
     assert new(Mapping()) == {"a": "aa", "b": "bb"}
     assert new(new({1: 2}), x=1) == {1: 2, "x": 1}

@@ -68,7 +68,7 @@ def test_a_name_of_an_undone_block_is_forgotten(pool, reopen):
     assert not hasattr(o, "x")
     with pytest.raises(AttributeError):
         _ = o.x
-    o.y = "y"                                   # takes the number that x had
+    o.y = "y"  # takes the number that x had
     assert not hasattr(o, "x") and o.y == "y"
     o.x = "x again"
     assert (o.x, o.y) == ("x again", "y")
@@ -97,16 +97,19 @@ def test_names_undone_in_savepoints_of_savepoints(pool, value):
 def test_a_class_of_an_undone_block_is_forgotten(pool, reopen):
     pool.root = [pool.new(Thing, a=1)]
     stale = undo(pool, pool.new, Other)
-    b = pool.new(Third)                         # takes the number that Other had
+    b = pool.new(Third)  # takes the number that Other had
     b.name = "third"
     a = pool.new(Other)
     a.name = "other"
     pool.root.extend([a, b])
     with pytest.raises(StaleObjectError):
         stale.name = 1
-    thing, a, b = reopen(pool).root
-    assert [type(o) for o in (thing, a, b)] == [Thing, Other, Third]
-    assert (a.name, b.name) == ("other", "third")
+    for again in (False, True):
+        del a, b
+        pool = reopen(pool) if again else pool
+        thing, a, b = pool.root
+        assert [type(o) for o in (thing, a, b)] == [Thing, Other, Third]
+        assert (vars(a), vars(b)) == ({"name": "other"}, {"name": "third"})
 
 
 def test_the_first_class_of_a_pool_undone(pool, reopen):
@@ -122,8 +125,13 @@ def test_stale_objects(pool):
         o = pool.new(Thing, a=1)
         tx.abort()
     for use in (
-        lambda: o.a, lambda: o.never, lambda: setattr(o, "a", 1), lambda: delattr(o, "a"), lambda: vars(o),
-        lambda: setattr(pool, "root", o), lambda: o._p_mm,
+        lambda: o.a,
+        lambda: o.never,
+        lambda: setattr(o, "a", 1),
+        lambda: delattr(o, "a"),
+        lambda: vars(o),
+        lambda: setattr(pool, "root", o),
+        lambda: o._p_mm,
     ):
         with pytest.raises(StaleObjectError):
             use()

@@ -35,7 +35,11 @@ class Replaced(PersistentObject):
 def run(directory, program, *args, code=0):
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program), *map(str, args)],
-        cwd=directory, capture_output=True, text=True, timeout=60, check=False,
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
         env={"PYTHONPATH": ":".join([str(directory), *sys.path]), "PYTHONHASHSEED": "random"},
     )
     assert done.returncode == code, done.stdout + done.stderr
@@ -137,7 +141,10 @@ def test_imported_when_loaded_inside_a_value(pool_path, module, tmp_path, first)
     with pmemobj.open(pool_path) as pool:
         value = pmemobj.PersistentObjectPool.to_python(pool, pool.root[first])
         thing = pool.root["thing"]
-        assert value == {"tuple": ((thing, 1), frozenset({thing})), "key": {(thing, 1): 5}, "list": [thing]}[first]
+        assert (
+            value
+            == {"tuple": ((thing, 1), frozenset({thing})), "key": {(thing, 1): 5}, "list": [thing]}[first]
+        )
         assert type(thing).__name__ == "Thing" and thing.n == 1
         pool._check_references()
 
@@ -152,7 +159,7 @@ def test_module_is_gone(pool_path, module, tmp_path):
                 _ = pool.root[key]
         assert list(pool.root) == ["thing", "tuple", "key", "list"]
         module(THING)
-        assert pool.root["thing"].n == 1        # once the module is back
+        assert pool.root["thing"].n == 1  # once the module is back
         pool._check_references()
 
 
@@ -161,7 +168,9 @@ def test_class_is_gone(pool_path, module, tmp_path):
     run(tmp_path, STORE, pool_path)
     with pmemobj.open(pool_path) as pool:
         for source, message in [
-            ("Other = 1", "has no 'Thing'"), ("Thing = 1", "not a subclass"), ("class Thing: pass", "not a subclass"),
+            ("Other = 1", "has no 'Thing'"),
+            ("Thing = 1", "not a subclass"),
+            ("class Thing: pass", "not a subclass"),
         ]:
             module(source)
             with pytest.raises(ClassNotFoundError, match=message):
@@ -205,7 +214,9 @@ def test_an_import_that_uses_the_pool(pool_path, module, tmp_path):
             sys.persistent_test_pool = pool
             with open(tmp_path / "persistent_things.py", "a") as file:
                 file.write(f"\nimport sys\npool = sys.persistent_test_pool\n{action}\n")
-            with pool.transaction() if "close" not in action else pytest.raises(pmemobj.PoolClosedError) as tx:
+            with (
+                pool.transaction() if "close" not in action else pytest.raises(pmemobj.PoolClosedError) as tx
+            ):
                 thing = pool.root["tuple"][0][0]
                 if action.startswith("first"):
                     assert sys.modules["persistent_things"].first is thing
@@ -261,7 +272,7 @@ def test_a_class_defined_anew(pool, reopen):
 def test_the_type_table_is_small(pool):
     """One record for a class, whatever the number of objects."""
     pool.root = [pool.new(Outer.Inner) for _ in range(100)]
-    assert pool._check_references() == 2 + 1 + 100      # table and record, list, objects
+    assert pool._check_references() == 2 + 1 + 100  # table and record, list, objects
 
 
 def test_types_table_survives_gc(pool, reopen):

@@ -39,7 +39,12 @@ def start(code, *arguments, **options):
 def run(code, *arguments, returncode=0):
     """Runs `code` to its end; gives what it printed.  Its standard error must be empty."""
     process = start(code, *arguments)
-    out, err = process.communicate(timeout=60)
+    try:
+        out, err = process.communicate(timeout=60)
+    except BaseException:
+        process.kill()
+        process.communicate()
+        raise
     assert (process.returncode, err) == (returncode, ""), out + err
     return out
 

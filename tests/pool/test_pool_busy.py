@@ -1,6 +1,7 @@
 """One handle for each pool: a second open is refused, also by another name, and says who has it."""
 
 import os
+import shutil
 import threading
 
 import pytest
@@ -79,6 +80,34 @@ def test_free_again_after_a_kill(holder, pool_path):
     holder.returncode = 0
     with pmemobj.open(pool_path) as pool:
         assert pool.root == holder.number
+
+
+FOREIGN = """
+import fcntl
+file = open(path)
+fcntl.flock(file, fcntl.LOCK_EX)
+print("locked", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_another_program_of_libpmemobj_has_it_open(tmp_path):
+    """It holds libpmemobj's own lock; until it ends, not even a recovery may touch the file."""
+    path, copy = tmp_path / "pool", tmp_path / "copy"
+    with pmemobj.open(path, max_size=64 << 20, sync="manual") as pool:
+        pool.root = 1
+        for suffix in "", "-journal":
+            shutil.copy(f"{path}{suffix}", f"{copy}{suffix}")
+    foreign = start(FOREIGN, copy)
+    foreign.stdout.readline()
+    before = copy.read_bytes()
+    with pytest.raises(pmemobj.PoolBusyError, match=f"the pool is open in process {foreign.pid}; close it there first"):
+        pmemobj.open(copy)
+    assert copy.read_bytes() == before
+    foreign.communicate("\n")
+    with pmemobj.open(copy) as pool:
+        assert pool.root == 1
+        assert pool.recovery is not None
 
 
 def test_a_failed_open_keeps_no_lock(pool_path, monkeypatch):

@@ -95,6 +95,7 @@ def test_commit_syncs_each_operation(pool_path):
             lambda: pool.root.append(1),
             lambda: pool.root.append("a string that needs a block of its own"),
             lambda: pool.root.pop(),
+            lambda: pool.root.extend([5, 4]),
             lambda: pool.root.sort(),
             lambda: pool.root.insert(0, {}),
             lambda: pool.root[0].update(a=1),

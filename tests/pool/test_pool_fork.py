@@ -91,9 +91,10 @@ def test_the_parent_closes_and_opens_again_while_a_child_lives(pool_path):
     run(FORK + """
 child = os.fork()
 if child == 0:
+    signal.alarm(30)
     signal.pause()
 pool.close()
-pool = pmemobj.open(path)
+pool = pmemobj.open(path, timeout=20)                       # in case the child has not even begun
 pool.root.append("again")
 pool.close()
 assert os.path.exists(f"/proc/{child}")
@@ -106,6 +107,7 @@ os.waitpid(child, 0)
 def test_the_child_opens_the_pool_after_the_parent_closed_it(pool_path):
     run(FORK + """
 reading, writing = os.pipe()
+seen, tell = os.pipe()
 child = os.fork()
 if child == 0:
     try:
@@ -114,6 +116,7 @@ if child == 0:
         assert f"process {os.getppid()}" in str(error), error
     else:
         raise AssertionError("opened twice")
+    os.write(tell, b"!")
     os.close(writing)
     os.read(reading, 1)
     with pmemobj.open(path, timeout=20) as mine:
@@ -121,6 +124,7 @@ if child == 0:
     refused(lambda: pool.root)
     sys.exit(0)
 root.append("parent")
+os.read(seen, 1)
 pool.close()
 os.close(writing)
 assert os.waitpid(child, 0)[1] == 0

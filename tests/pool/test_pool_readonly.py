@@ -41,7 +41,7 @@ def test_everything_can_be_read(readonly):
     lambda pool: pool.root.clear(),
     lambda pool: pool.root.extend([1, 2]),
     lambda pool: pool.root.pop(),
-    lambda pool: pool.root[0].sort(),
+    lambda pool: pool.root[0].sort(reverse=True),
     lambda pool: pool.root[0].reverse(),
     lambda pool: pool.root[0].insert(0, 0),
     lambda pool: pool.root[0].__iadd__([1]),

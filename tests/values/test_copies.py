@@ -28,7 +28,7 @@ def test_shared_references(pool, reopen):
     assert root["b"][0] is a and root["b"][1][0] is a and root["b"][1][1]["c"] is a and root["d"][1][2] is a
     a.append(2)
     assert root["d"][1][2] == [1, 2]
-    assert shared == [1]                            # the original is not the stored one
+    assert shared == [1]  # the original is not the stored one
     root._p_mm._check_references()
 
 
@@ -102,7 +102,13 @@ def test_subclasses_of_builtins_are_refused(pool):
         pass
 
     Point = collections.namedtuple("Point", "x y")
-    for value in (Int(1), Point(1, 2), collections.OrderedDict(), collections.Counter(), type("S", (str,), {})("s")):
+    for value in (
+        Int(1),
+        Point(1, 2),
+        collections.OrderedDict(),
+        collections.Counter(),
+        type("S", (str,), {})("s"),
+    ):
         with pytest.raises(TypeError, match="subclass of"):
             pool.root = value
 
@@ -121,7 +127,7 @@ def test_a_store_costs_what_it_takes(pool):
     for _ in range(3):
         pool.root = value
         pool.root = [value, value]
-    assert pool._check_references() == 1 + 4        # value is shared
+    assert pool._check_references() == 1 + 4  # value is shared
     pool.root = None
     assert pool._allocated()[0] == before[0]
 
@@ -139,8 +145,11 @@ def test_to_python(pool):
 
     def plain(obj):
         assert type(obj) in (dict, list, set, tuple, frozenset, int, str, type(None))
-        for item in [*obj, *obj.values()] if isinstance(obj, dict) else obj if not isinstance(obj, (int, str)) and obj else ():
-            plain(item)
+        if isinstance(obj, dict):
+            obj = [*obj, *obj.values()]
+        if not isinstance(obj, (int, str, type(None))):
+            for item in obj:
+                plain(item)
 
     plain(copy)
     copy["list"].append("changed")
