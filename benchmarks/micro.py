@@ -4,7 +4,7 @@ from benchmarks.harness import Case
 
 N = 1000
 ROUNDS = 200
-KEYS = [f"key-{i:09d}" for i in range(N)]           # 13 characters
+KEYS = [f"key-{i:09d}" for i in range(N)]  # 13 characters
 NEW_KEYS = [f"new-{i:09d}" for i in range(20 * N)]
 
 
@@ -81,7 +81,13 @@ CASES = [
     Case("list iterate, small int", lambda: list(range(N)), iterate, N * ROUNDS),
     Case("dict get, 13-character keys", lambda: dict.fromkeys(KEYS, 5), dict_get, N * ROUNDS),
     Case("dict overwrite", lambda: dict.fromkeys(KEYS, 5), dict_overwrite, N * ROUNDS),
-    Case("dict overwrite in a transaction", lambda: dict.fromkeys(KEYS, 5), dict_overwrite, N * ROUNDS, transaction=True),
+    Case(
+        "dict overwrite in a transaction",
+        lambda: dict.fromkeys(KEYS, 5),
+        dict_overwrite,
+        N * ROUNDS,
+        transaction=True,
+    ),
     Case("dict insert", dict, dict_insert, len(NEW_KEYS), fresh=True),
     Case("dict insert in a transaction", dict, dict_insert, len(NEW_KEYS), fresh=True, transaction=True),
     Case("dict items", lambda: dict.fromkeys(KEYS, 5), iterate_items, N * ROUNDS),

@@ -15,7 +15,7 @@ from pmemobj._core import blocks_in_use
 cdef extern from "_engine/table.h" nogil:
     uint64_t pm_table_home(uint64_t hash, uint64_t cells)
 
-NAMES = {
+cdef dict NAMES = {
     PM_TYPE_LIST: "list", PM_TYPE_DICT: "dict", PM_TYPE_SET: "set", PM_TYPE_TUPLE: "tuple", PM_TYPE_OBJECT: "object",
 }
 

@@ -349,6 +349,7 @@ cdef class Transaction:
         cdef bint sync = self.sync
 
         @functools.wraps(function)
+        @cython.binding(True)               # so that it can be a method, and carry a name
         def inside_transaction(*args, **kwargs):
             with Transaction(pool, sync):
                 return function(*args, **kwargs)

@@ -109,7 +109,9 @@ class PersistentObjectPool(_core.Pool):
         for other in _open_pools:
             if other.uuid == self.uuid:
                 raise errors.PoolBusyError(
-                    errno.EAGAIN, f"this is a copy of {other.path}, which is open in this process; close that first", name
+                    errno.EAGAIN,
+                    f"this is a copy of {other.path}, which is open in this process; close that first",
+                    name,
                 )
 
     @staticmethod

@@ -63,7 +63,8 @@ def kill_once(path, marks_path, marks, rng, number, sync):
     phase = rng.choices([RUN, OPEN, CHECKPOINT, CLOSE], [70, 10, 10, 10])[0]
     worker = subprocess.Popen(
         [sys.executable, str(HERE / "worker.py"), str(path), str(marks_path), str(SEED), str(number), sync],
-        stderr=subprocess.PIPE, text=True,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         wait_for_phase(worker, marks, phase)

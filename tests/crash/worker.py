@@ -12,9 +12,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import workload  # noqa: E402
+import workload
 
-import pmemobj  # noqa: E402
+import pmemobj
 
 OPEN, RUN, CHECKPOINT, CLOSE = range(1, 5)
 

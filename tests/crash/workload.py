@@ -32,7 +32,11 @@ def value(rng):
 
 
 def key(rng):
-    return rng.choice(["k%d", "a longer key %d"]) % rng.randrange(300) if rng.random() < 0.8 else rng.randrange(300)
+    return (
+        rng.choice(["k%d", "a longer key %d"]) % rng.randrange(300)
+        if rng.random() < 0.8
+        else rng.randrange(300)
+    )
 
 
 def list_operation(items, rng):

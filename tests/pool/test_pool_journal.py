@@ -14,8 +14,8 @@ SYNC = {"sync": "manual"}
 
 def copy_files(path, to):
     """The pool file and its journal, as a killed program would leave them."""
-    shutil.copy(path, to)
     shutil.copy(journal_of(path), journal_of(to))
+    shutil.copy(path, to)
 
 
 def contents(path):

@@ -187,6 +187,26 @@ def test_decorator(pool):
     assert pool.root == [1, 2]
 
 
+def test_decorated_method(pool):
+    pool.root = []
+
+    class Account:
+        @pool.transaction()
+        def put(self, value):
+            pool.root.append(value)
+            return self
+
+        @staticmethod
+        @pool.transaction(sync=True)
+        def other(value):
+            pool.root.append(value)
+
+    account = Account()
+    assert account.put(1) is account
+    account.other(2)
+    assert pool.root == [1, 2]
+
+
 def test_decorated_recursion(pool):
     pool.root = []
 
