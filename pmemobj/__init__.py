@@ -1,13 +1,13 @@
 """Python objects that stay: a persistent object store on libpmemobj.
 
-    import pmemobj
+import pmemobj
 
-    with pmemobj.open("notes.pool") as pool:
-        if pool.root is None:
-            pool.root = {"runs": 0, "notes": []}
-        with pool.transaction():
-            pool.root["runs"] += 1
-            pool.root["notes"].append("saved as it is written")
+with pmemobj.open("notes.pool") as pool:
+    if pool.root is None:
+        pool.root = {"runs": 0, "notes": []}
+    with pool.transaction():
+        pool.root["runs"] += 1
+        pool.root["notes"].append("saved as it is written")
 """
 
 from pmemobj._dict import PersistentDict

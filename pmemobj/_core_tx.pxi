@@ -72,8 +72,9 @@ cdef int commit_changes(Pool pool) except -1:
         room += PUBLISH_WORDS + ACTION_WORDS * pool.nactions
         make_room(pool, room)
         obj_publish(pool)
-        if pm_record_bound(p) > room:
-            make_room(pool, pm_record_bound(p))
+        if pm_record_bound(p) > room and jr_reserve(p.journal, pm_record_bound(p)):
+            p.write_gate |= PM_GATE_FAILED  # published, which cannot be undone, and not recorded
+            pass_gate(pool, True)
     else:
         make_room(pool, room)
     pool.nfrees = 0

@@ -135,8 +135,8 @@ cdef class PersistentDict(Persistent):
         cdef uint64_t hash, key_slot, slot
         cdef int64_t i
         cdef stamp seen
-        cdef int attempt
-        for attempt in range(RETRIES):
+        cdef int _
+        for _ in range(RETRIES):
             check_read(self)
             i = table_find(self, 3, key, &hash)
             if i < 0:
@@ -158,8 +158,8 @@ cdef class PersistentDict(Persistent):
         cdef uint64_t key_slot, slot
         cdef int64_t last
         cdef stamp seen
-        cdef int attempt
-        for attempt in range(RETRIES):
+        cdef int _
+        for _ in range(RETRIES):
             check_read(self)
             seen = stamp_of(self)
             if seen.used == 0:

@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t, uint64_t
 
 from pmemobj._cengine cimport pm_vec_at
 from pmemobj._core cimport Persistent, Pool, bind, check_read, op_abort, op_begin, op_end, register_proxy
-from pmemobj._layout cimport PM_TYPE_SET, pm_object, pm_table
+from pmemobj._layout cimport PM_TYPE_SET, pm_object
 from pmemobj._table cimport *
 from pmemobj._values cimport encode, pm_immediate, slot_load
 
@@ -91,8 +91,8 @@ cdef class PersistentSet(Persistent):
         """Removes and returns the element that was added last; KeyError when there is none."""
         cdef uint64_t slot
         cdef stamp seen
-        cdef int attempt
-        for attempt in range(RETRIES):
+        cdef int _
+        for _ in range(RETRIES):
             check_read(self)
             seen = stamp_of(self)
             if seen.used == 0:
@@ -376,9 +376,9 @@ cdef int change(PersistentSet s, dict given, bint toggle) except -1:
     cdef stamp seen
     cdef int64_t i
     cdef uint64_t hash
-    cdef int attempt
+    cdef int _
     cdef list numbers
-    for attempt in range(RETRIES):
+    for _ in range(RETRIES):
         check_read(s)
         seen = stamp_of(s)
         numbers = []
@@ -397,9 +397,9 @@ cdef int change(PersistentSet s, dict given, bint toggle) except -1:
 cdef int keep_common(PersistentSet s, list others) except -1:
     cdef stamp seen
     cdef uint64_t i, slot
-    cdef int attempt
+    cdef int _
     cdef list numbers
-    for attempt in range(RETRIES):
+    for _ in range(RETRIES):
         check_read(s)
         seen = stamp_of(s)
         numbers = []

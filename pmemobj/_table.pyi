@@ -1,1 +1,6 @@
-# Nothing here is for Python: see _table.pxd.
+from typing import final
+
+# For Cython only: see _table.pxd.
+
+@final
+class Batch: ...

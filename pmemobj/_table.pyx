@@ -162,9 +162,9 @@ cdef int64_t find_other(Persistent o, unsigned stride, object key, uint64_t hash
     cdef uint64_t at, slot
     cdef int64_t i
     cdef stamp seen
-    cdef int attempt
+    cdef int _
     cdef bint same
-    for attempt in range(RETRIES):
+    for _ in range(RETRIES):
         check_read(o)
         t = table_of(o)
         seen = stamp_of(o)
@@ -283,8 +283,9 @@ cdef int compact(Pool pool, pm_table *t, unsigned stride, uint64_t room) except 
     """Moves the live entries to a fresh vector with `room` items."""
     cdef pm_pool *p = pool.p
     cdef pm_vec old = t.entries, fresh, none
-    cdef uint64_t i = 0, run, k, n = 0, space = 0, filled = 0
+    cdef uint64_t i = 0, run, n = 0, space = 0, filled = 0
     cdef uint64_t *entry
+    cdef uint64_t _
     cdef uint64_t *to = NULL
     memset(&none, 0, sizeof(none))
     put_vec(p, &t.entries, none)
@@ -293,7 +294,7 @@ cdef int compact(Pool pool, pm_table *t, unsigned stride, uint64_t room) except 
     while i < old.size:
         entry = pm_vec_run(p, &old, i, old.size, stride, &run)
         i += run
-        for k in range(run):
+        for _ in range(run):
             if entry[1]:
                 if space == 0:
                     to = pm_vec_run(p, &fresh, n, fresh.cap, stride, &space)
@@ -374,11 +375,12 @@ cdef int table_remove(Persistent o, unsigned stride, uint64_t number) except -1:
 
 
 cdef int drop_all(Pool pool, pm_table *t, unsigned stride) except -1:
-    cdef uint64_t i = 0, run, k
+    cdef uint64_t i = 0, run
     cdef uint64_t *entry
+    cdef uint64_t _
     while i < t.entries.size:
         entry = pm_vec_run(pool.p, &t.entries, i, t.entries.size, stride, &run)
-        for k in range(run):
+        for _ in range(run):
             if entry[1]:
                 slot_drop(pool, entry[1])
                 if stride == 3:
@@ -411,7 +413,7 @@ cdef class Batch:
     cdef dict others            # position -> (hash, entry number or PM_NOT_FOUND), for keys that are not plain
     cdef uint64_t hash          # of the key that was looked up last
 
-    cdef int prepare(self, Pool pool, Persistent o, unsigned stride, dict items) except -1:
+    cdef int collect(self, Pool pool, Persistent o, unsigned stride, dict items) except -1:
         """`o` is the table to store into, or None for a new one.  Leaves out the second of two equal keys."""
         cdef Py_ssize_t i
         cdef int64_t found
@@ -498,7 +500,7 @@ cdef bint table_apply(Persistent o, unsigned stride, stamp seen, list numbers, d
     cdef pm_table *t
     if items:
         batch = Batch.__new__(Batch)
-        batch.prepare(pool, o, stride, items)
+        batch.collect(pool, o, stride, items)
     check_read(o)
     if (numbers or batch is not None and batch.others is not None) and not same_stamp(o, seen):
         return False
@@ -530,8 +532,8 @@ cdef bint table_apply(Persistent o, unsigned stride, stamp seen, list numbers, d
 
 
 cdef int table_update(Persistent o, unsigned stride, dict items) except -1:
-    cdef int attempt
-    for attempt in range(RETRIES):
+    cdef int _
+    for _ in range(RETRIES):
         check_read(o)
         if table_apply(o, stride, stamp_of(o), [], items):
             return 0
@@ -539,13 +541,13 @@ cdef int table_update(Persistent o, unsigned stride, dict items) except -1:
 
 
 cdef object table_new(Persistent o, Pool pool, unsigned stride, dict items, object source):
-    """Makes o, not bound yet, the proxy of a new table with these items, in limbo.  `source` is the builtin object that the items are
-    from: where it contains itself, so does the new one."""
+    """Makes o, not bound yet, the proxy of a new table with these items, in limbo.  `source` is the builtin object
+    that the items are from: where it contains itself, so does the new one."""
     cdef Batch batch = Batch.__new__(Batch)
     cdef uint64_t offset
     cdef bint level = len(items) > LEVEL_ITEMS
     pool_check_read(pool)
-    batch.prepare(pool, None, stride, items)
+    batch.collect(pool, None, stride, items)
     pool_check_read(pool)
     if level:
         level_begin(pool)

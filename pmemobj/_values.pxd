@@ -30,6 +30,7 @@ cdef class Plan:
     cdef dict encoded           # id(value) -> (value, Codec, payload)
     cdef dict seen              # id(container) -> container: looked through; kept alive so that ids stay unique
     cdef dict stored            # id(container) -> offset, while encoding
+    cdef dict hashes            # id(key) -> stable hash, of keys whose hashing may run user code
 
 
 cdef object prepare(Pool pool, object value)

@@ -1,11 +1,15 @@
 from collections.abc import Callable
-from typing import Any
+from typing import Any, final
 
 from pmemobj._core import Pool
 
 class Codec:
     def __init__(
-        self, name: str, encode: Callable[[Any], Any], decode: Callable[[Any], Any] | None, pickled: bool = False
+        self,
+        name: str,
+        encode: Callable[[Any], Any],
+        decode: Callable[[Any], Any] | None,
+        pickled: bool = False,
     ) -> None: ...
     @property
     def name(self) -> str: ...
@@ -14,6 +18,7 @@ class Codec:
     @property
     def decode(self) -> Callable[[Any], Any] | None: ...
 
+@final
 class Plan: ...
 
 def add_codec(cls: type, codec: Codec) -> None: ...

@@ -159,8 +159,29 @@ cdef int look_through(Pool pool, Plan plan, object value) except -1:
     return 0
 
 
-cdef int look_through_container(Pool pool, Plan plan, object value, type cls) except -1:
+cdef int look_through_key(Pool pool, Plan plan, object key) except -1:
+    """Its hash is kept where computing it again, inside the operation, could run user code."""
     cdef uint64_t hash
+    cdef type cls = type(key)
+    look_through(pool, plan, key)
+    stable_hash(pool, key, &hash)
+    if cls is not str and cls is not int and cls is not float and cls is not bytes:
+        if plan.hashes is None:
+            plan.hashes = {}
+        plan.hashes[id(key)] = hash
+    return 0
+
+
+cdef uint64_t prepared_hash(Pool pool, Plan plan, object key) except? 0:
+    cdef uint64_t hash
+    found = plan.hashes.get(id(key)) if plan.hashes is not None else None
+    if found is not None:
+        return found
+    stable_hash(pool, key, &hash)
+    return hash
+
+
+cdef int look_through_container(Pool pool, Plan plan, object value, type cls) except -1:
     cdef Py_ssize_t i = 0
     if plan.seen is None:
         plan.seen = {}
@@ -173,8 +194,7 @@ cdef int look_through_container(Pool pool, Plan plan, object value, type cls) ex
         if cls is dict:
             for key, item in list((<dict>value).items()):
                 key_failed = True
-                look_through(pool, plan, key)
-                stable_hash(pool, key, &hash)
+                look_through_key(pool, plan, key)
                 key_failed = False
                 look_through(pool, plan, item)
         elif cls is list or cls is tuple:
@@ -186,8 +206,7 @@ cdef int look_through_container(Pool pool, Plan plan, object value, type cls) ex
         else:
             for item in tuple(value):
                 key = item
-                look_through(pool, plan, item)
-                stable_hash(pool, item, &hash)
+                look_through_key(pool, plan, item)
     except _Unsupported as found:
         if key_failed:
             found.path.append(f" key {key!r}")
@@ -329,6 +348,12 @@ cdef int fill_list(Pool pool, Plan plan, uint64_t offset, tuple items) except -1
     return 0
 
 
+cdef uint64_t float_bits(double value) noexcept:
+    cdef uint64_t bits
+    memcpy(&bits, &value, 8)
+    return bits
+
+
 cdef int fill_table(Pool pool, Plan plan, uint64_t offset, object source, bint is_dict) except -1:
     """Fills a new, empty dict or set object from a builtin one, whose keys are distinct already."""
     cdef pm_table *t = <pm_table *>pm_at(pool.p, offset)
@@ -336,6 +361,7 @@ cdef int fill_table(Pool pool, Plan plan, uint64_t offset, object source, bint i
     cdef uint64_t n = len(source), i = 0, cells = 0
     cdef uint64_t *entry
     cdef uint32_t *index = NULL
+    nans = None
     if n == 0:
         return 0
     vec_reserve(pool, &t.entries, n, stride)
@@ -345,14 +371,24 @@ cdef int fill_table(Pool pool, Plan plan, uint64_t offset, object source, bint i
         pm_store(pool.p, &t.index_cells, cells)
         index = <uint32_t *>pm_at(pool.p, t.index)
         memset(index, 0, cells * 4)
-    for item in tuple(source.items() if is_dict else source):
+    for key, item in (source.items() if is_dict else [(key, None) for key in source]):
         if i == n:
             raise RuntimeError("the value changed while it was being stored")
+        if type(key) is float and key != key:
+            # Two NaN objects with the same bits are two keys for a builtin, but one for us: the last value stays.
+            nans = {} if nans is None else nans
+            first = nans.setdefault(float_bits(key), i)
+            if first != i:
+                if is_dict:
+                    entry = pm_vec_at(pool.p, &t.entries, first, stride)
+                    slot_drop(pool, entry[2])
+                    entry[2] = encode_value(pool, plan, item)
+                continue
         entry = pm_vec_at(pool.p, &t.entries, i, stride)
-        stable_hash(pool, item[0] if is_dict else item, &entry[0])
-        entry[1] = encode_value(pool, plan, item[0] if is_dict else item)
+        entry[0] = prepared_hash(pool, plan, key)
+        entry[1] = encode_value(pool, plan, key)
         if is_dict:
-            entry[2] = encode_value(pool, plan, item[1])
+            entry[2] = encode_value(pool, plan, item)
         pm_fresh(pool.p, entry, 8 * stride)
         i += 1
         if index != NULL:

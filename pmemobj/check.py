@@ -29,7 +29,9 @@ class Report:
         looked_at = ", ".join(f"{number} {name}" for name, number in sorted(self.counts.items())) or "nothing"
         lines = [f"looked at {looked_at}"]
         if self.unreachable[0]:
-            lines.append(f"{self.unreachable[0]} blocks ({self.unreachable[1]} bytes) are unreachable: run pool.gc()")
+            lines.append(
+                f"{self.unreachable[0]} blocks ({self.unreachable[1]} bytes) are unreachable: run pool.gc()"
+            )
         return "\n".join(lines + (self.findings or ["no faults"]))
 
 

@@ -39,7 +39,8 @@ class Durability:
     def __str__(self) -> str:
         lines = [
             f"engine            {self.engine}",
-            f"sync              {self.sync}" + (f", every {self.sync_interval:g} s" if self.sync == "interval" else ""),
+            f"sync              {self.sync}"
+            + (f", every {self.sync_interval:g} s" if self.sync == "interval" else ""),
             f"file system       {self.file_system}",
             f"program killed    {self.program_killed}",
             f"power loss        {self.power_loss}",
@@ -71,7 +72,9 @@ def describe(path: str, sync: str, sync_interval: float) -> Durability:
         power_loss = "everything is lost: this file system is kept in memory"
         warnings.append(f"{kind} does not survive a reboot")
     elif kind.partition(".")[0] in REMOTE:
-        warnings.append(f"{kind} is a network or user-space file system, whose locks and syncs cannot be relied on")
+        warnings.append(
+            f"{kind} is a network or user-space file system, whose locks and syncs cannot be relied on"
+        )
     return Durability(
         engine="journal",
         sync=sync,

@@ -82,7 +82,9 @@ class PersistentObjectPool(_core.Pool):
         size = max_size if max_size is not None else pool_size if pool_size is not None else DEFAULT_MAX_SIZE
         size = operator.index(size)
         if not MIN_POOL_SIZE <= size < 1 << 47:
-            raise ValueError(f"max_size must be at least {MIN_POOL_SIZE} bytes (8 MiB) and below 2**47, not {size}")
+            raise ValueError(
+                f"max_size must be at least {MIN_POOL_SIZE} bytes (8 MiB) and below 2**47, not {size}"
+            )
         _core.check_policy(sync, sync_interval)
         if not self.closed:
             raise RuntimeError(f"this handle has {self.path} open")
@@ -93,7 +95,9 @@ class PersistentObjectPool(_core.Pool):
         self._make_if_wanted(name, flag, size, mode)
         while True:
             try:
-                self._attach(name, sync=sync, sync_interval=sync_interval, readonly=flag == "r", journal=JOURNAL)
+                self._attach(
+                    name, sync=sync, sync_interval=sync_interval, readonly=flag == "r", journal=JOURNAL
+                )
                 break
             except errors.PoolBusyError:
                 if time.monotonic() >= deadline:
@@ -151,8 +155,10 @@ class PersistentObjectPool(_core.Pool):
         """
         make = getattr(cls, "_p_new", None)
         if make is None:
-            raise TypeError(f"{cls!r} is not a persistent class: pool.new() makes PersistentList, PersistentDict, "
-                            "PersistentSet, PersistentTuple and subclasses of PersistentObject")
+            raise TypeError(
+                f"{cls!r} is not a persistent class: pool.new() makes PersistentList, PersistentDict, "
+                "PersistentSet, PersistentTuple and subclasses of PersistentObject"
+            )
         return cast(T, make(self, args, kwargs))
 
     def persist_via_pickle(self, *types: type) -> None:
@@ -246,7 +252,9 @@ class PersistentObjectPool(_core.Pool):
     def __del__(self, _warn: Any = warnings.warn) -> None:
         if not self.closed:
             try:
-                _warn(f"pool {self.path} was never closed; use 'with' or close()", ResourceWarning, source=self)
+                _warn(
+                    f"pool {self.path} was never closed; use 'with' or close()", ResourceWarning, source=self
+                )
             finally:
                 self._abandon()
                 self.close()

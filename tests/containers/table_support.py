@@ -22,10 +22,44 @@ scalars = st.one_of(
 )
 #: Few different ones, many of them equal to each other or of the same hash, so that lookups find something.
 common = st.sampled_from(
-    [0, 0.0, -0.0, False, 1, 1.0, True, 1 + 0j, 2, -1, -2, 2**61 - 1, 2**61, 2**80, float(2**80), 0.5, 1e300]
-    + ["", "a", "b", "1", "a" * 7, "a" * 8, "a" * 9, "é", "é" * 20, "\u20ac", "\U0001f600", "\ud800", "a\0b"]
-    + [b"", b"a", b"a" * 9, None, ..., (), (1,), (1.0,), (True, "a"), ((1, "a" * 20), 2), (2**80,)]
-    + [frozenset(), frozenset([1]), frozenset([1.0, "a"]), (frozenset([1, 2]), None)]
+    [
+        *(
+            0,
+            0.0,
+            -0.0,
+            False,
+            1,
+            1.0,
+            True,
+            1 + 0j,
+            2,
+            -1,
+            -2,
+            2**61 - 1,
+            2**61,
+            2**80,
+            float(2**80),
+            0.5,
+            1e300,
+        ),
+        *(
+            "",
+            "a",
+            "b",
+            "1",
+            "a" * 7,
+            "a" * 8,
+            "a" * 9,
+            "é",
+            "é" * 20,
+            "\u20ac",
+            "\U0001f600",
+            "\ud800",
+            "a\0b",
+        ),
+        *(b"", b"a", b"a" * 9, None, ..., (), (1,), (1.0,), (True, "a"), ((1, "a" * 20), 2), (2**80,)),
+        *(frozenset(), frozenset([1]), frozenset([1.0, "a"]), (frozenset([1, 2]), None)),
+    ]
 )
 keys = st.one_of(common, common, scalars, st.tuples(scalars, scalars), st.frozensets(scalars, max_size=3))
 values = st.one_of(

@@ -69,7 +69,7 @@ def test_does_what_the_builtin_does(pool, reopen, kind, name):
     model = dict(DICT) if kind is dict else set(x)
     CHANGES[kind][name](x)
     if "pop" in name and kind is set:
-        model = set(x)          # which element goes is another matter
+        model = set(x)  # which element goes is another matter
         assert len(model) < len(SET)
     else:
         CHANGES[kind][name](model)
@@ -188,7 +188,8 @@ USES = {
     dict: [
         len, bool, iter, reversed, repr, list, lambda d: d["a"], lambda d: d.get("a"), lambda d: "a" in d,
         lambda d: d == {}, lambda d: d != {}, lambda d: d == d, lambda d: d.copy(), lambda d: list(d.keys()),
-        lambda d: list(d.values()), lambda d: d | {}, lambda d: {} | d, lambda d: d.update(), lambda d: d.setdefault("a"),
+        lambda d: list(d.values()), lambda d: d | {}, lambda d: {} | d, lambda d: d.update(),
+        lambda d: d.setdefault("a"),
         *CHANGES[dict].values(),
     ],
     set: [

@@ -19,7 +19,7 @@ def full(pool_path, request):
         x = pool.root = pool.new(PersistentDict if request.param is dict else PersistentSet)
         n = 0
         if request.param is dict:
-            x.update(dict.fromkeys(range(1, 1500)))     # values will fill the pool, not the growing table
+            x.update(dict.fromkeys(range(1, 1500)))  # values will fill the pool, not the growing table
         for length in (60_000, 4000, 1900, 200, 20):
             while True:
                 try:
@@ -125,5 +125,5 @@ def test_removing_works(full, inside):
         pool.commit()
     full._check()
     full.clear()
-    full.update({"x" * 4000: 1})             # there is room again
+    full.update({"x" * 4000: 1})  # there is room again
     assert list(full) == ["x" * 4000]

@@ -127,24 +127,24 @@ def test_room_is_given_back(pool):
     d = pool.new(PersistentDict)
     empty = in_use(pool)
     for drain in (
-        d.clear,
-        lambda: [d.popitem() for _ in range(len(d))],
-        lambda: [d.pop(k) for k in list(d)],
-        lambda: [d.__delitem__(k) for k in sorted(d, key=str)],
+        lambda d: d.clear(),
+        lambda d: [d.popitem() for _ in range(len(d))],
+        lambda d: [d.pop(k) for k in list(d)],
+        lambda d: [d.__delitem__(k) for k in sorted(d, key=str)],
     ):
         d.update({key(i): f"a value of its own {i}" for i in range(30_000)})
-        drain()
+        drain(d)
         d._check()
         assert not d
         d["x"] = 1
         d.clear()
         assert in_use(pool) == empty
-    del d, drain
+    del d
     assert in_use(pool) == before
     assert pool._limbo() == 0
 
 
-MODULUS = 2**61 - 1         # Python's hash of an int is the int modulo this
+MODULUS = 2**61 - 1  # Python's hash of an int is the int modulo this
 
 
 def test_colliding_hashes(pool):

@@ -19,7 +19,9 @@ from pmemobj._dict import PersistentDict
 batches = st.one_of(
     st.lists(st.tuples(keys, values), max_size=8),
     st.builds(lambda n, m: [(i, str(i)) for i in range(n, n + m)], st.integers(0, 50), st.integers(5, 60)),
-    st.builds(lambda n, m: [(f"a longer key {i}", i) for i in range(n, n + m)], st.integers(0, 50), st.just(300)),
+    st.builds(
+        lambda n, m: [(f"a longer key {i}", i) for i in range(n, n + m)], st.integers(0, 50), st.just(300)
+    ),
 )
 
 
@@ -32,7 +34,7 @@ class DictLife(RuleBasedStateMachine):
         self.pool.root = {}
         self.dict = self.pool.root
         self.model = {}
-        self.saved = []                 # the model at the start of each open transaction or savepoint
+        self.saved = []  # the model at the start of each open transaction or savepoint
 
     # --- changes
 

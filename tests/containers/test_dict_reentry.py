@@ -171,7 +171,12 @@ METHODS = {
         "== itself": lambda d: d == d._p_mm.new(PersistentDict, d),
         "repr": lambda d: repr(d),
         "iterate": lambda d: [list(d), list(d.values()), list(d.items()), list(reversed(d.items()))],
-        "views": lambda d: [d.keys() & {P(3)}, d.items() | {P(4)}, ("p", P(2)) in d.items(), d.keys() >= {P(3)}],
+        "views": lambda d: [
+            d.keys() & {P(3)},
+            d.items() | {P(4)},
+            ("p", P(2)) in d.items(),
+            d.keys() >= {P(3)},
+        ],
         "new": lambda d: d._p_mm.new(PersistentDict, {P(3): P(4), (P(5),): [P(6)]}),
         "check": lambda d: d._check(),
     },
@@ -271,7 +276,7 @@ def test_values_go_when_nobody_holds_them(pool):
     gone = weakref.ref(inner)
     assert d.pop("a") is inner
     assert plain(inner) == {"b": {}}
-    assert pool._limbo() == 2           # d, which nothing refers to either, and inner
+    assert pool._limbo() == 2  # d, which nothing refers to either, and inner
     del inner
     assert gone() is None
     pool._drain()

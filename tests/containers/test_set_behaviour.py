@@ -22,7 +22,15 @@ OPERATORS = {
     ">=": lambda a, b: a >= b,
     ">": lambda a, b: a > b,
 }
-METHODS = ["union", "intersection", "difference", "symmetric_difference", "isdisjoint", "issubset", "issuperset"]
+METHODS = [
+    "union",
+    "intersection",
+    "difference",
+    "symmetric_difference",
+    "isdisjoint",
+    "issubset",
+    "issuperset",
+]
 UPDATES = ["update", "intersection_update", "difference_update", "symmetric_difference_update"]
 
 
@@ -112,7 +120,13 @@ def test_unhashable(pool, wrong):
         for use in (s.__contains__, s.add, s.discard, s.remove):
             with pytest.raises(TypeError, match="unhashable type"):
                 use(wrong)
-        for use in (s.update, s.intersection_update, s.difference_update, s.symmetric_difference_update, s.issuperset):
+        for use in (
+            s.update,
+            s.intersection_update,
+            s.difference_update,
+            s.symmetric_difference_update,
+            s.issuperset,
+        ):
             with pytest.raises(TypeError, match="unhashable type"):
                 use([wrong])
 
@@ -131,7 +145,12 @@ def test_operators_refuse_other_iterables(pool):
 
 
 def test_changes_while_iterating(pool):
-    for change in (lambda s: s.add("new"), lambda s: s.pop(), lambda s: s.clear(), lambda s: s.update(range(99))):
+    for change in (
+        lambda s: s.add("new"),
+        lambda s: s.pop(),
+        lambda s: s.clear(),
+        lambda s: s.update(range(99)),
+    ):
         s = pool.new(PersistentSet, range(5))
         it = iter(s)
         next(it)

@@ -29,7 +29,7 @@ class SetLife(RuleBasedStateMachine):
         self.pool.root = set()
         self.set = self.pool.root
         self.model = set()
-        self.saved = []                 # the model at the start of each open transaction or savepoint
+        self.saved = []  # the model at the start of each open transaction or savepoint
 
     # --- changes
 
@@ -90,7 +90,9 @@ class SetLife(RuleBasedStateMachine):
     def compare(self, new):
         other = set(new)
         assert (self.set == other, self.set <= other, self.set > other) == (
-            self.model == other, self.model <= other, self.model > other
+            self.model == other,
+            self.model <= other,
+            self.model > other,
         )
         assert self.set | other == self.model | other
         assert other & self.set == other & self.model

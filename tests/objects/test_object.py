@@ -634,11 +634,18 @@ def test_nothing_leaks(pool):
 def test_the_reference_counts_of_python_objects(pool):
     o = pool.new(Point, 1)
     value = ["a list"]
-    counts = sys.getrefcount(value), sys.getrefcount("length2"), sys.getrefcount(Point)
-    for _ in range(100):
+    counted = [value, "length2", "dimensions", Point, o]
+
+    def counts():
+        gc.collect()
+        return [sys.getrefcount(each) for each in counted]
+
+    before = counts()
+    for _ in range(1000):
         o.x = 5
         o.x = value
         _ = o.x, o.length2, o.dimensions
         with pytest.raises(AttributeError):
             _ = o.nothing
-    assert counts == (sys.getrefcount(value), sys.getrefcount("length2"), sys.getrefcount(Point))
+    # pytest holds and lets go of some, but a count that goes wrong does so each time
+    assert all(abs(a - b) < 500 for a, b in zip(before, counts(), strict=True))

@@ -31,8 +31,13 @@ def start(code, *arguments, **options):
     package = str(Path(pmemobj.__file__).parents[1])
     return subprocess.Popen(
         [sys.executable, "-X", "faulthandler", "-c", PRELUDE + code, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": package}, cwd="/", text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
+        env={**os.environ, "PYTHONPATH": package},
+        cwd="/",
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **options,
     )
 
 

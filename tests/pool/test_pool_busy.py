@@ -24,16 +24,18 @@ def holder(pool_path):
     process = start(HOLDER, pool_path)
     process.number = int(process.stdout.readline())
     yield process
-    out, err = process.communicate("\n", timeout=30)
+    _, err = process.communicate("\n", timeout=30)
     assert (process.returncode, err) == (0, ""), err
 
 
 def test_second_handle_of_this_process(pool, pool_path):
     pool.root = 1
     for flag in "cwr":
-        with pytest.raises(pmemobj.PoolBusyError, match="the pool is open in this process; close it there first"):
+        with pytest.raises(
+            pmemobj.PoolBusyError, match="the pool is open in this process; close it there first"
+        ):
             pmemobj.open(pool_path, flag)
-    pool.root = 2                               # the first is unharmed
+    pool.root = 2  # the first is unharmed
     pool.close()
     with pmemobj.open(pool_path) as pool:
         assert pool.root == 2
@@ -44,7 +46,12 @@ def test_by_another_name(pool, pool_path, tmp_path):
     by_symlink.symlink_to(pool_path)
     os.link(pool_path, by_link)
     (tmp_path / "directory").symlink_to(tmp_path)
-    for path in by_symlink, by_link, tmp_path / "directory" / pool_path.name, f"{tmp_path}/./{pool_path.name}":
+    for path in (
+        by_symlink,
+        by_link,
+        tmp_path / "directory" / pool_path.name,
+        f"{tmp_path}/./{pool_path.name}",
+    ):
         with pytest.raises(pmemobj.PoolBusyError, match="this process"):
             pmemobj.open(path)
     assert not os.path.exists(f"{by_link}-journal")
@@ -60,7 +67,9 @@ def test_the_error_says_what_and_where(pool, pool_path):
 
 def test_another_process_is_named(holder, pool_path):
     for flag in "cwr":
-        with pytest.raises(pmemobj.PoolBusyError, match=rf"the pool is open in process {holder.number}; close it"):
+        with pytest.raises(
+            pmemobj.PoolBusyError, match=rf"the pool is open in process {holder.number}; close it"
+        ):
             pmemobj.open(pool_path, flag)
     with pytest.raises(FileExistsError):
         pmemobj.create(pool_path)
@@ -101,7 +110,9 @@ def test_another_program_of_libpmemobj_has_it_open(tmp_path):
     foreign = start(FOREIGN, copy)
     foreign.stdout.readline()
     before = copy.read_bytes()
-    with pytest.raises(pmemobj.PoolBusyError, match=f"the pool is open in process {foreign.pid}; close it there first"):
+    with pytest.raises(
+        pmemobj.PoolBusyError, match=f"the pool is open in process {foreign.pid}; close it there first"
+    ):
         pmemobj.open(copy)
     assert copy.read_bytes() == before
     foreign.communicate("\n")

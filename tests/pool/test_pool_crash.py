@@ -5,7 +5,7 @@ import os
 import random
 
 import pytest
-from pool_files import journal_of, pmempool_check, run_until_killed
+from pool_files import journal_of, pmempool_check, run, run_until_killed
 
 import pmemobj
 
@@ -34,15 +34,22 @@ def close_and_check(pool):
 
 
 @pytest.mark.parametrize("policy", ["commit", "interval", "manual"])
-@pytest.mark.parametrize(("before", "expected"), [
-    ("", None),
-    ("pool.root = 1", 1),
-    ("pool.root = [1]; pool.root.append('a longer string'); pool.root.append(3)", [1, "a longer string", 3]),
-    ("with pool.transaction(): pool.root = [1]; pool.root.append(2)", [1, 2]),
-    ("pool.root = list(range(200000))", list(range(200000))),
-    ("pool.root = 'x' * (20 << 20)", "x" * (20 << 20)),
-    ("pool.root = {i: str(i) * 9 for i in range(999)}; pool.root = None", None),
-], ids=["nothing", "number", "list", "transaction", "long-list", "long-string", "dropped"])
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        ("", None),
+        ("pool.root = 1", 1),
+        (
+            "pool.root = [1]; pool.root.append('a longer string'); pool.root.append(3)",
+            [1, "a longer string", 3],
+        ),
+        ("with pool.transaction(): pool.root = [1]; pool.root.append(2)", [1, 2]),
+        ("pool.root = list(range(200000))", list(range(200000))),
+        ("pool.root = 'x' * (20 << 20)", "x" * (20 << 20)),
+        ("pool.root = {i: str(i) * 9 for i in range(999)}; pool.root = None", None),
+    ],
+    ids=["nothing", "number", "list", "transaction", "long-list", "long-string", "dropped"],
+)
 def test_killed_after_operations(pool_path, before, expected, policy):
     run_until_killed(f"pool = pmemobj.open(path, sync={policy!r})\n{before}\ndie()", pool_path)
     pool = recovered(pool_path)
@@ -50,17 +57,23 @@ def test_killed_after_operations(pool_path, before, expected, policy):
     close_and_check(pool)
 
 
-@pytest.mark.parametrize("inside", [
-    "with pool.transaction(): pool.root['a'] = 2; pool.root['new'] = [1, 2, 3]; die()",
-    "with pool.transaction():\n  with pool.transaction(): pool.root['a'] = 2\n  del pool.root['b']; die()",
-    "pool.begin(); pool.root.clear(); pool.root = None; die()",
-    "with pool.transaction() as tx: tx.on_commit(lambda: print('told')); pool.root = list(range(100000)); die()",
-    "with pool.transaction():\n  for i in range(50000): pool.root[i] = 'v' * 40\n  die()",
-    "with pool.transaction(): pool.root['a'] = 2\nwith pool.transaction() as tx: tx.on_abort(die); pool.root = 3; tx.abort()",
-])
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "with pool.transaction(): pool.root['a'] = 2; pool.root['new'] = [1, 2, 3]; die()",
+        "with pool.transaction():\n  with pool.transaction(): pool.root['a'] = 2\n  del pool.root['b']; die()",
+        "pool.begin(); pool.root.clear(); pool.root = None; die()",
+        "with pool.transaction() as tx: tx.on_commit(lambda: print('told')); pool.root = list(range(100000)); die()",
+        "with pool.transaction():\n  for i in range(50000): pool.root[i] = 'v' * 40\n  die()",
+        "with pool.transaction(): pool.root['a'] = 2\n"
+        "with pool.transaction() as tx: tx.on_abort(die); pool.root = 3; tx.abort()",
+    ],
+)
 def test_killed_inside_a_transaction(pool_path, inside):
     out = run_until_killed(
-        f"pool = pmemobj.open(path)\npool.root = {{'a': 1, 'b': ['kept', (1, 2)]}}\npool.sync()\n{inside}", pool_path)
+        f"pool = pmemobj.open(path)\npool.root = {{'a': 1, 'b': ['kept', (1, 2)]}}\npool.sync()\n{inside}",
+        pool_path,
+    )
     assert out == ""
     pool = recovered(pool_path)
     assert pool.root == {"a": 2 if "abort" in inside else 1, "b": ["kept", (1, 2)]}
@@ -68,12 +81,15 @@ def test_killed_inside_a_transaction(pool_path, inside):
 
 
 def test_on_commit_runs_when_a_kill_can_no_more_undo(pool_path):
-    run_until_killed("""
+    run_until_killed(
+        """
 pool = pmemobj.open(path, sync="commit")
 with pool.transaction() as tx:
     tx.on_commit(die)
     pool.root = "committed"
-""", pool_path)
+""",
+        pool_path,
+    )
     pool = recovered(pool_path)
     assert pool.root == "committed"
     close_and_check(pool)
@@ -93,7 +109,7 @@ def test_killed_while_closing(pool_path):
     """Over and over at another moment; each time the pool is as it was when close() was called."""
     rng = random.Random(7)
     recoveries = 0
-    from pool_files import run
+
     for number in range(1, 13):
         run(CLOSING, pool_path, rng.random() ** 2 * 0.012 + 0.00001, returncode=-14)
         recoveries += journal_of(pool_path).exists()
@@ -105,12 +121,18 @@ def test_killed_while_closing(pool_path):
 
 
 def test_killed_while_opening_and_recovering(pool_path):
-    from pool_files import run
-    run_until_killed("pool = pmemobj.open(path, sync='manual'); pool.root = list(range(300000)); die()", pool_path)
+
+    run_until_killed(
+        "pool = pmemobj.open(path, sync='manual'); pool.root = list(range(300000)); die()", pool_path
+    )
     rng = random.Random(8)
     for _ in range(8):
-        run("signal.setitimer(signal.ITIMER_REAL, float(sys.argv[2]))\npool = pmemobj.open(path)\nsignal.pause()",
-            pool_path, rng.random() * 0.02 + 0.00001, returncode=-14)
+        run(
+            "signal.setitimer(signal.ITIMER_REAL, float(sys.argv[2]))\npool = pmemobj.open(path)\nsignal.pause()",
+            pool_path,
+            rng.random() * 0.02 + 0.00001,
+            returncode=-14,
+        )
     with pmemobj.open(pool_path) as pool:
         assert pool.root == list(range(300000))
         assert pool.check().ok
@@ -118,12 +140,16 @@ def test_killed_while_opening_and_recovering(pool_path):
 
 def test_killed_while_creating(tmp_path):
     """There is no pool, or a whole one."""
-    from pool_files import run
+
     rng = random.Random(9)
     for number in range(8):
         path = tmp_path / str(number)
-        run("signal.setitimer(signal.ITIMER_REAL, float(sys.argv[2]))\npool = pmemobj.create(path)\nsignal.pause()",
-            path, rng.random() * 0.04 + 0.00001, returncode=-14)
+        run(
+            "signal.setitimer(signal.ITIMER_REAL, float(sys.argv[2]))\npool = pmemobj.create(path)\nsignal.pause()",
+            path,
+            rng.random() * 0.04 + 0.00001,
+            returncode=-14,
+        )
         with pmemobj.open(path) as pool:
             assert pool.root is None
             pool.root = number
@@ -133,7 +159,8 @@ def test_objects_that_only_variables_held_are_freed_by_the_next_open(pool_path):
     with pmemobj.open(pool_path, max_size=64 << 20) as pool:
         pool.root = [1]
         empty = pool.stats()["allocated"]
-    run_until_killed("""
+    run_until_killed(
+        """
 pool = pmemobj.open(path)
 held = [pool.new(pmemobj.PersistentList, ["x" * 100] * 50) for _ in range(200)]
 held.append(pool.new(pmemobj.PersistentDict, {i: str(i) * 9 for i in range(5000)}))
@@ -142,12 +169,14 @@ inner = pool.root[1]["a"]
 pool.root.pop()                                             # inner is held by a variable only
 assert pool.stats()["limbo"] == 202, pool.stats()["limbo"]
 die()
-""", pool_path)
+""",
+        pool_path,
+    )
     with pmemobj.open(pool_path) as pool:
         assert pool.root == [1]
         assert pool.stats()["limbo"] == 202
         assert pool.check().ok
-        pool.root.append(2)                                 # operations destroy a part of it each
+        pool.root.append(2)  # operations destroy a part of it each
         pool.root.pop()
         assert 0 < pool.stats()["limbo"] < 202
         pool._drain()
@@ -157,12 +186,15 @@ die()
 
 
 def test_killed_while_the_limbo_list_is_worked_off(pool_path):
-    run_until_killed("""
+    run_until_killed(
+        """
 pool = pmemobj.open(path)
 held = [pool.new(pmemobj.PersistentList, ["x" * 100] * 50) for _ in range(200)]
 pool.root = ["kept"]
 die()
-""", pool_path)
+""",
+        pool_path,
+    )
     run_until_killed("pool = pmemobj.open(path)\npool.root.append(1)\ndie()", pool_path)
     pool = recovered(pool_path)
     assert pool.root == ["kept", 1]
@@ -170,17 +202,22 @@ die()
     close_and_check(pool)
 
 
-def test_large_dropped_object_is_destroyed_in_bounded_operations_and_a_kill_between_them_leaks_nothing(pool_path):
+def test_large_dropped_object_is_destroyed_in_bounded_operations_and_a_kill_between_them_leaks_nothing(
+    pool_path,
+):
     with pmemobj.open(pool_path, max_size=256 << 20) as pool:
         pool.root = [0]
         empty = pool.stats()["allocated"]
         pool.root.append([str(i) * 5 for i in range(50000)])
-    run_until_killed("""
+    run_until_killed(
+        """
 pool = pmemobj.open(path)
 signal.setitimer(signal.ITIMER_REAL, 60)
 pool.begin(); pool.root.pop(); pool.commit()
 die()
-""", pool_path)
+""",
+        pool_path,
+    )
     pool = recovered(pool_path)
     assert pool.root == [0]
     gc.collect()

@@ -28,11 +28,14 @@ def syncs(pool):
     return pool.stats()["journal"]["syncs"]
 
 
-@pytest.mark.parametrize(("policy", "promise"), [
-    ("commit", "nothing that was committed is lost"),
-    ("interval", "consistent; at most the changes of the last 0.25 s are lost"),
-    ("manual", "consistent as of the last pool.sync() or later"),
-])
+@pytest.mark.parametrize(
+    ("policy", "promise"),
+    [
+        ("commit", "nothing that was committed is lost"),
+        ("interval", "consistent; at most the changes of the last 0.25 s are lost"),
+        ("manual", "consistent as of the last pool.sync() or later"),
+    ],
+)
 def test_promise_of_each_policy(pool_path, policy, promise, monkeypatch):
     monkeypatch.setattr(durability, "file_system_of", lambda path: "ext4")
     with pmemobj.open(pool_path, max_size=SMALL, sync=policy, sync_interval=0.25) as pool:
@@ -133,7 +136,7 @@ def test_manual_syncs_on_request_only(pool_path):
         assert syncs(pool) == before
         pool.sync()
         assert syncs(pool) == before + 1
-        pool.sync()                                 # nothing new
+        pool.sync()  # nothing new
         assert syncs(pool) == before + 1
 
 
@@ -144,7 +147,7 @@ def test_interval_syncs_by_itself(pool_path):
         for _ in itertools.count():
             if syncs(pool) > before:
                 break
-            time.sleep(0.01)                        # ends with the test's own limit if it never does
+            time.sleep(0.01)  # ends with the test's own limit if it never does
         pool.sync()
 
 
@@ -169,7 +172,7 @@ def test_transaction_that_asks_for_a_sync(pool_path, policy):
         with pool.transaction():
             with pool.transaction(sync=True):
                 pool.root.append(2)
-            assert syncs(pool) == before + 1        # the outermost block decides when
+            assert syncs(pool) == before + 1  # the outermost block decides when
         assert syncs(pool) == before + 2
         decorated = pool.transaction(sync=True)(lambda: pool.root.append(3))
         decorated()
@@ -205,11 +208,11 @@ def test_sync_and_checkpoint_inside_a_transaction(pool):
 
 def test_checkpoint_brings_the_file_up_to_date(pool, pool_path):
     pool.root = "a string that can be found in the file"
-    assert b"can be found" not in pool_path.read_bytes()[:8 << 20]
+    assert b"can be found" not in pool_path.read_bytes()[: 8 << 20]
     before = pool.stats()["journal"]
     pool.checkpoint()
     after = pool.stats()["journal"]
-    assert b"can be found" in pool_path.read_bytes()[:8 << 20]
+    assert b"can be found" in pool_path.read_bytes()[: 8 << 20]
     assert after["checkpoints"] == before["checkpoints"] + 1
     assert after["bytes_applied"] > before["bytes_applied"]
     pool.checkpoint()
@@ -233,10 +236,24 @@ def test_stats(pool, pool_path):
     pool.root = ["x" * 100000] * 20
     stats = pool.stats()
     assert set(stats) == {
-        "allocated", "heap", "large_blocks", "limbo", "file", "max_size", "journal", "recovery",
+        "allocated",
+        "heap",
+        "large_blocks",
+        "limbo",
+        "file",
+        "max_size",
+        "journal",
+        "recovery",
     }
     assert set(stats["journal"]) == {
-        "records", "bytes_appended", "syncs", "checkpoints", "bytes_applied", "segments", "journal_bytes", "waits",
+        "records",
+        "bytes_appended",
+        "syncs",
+        "checkpoints",
+        "bytes_applied",
+        "segments",
+        "journal_bytes",
+        "waits",
     }
     assert 2000000 < stats["allocated"] <= stats["heap"]
     assert stats["large_blocks"] == 20

@@ -37,25 +37,49 @@ def after(path):
         return pool.to_python(pool.root)
 
 
-@pytest.mark.parametrize("use", [
-    "pool.root", "setattr(pool, 'root', 1)", "pool.transaction()", "pool.begin()", "pool.sync()",
-    "pool.checkpoint()", "pool.stats()", "pool.check()", "pool.gc()", "pool.new(pmemobj.PersistentList)",
-    "root[0]", "root.append(1)", "len(root)", "list(root)", "repr(root)", "root == root", "inner.get('a')",
-    "iterator.__next__()", "transaction.__enter__()",
-])
+@pytest.mark.parametrize(
+    "use",
+    [
+        "pool.root",
+        "setattr(pool, 'root', 1)",
+        "pool.transaction()",
+        "pool.begin()",
+        "pool.sync()",
+        "pool.checkpoint()",
+        "pool.stats()",
+        "pool.check()",
+        "pool.gc()",
+        "pool.new(pmemobj.PersistentList)",
+        "root[0]",
+        "root.append(1)",
+        "len(root)",
+        "list(root)",
+        "repr(root)",
+        "root == root",
+        "inner.get('a')",
+        "iterator.__next__()",
+        "transaction.__enter__()",
+    ],
+)
 def test_every_use_in_the_child_is_refused(pool_path, use):
-    run(FORK + f"""
+    run(
+        FORK
+        + f"""
 inner, iterator, transaction = root[1], iter(root), pool.transaction()
 next(iterator)
 in_child(lambda: refused(lambda: {use}))
 root.append("parent")
 pool.close()
-""", pool_path)
+""",
+        pool_path,
+    )
     assert after(pool_path) == [[1, 2], {"a": 1}, "parent"]
 
 
 def test_the_child_says_closed_and_closes_nothing(pool_path):
-    run(FORK + """
+    run(
+        FORK
+        + """
 def child():
     assert pool.closed
     pool.close()
@@ -67,13 +91,17 @@ def child():
 in_child(child)
 root.append(3)
 pool.close()
-""", pool_path)
+""",
+        pool_path,
+    )
     assert after(pool_path) == [[1, 2], {"a": 1}, 3]
 
 
 @pytest.mark.parametrize("end", ["sys.exit(0)", "os._exit(0)", "die()"])
 def test_the_end_of_the_child_does_no_harm(pool_path, end):
-    run(FORK + f"""
+    run(
+        FORK
+        + f"""
 held = pool.new(pmemobj.PersistentList, [1])
 child = os.fork()
 if child == 0:
@@ -83,12 +111,16 @@ root.append(held)
 with pool.transaction():
     root.append(4)
 pool.close()
-""", pool_path)
+""",
+        pool_path,
+    )
     assert after(pool_path) == [[1, 2], {"a": 1}, [1], 4]
 
 
 def test_the_parent_closes_and_opens_again_while_a_child_lives(pool_path):
-    run(FORK + """
+    run(
+        FORK
+        + """
 child = os.fork()
 if child == 0:
     signal.alarm(30)
@@ -100,12 +132,16 @@ pool.close()
 assert os.path.exists(f"/proc/{child}")
 os.kill(child, signal.SIGKILL)
 os.waitpid(child, 0)
-""", pool_path)
+""",
+        pool_path,
+    )
     assert after(pool_path) == [[1, 2], {"a": 1}, "again"]
 
 
 def test_the_child_opens_the_pool_after_the_parent_closed_it(pool_path):
-    run(FORK + """
+    run(
+        FORK
+        + """
 reading, writing = os.pipe()
 seen, tell = os.pipe()
 child = os.fork()
@@ -128,12 +164,16 @@ os.read(seen, 1)
 pool.close()
 os.close(writing)
 assert os.waitpid(child, 0)[1] == 0
-""", pool_path)
+""",
+        pool_path,
+    )
     assert after(pool_path) == [[1, 2], {"a": 1}, "parent", "child"]
 
 
 def test_fork_inside_a_transaction(pool_path):
-    run(FORK + """
+    run(
+        FORK
+        + """
 with pool.transaction():
     root.append(3)
     child = os.fork()
@@ -151,12 +191,16 @@ if child == 0:
         os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
 pool.close()
-""", pool_path)
+""",
+        pool_path,
+    )
     assert after(pool_path) == [[1, 2], {"a": 1}, 3, 5]
 
 
 def test_end_of_a_block_in_the_child_is_refused(pool_path):
-    run(FORK + """
+    run(
+        FORK
+        + """
 child = None
 try:
     with pool.transaction():
@@ -168,12 +212,16 @@ except pmemobj.ForkedPoolError:
     os._exit(0 if child == 0 else 1)
 assert child
 pool.close()
-""", pool_path)
+""",
+        pool_path,
+    )
     assert after(pool_path) == [[1, 2], {"a": 1}, 3]
 
 
 def test_fork_while_another_thread_is_inside_a_transaction(pool_path):
-    run(FORK + """
+    run(
+        FORK
+        + """
 inside, go_on = threading.Event(), threading.Event()
 def work():
     with pool.transaction():
@@ -187,24 +235,32 @@ in_child(lambda: refused(lambda: pool.root))
 go_on.set()
 thread.join()
 pool.close()
-""", pool_path)
+""",
+        pool_path,
+    )
     assert after(pool_path) == [[1, 2], {"a": 1}, "thread"]
 
 
 def test_multiprocessing_with_fork(pool_path):
-    run(FORK + """
+    run(
+        FORK
+        + """
 import multiprocessing
 context = multiprocessing.get_context("fork")
 with context.Pool(2) as workers:
     assert workers.map(abs, [-1, -2]) == [1, 2]
     root.append("used")
 pool.close()
-""", pool_path)
+""",
+        pool_path,
+    )
     assert after(pool_path) == [[1, 2], {"a": 1}, "used"]
 
 
 def test_child_of_a_closed_pool_is_free(pool_path):
-    run(FORK + """
+    run(
+        FORK
+        + """
 pool.close()
 def child():
     try:
@@ -214,5 +270,7 @@ def child():
     with pmemobj.open(path) as mine:
         mine.root.append("child")
 in_child(child)
-""", pool_path)
+""",
+        pool_path,
+    )
     assert after(pool_path) == [[1, 2], {"a": 1}, "child"]

@@ -25,7 +25,11 @@ def refused(path, message):
             pmemobj.open(path, flag)
         assert str(path) in str(caught.value)
     after = path.stat(), sorted(os.listdir(path.parent))
-    assert (before[0].st_size, before[0].st_mtime_ns, before[1]) == (after[0].st_size, after[0].st_mtime_ns, after[1])
+    assert (before[0].st_size, before[0].st_mtime_ns, before[1]) == (
+        after[0].st_size,
+        after[0].st_mtime_ns,
+        after[1],
+    )
 
 
 def test_empty_file(pool_path):
@@ -42,7 +46,9 @@ def test_not_a_pool(pool_path, contents):
 @pytest.mark.parametrize("length", [8, 100, 4096, 8191, 8192, 8 << 20, (64 << 20) - 4096, (64 << 20) - 1])
 def test_truncated(made, length):
     os.truncate(made, length)
-    refused(made, rf"truncated: {length} bytes are left, less than its own header says; restore it from a backup")
+    refused(
+        made, rf"truncated: {length} bytes are left, less than its own header says; restore it from a backup"
+    )
 
 
 def test_a_longer_file_is_fine(made):
@@ -79,7 +85,10 @@ def test_root_block_never_filled(made):
 
 def test_newer_format(made):
     write_word(made, root_field(made, VERSION), 2)
-    refused(made, r"made by a newer version of pmemobj \(format 2, features 0x0; this one reads format 1\); update")
+    refused(
+        made,
+        r"made by a newer version of pmemobj \(format 2, features 0x0; this one reads format 1\); update",
+    )
 
 
 def test_unknown_incompatible_feature(made):
@@ -124,7 +133,9 @@ def test_root_block_behind_the_end(made):
 
 def test_a_pool_marked_live_wants_its_journal(made):
     write_word(made, root_field(made, STATE), 3)
-    with pytest.raises(pmemobj.JournalError, match="the pool was not closed cleanly, and its journal .* is missing"):
+    with pytest.raises(
+        pmemobj.JournalError, match=r"the pool was not closed cleanly, and its journal .* is missing"
+    ):
         pmemobj.open(made)
 
 

@@ -57,9 +57,12 @@ def test_the_pair_recovers(crashed):
 
 def test_a_copy_made_alone_while_the_pool_was_open(crashed):
     journal_of(crashed).rename(crashed.parent / "elsewhere")
-    with pytest.raises(pmemobj.JournalError, match=(
-        f"the pool was not closed cleanly, and its journal {journal_of(crashed)} is missing: put it beside the pool"
-    )):
+    with pytest.raises(
+        pmemobj.JournalError,
+        match=(
+            f"the pool was not closed cleanly, and its journal {journal_of(crashed)} is missing: put it beside the pool"
+        ),
+    ):
         pmemobj.open(crashed)
     assert not journal_of(crashed).exists()
     (crashed.parent / "elsewhere").rename(journal_of(crashed))
@@ -80,7 +83,10 @@ def test_journal_of_an_older_session(crashed, tmp_path):
         pool.root.append(4)
         copy_files(crashed, tmp_path / "later")
     journal_of(tmp_path / "later").write_bytes(old)
-    refused(tmp_path / "later", "is of session 1 of this pool, the pool file of session 2: one of the two was copied")
+    refused(
+        tmp_path / "later",
+        "is of session 1 of this pool, the pool file of session 2: one of the two was copied",
+    )
 
 
 def test_pool_file_of_an_older_session(crashed, tmp_path):
@@ -159,7 +165,7 @@ def test_another_program_opened_the_pool_meanwhile(crashed):
 
 def test_damage_in_the_middle_of_the_journal(crashed):
     journal = bytearray(journal_of(crashed).read_bytes())
-    place = journal.index(bytes(64), 65536) - 600      # inside one of the records
+    place = journal.index(bytes(64), 65536) - 600  # inside one of the records
     journal[place] ^= 0xFF
     journal_of(crashed).write_bytes(journal)
     refused(crashed, "is damaged: ")
@@ -182,7 +188,9 @@ def test_journal_without_its_pool(crashed):
     """A new pool there would make the journal of the old one worthless without a word."""
     crashed.rename(crashed.parent / "moved")
     for flag in "cx":
-        with pytest.raises(pmemobj.JournalError, match="but its journal .* is there; put the pool file back, or remove"):
+        with pytest.raises(
+            pmemobj.JournalError, match=r"but its journal .* is there; put the pool file back, or remove"
+        ):
             pmemobj.open(crashed, flag)
     assert not crashed.exists()
     (crashed.parent / "moved").rename(crashed)
@@ -217,7 +225,9 @@ def test_two_copies_cannot_be_open_in_one_process(tmp_path):
         pool.root = 1
     shutil.copy(tmp_path / "a", tmp_path / "b")
     with pmemobj.open(tmp_path / "a") as pool:
-        with pytest.raises(pmemobj.PoolBusyError, match=r"this is a copy of .*/a, which is open in this process"):
+        with pytest.raises(
+            pmemobj.PoolBusyError, match=r"this is a copy of .*/a, which is open in this process"
+        ):
             pmemobj.open(tmp_path / "b")
         pool.root = 2
     with pmemobj.open(tmp_path / "b") as pool:

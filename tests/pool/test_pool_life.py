@@ -25,7 +25,11 @@ def everything(pool):
 
 #: Ways to touch a proxy, for every kind of container.
 USES = [
-    repr, bool, list, len, iter,
+    repr,
+    bool,
+    list,
+    len,
+    iter,
     lambda o: o == o,
     lambda o: o != [],
     lambda o: o[0],
@@ -89,7 +93,9 @@ def test_close_inside_a_transaction(pool):
     pool.root = 1
     with pool.transaction():
         pool.root = 2
-        with pytest.raises(pmemobj.TransactionError, match="a transaction is open; end it before closing the pool"):
+        with pytest.raises(
+            pmemobj.TransactionError, match="a transaction is open; end it before closing the pool"
+        ):
             pool.close()
         with pool.transaction(), pytest.raises(pmemobj.TransactionError):
             pool.close()
@@ -117,9 +123,20 @@ def test_with_block_left_by_an_exception_inside_a_transaction(pool_path):
 def test_use_of_the_pool_after_close(pool):
     pool.close()
     uses = [
-        lambda: pool.root, lambda: setattr(pool, "root", 1), lambda: pool.new(pmemobj.PersistentList),
-        pool.transaction, pool.begin, pool.commit, pool.abort, pool.sync, pool.checkpoint, pool.stats, pool.check,
-        pool.gc, pool.durability, lambda: pool.in_transaction,
+        lambda: pool.root,
+        lambda: setattr(pool, "root", 1),
+        lambda: pool.new(pmemobj.PersistentList),
+        pool.transaction,
+        pool.begin,
+        pool.commit,
+        pool.abort,
+        pool.sync,
+        pool.checkpoint,
+        pool.stats,
+        pool.check,
+        pool.gc,
+        pool.durability,
+        lambda: pool.in_transaction,
     ]
     for use in uses:
         with pytest.raises(pmemobj.PoolClosedError, match="the pool is closed"):
@@ -238,7 +255,9 @@ def test_neither_pool_nor_proxy_nor_transaction_is_pickled(pool):
         copy.copy(pool)
     for proxy in everything(pool):
         for attempt in pickle.dumps, copy.copy, copy.deepcopy:
-            with pytest.raises(TypeError, match=r"lives in its pool and cannot be pickled or copied; pool\.to_python"):
+            with pytest.raises(
+                TypeError, match=r"lives in its pool and cannot be pickled or copied; pool\.to_python"
+            ):
                 attempt(proxy)
     with pytest.raises(TypeError):
         pickle.dumps(pool.transaction())
@@ -257,12 +276,15 @@ def test_exit_closes(pool_path, end):
 
 
 def test_exit_closes_many(tmp_path):
-    run("""
+    run(
+        """
 pools = [pmemobj.open(f"{path}{i}", max_size=64 << 20) for i in range(4)]
 for i, pool in enumerate(pools):
     pool.root = {"number": i}
 keep = [pool.root for pool in pools]
-""", tmp_path / "p")
+""",
+        tmp_path / "p",
+    )
     assert len(os.listdir(tmp_path)) == 4
     for i in range(4):
         with pmemobj.open(tmp_path / f"p{i}") as pool:
@@ -271,7 +293,8 @@ keep = [pool.root for pool in pools]
 
 def test_exit_with_an_open_transaction(pool_path):
     """It is undone; a generator that holds one is finalised after the pool is closed."""
-    run("""
+    run(
+        """
 pool = pmemobj.open(path)
 pool.root = 1
 def generate():
@@ -282,13 +305,16 @@ suspended = generate()
 next(suspended)
 pool.begin()
 pool.root = 3
-""", pool_path)
+""",
+        pool_path,
+    )
     with pmemobj.open(pool_path) as pool:
         assert (pool.root, pool.recovery) == (1, None)
 
 
 def test_exit_with_a_daemon_thread_inside_a_transaction(pool_path):
-    run("""
+    run(
+        """
 pool = pmemobj.open(path)
 pool.root = 1
 inside = threading.Event()
@@ -299,14 +325,17 @@ def work():
         threading.Event().wait()
 threading.Thread(target=work, daemon=True).start()
 inside.wait()
-""", pool_path)
+""",
+        pool_path,
+    )
     with pmemobj.open(pool_path) as pool:
         assert (pool.root, pool.recovery) == (1, None)
 
 
 def test_exit_with_daemon_threads_at_work(pool_path):
     """They meet a closed pool, or never run again; nothing hangs and nothing crashes."""
-    run("""
+    run(
+        """
 pool = pmemobj.open(path, sync="commit")
 pool.root = [0]
 def work():
@@ -320,18 +349,23 @@ def work():
 for _ in range(3):
     threading.Thread(target=work, daemon=True).start()
 time.sleep(0.05)
-""", pool_path)
+""",
+        pool_path,
+    )
     with pmemobj.open(pool_path) as pool:
         assert pool.root[0] == 0
         assert pool.check().ok
 
 
 def test_exit_handlers_of_the_program_may_still_use_the_pool(pool_path):
-    run("""
+    run(
+        """
 import atexit
 pool = pmemobj.open(path)
 atexit.register(lambda: setattr(pool, "root", "from the handler"))
-""", pool_path)
+""",
+        pool_path,
+    )
     with pmemobj.open(pool_path) as pool:
         assert pool.root == "from the handler"
 

@@ -17,7 +17,7 @@ def test_c_makes_a_pool_once_and_opens_it_afterwards(pool_path):
         pool.root = 1
     with pmemobj.open(pool_path, "c", max_size=SMALL) as pool:
         assert pool.root == 1
-    with pmemobj.open(pool_path) as pool:       # the default
+    with pmemobj.open(pool_path) as pool:  # the default
         assert pool.root == 1
 
 
@@ -143,13 +143,20 @@ BAD = [
     ({"sync": "always"}, ValueError, "^sync must be one of 'commit', 'interval', 'manual', not 'always'$"),
     ({"sync": None}, ValueError, "sync must be one of .*, not None"),
     ({"sync": 1}, TypeError, "expected str, got int"),
-    ({"sync_interval": 0}, ValueError, "^sync_interval must be in seconds, above 0 and at most 3600, not 0.0$"),
+    (
+        {"sync_interval": 0},
+        ValueError,
+        "^sync_interval must be in seconds, above 0 and at most 3600, not 0.0$",
+    ),
     ({"sync_interval": -1}, ValueError, "not -1.0"),
     ({"sync_interval": 3601}, ValueError, "not 3601.0"),
     ({"sync_interval": float("nan")}, ValueError, "not nan"),
     ({"sync_interval": "1"}, TypeError, "must be real number, not str"),
-    ({"max_size": (8 << 20) - 1}, ValueError,
-     r"^max_size must be at least 8388608 bytes \(8 MiB\) and below 2\*\*47, not 8388607$"),
+    (
+        {"max_size": (8 << 20) - 1},
+        ValueError,
+        r"^max_size must be at least 8388608 bytes \(8 MiB\) and below 2\*\*47, not 8388607$",
+    ),
     ({"max_size": 1 << 47}, ValueError, r"below 2\*\*47, not 140737488355328"),
     ({"max_size": -1}, ValueError, "not -1"),
     ({"pool_size": 0}, ValueError, "not 0"),
@@ -192,9 +199,9 @@ def test_path_of_a_directory(tmp_path):
 
 def test_an_open_handle_cannot_be_initialised_again(pool, pool_path):
     pool.root = 1
-    with pytest.raises(RuntimeError, match="this handle has .* open"):
+    with pytest.raises(RuntimeError, match=r"this handle has .* open"):
         pool.__init__(pool_path)
-    with pytest.raises(RuntimeError, match="this handle has .* open"):
+    with pytest.raises(RuntimeError, match=r"this handle has .* open"):
         pool.__init__(f"{pool_path}2")
     pool.root = 2
     assert pool.root == 2

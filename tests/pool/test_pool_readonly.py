@@ -26,36 +26,39 @@ def test_everything_can_be_read(readonly):
     assert readonly.to_python(readonly.root) == [[1, 2], {"a": 1}, {1, 2}]
 
 
-@pytest.mark.parametrize("change", [
-    lambda pool: setattr(pool, "root", 1),
-    lambda pool: pool.new(pmemobj.PersistentList),
-    lambda pool: pool.new(pmemobj.PersistentDict, a=1),
-    lambda pool: pool.new(pmemobj.PersistentObject),
-    lambda pool: pool.transaction().__enter__(),
-    lambda pool: pool.begin(),
-    lambda pool: pool.gc(),
-    lambda pool: pool.root.append(1),
-    lambda pool: pool.root.append([]),
-    lambda pool: pool.root.__setitem__(0, 1),
-    lambda pool: pool.root.__delitem__(0),
-    lambda pool: pool.root.clear(),
-    lambda pool: pool.root.extend([1, 2]),
-    lambda pool: pool.root.pop(),
-    lambda pool: pool.root[0].sort(reverse=True),
-    lambda pool: pool.root[0].reverse(),
-    lambda pool: pool.root[0].insert(0, 0),
-    lambda pool: pool.root[0].__iadd__([1]),
-    lambda pool: pool.root[1].update(b=1),
-    lambda pool: pool.root[1].__setitem__("a", 2),
-    lambda pool: pool.root[1].pop("a"),
-    lambda pool: pool.root[1].popitem(),
-    lambda pool: pool.root[1].setdefault("b", 1),
-    lambda pool: pool.root[1].clear(),
-    lambda pool: pool.root[2].add(3),
-    lambda pool: pool.root[2].discard(1),
-    lambda pool: pool.root[2].pop(),
-    lambda pool: pool.root[2].clear(),
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda pool: setattr(pool, "root", 1),
+        lambda pool: pool.new(pmemobj.PersistentList),
+        lambda pool: pool.new(pmemobj.PersistentDict, a=1),
+        lambda pool: pool.new(pmemobj.PersistentObject),
+        lambda pool: pool.transaction().__enter__(),
+        lambda pool: pool.begin(),
+        lambda pool: pool.gc(),
+        lambda pool: pool.root.append(1),
+        lambda pool: pool.root.append([]),
+        lambda pool: pool.root.__setitem__(0, 1),
+        lambda pool: pool.root.__delitem__(0),
+        lambda pool: pool.root.clear(),
+        lambda pool: pool.root.extend([1, 2]),
+        lambda pool: pool.root.pop(),
+        lambda pool: pool.root[0].sort(reverse=True),
+        lambda pool: pool.root[0].reverse(),
+        lambda pool: pool.root[0].insert(0, 0),
+        lambda pool: pool.root[0].__iadd__([1]),
+        lambda pool: pool.root[1].update(b=1),
+        lambda pool: pool.root[1].__setitem__("a", 2),
+        lambda pool: pool.root[1].pop("a"),
+        lambda pool: pool.root[1].popitem(),
+        lambda pool: pool.root[1].setdefault("b", 1),
+        lambda pool: pool.root[1].clear(),
+        lambda pool: pool.root[2].add(3),
+        lambda pool: pool.root[2].discard(1),
+        lambda pool: pool.root[2].pop(),
+        lambda pool: pool.root[2].clear(),
+    ],
+)
 def test_every_change_is_refused(readonly, change):
     with pytest.raises(ReadOnlyPoolError, match=r'the pool was opened with flag="r"; nothing can be changed'):
         change(readonly)
@@ -78,16 +81,19 @@ def test_dropping_proxies_destroys_nothing(readonly):
 
 
 def test_opening_for_reading_recovers_too(pool_path):
-    run_until_killed("""
+    run_until_killed(
+        """
 pool = pmemobj.open(path)
 held = [pool.new(pmemobj.PersistentList, [1]) for _ in range(10)]
 pool.root = [1]
 die()
-""", pool_path)
+""",
+        pool_path,
+    )
     with pmemobj.open(pool_path, "r") as pool:
         assert pool.recovery["records"]
         assert pool.root == [1]
-        assert pool.stats()["limbo"] == 10      # freeing is for those who may write
+        assert pool.stats()["limbo"] == 10  # freeing is for those who may write
         assert pool.check().ok
     with pmemobj.open(pool_path) as pool:
         pool._drain()
@@ -111,12 +117,16 @@ def open_to_all(tmp_path):
 
 
 def refused_to_nobody(path, flag, error="PermissionError"):
-    return run(AS_NOBODY + f"""
+    return run(
+        AS_NOBODY
+        + f"""
 try:
     pmemobj.open(path, {flag!r})
 except {error} as error:
     print(error.filename, error.strerror, sep="|")
-""", path).strip()
+""",
+        path,
+    ).strip()
 
 
 @pytest.mark.parametrize("flag", ["c", "w", "r"])

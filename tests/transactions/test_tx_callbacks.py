@@ -125,6 +125,7 @@ def test_callbacks_may_change_the_pool(pool, log):
             with pool.transaction() as another:
                 pool.root.append("transaction")
                 another.on_commit(lambda: log.append("nested"))
+
     assert pool.root == ["operation", "transaction"]
     assert log == ["nested"]
     with pool.transaction() as outer:
@@ -153,7 +154,7 @@ def test_callbacks_may_close_the_pool(pool_path):
 
 class Odd(Exception):
     def __len__(self):
-        return 0                        # false, yet an error
+        return 0  # false, yet an error
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, Odd])

@@ -16,8 +16,11 @@ def state(pool):
 
 def fill(pool):
     pool.root = {
-        "numbers": list(range(100)), "text": "a longer string " * 10, "nested": {"list": [[1], [2]], "set": {1, 2}},
-        "tuple": (1, ("two", 3.5), b"x" * 50), "big": "x" * 100000,
+        "numbers": list(range(100)),
+        "text": "a longer string " * 10,
+        "nested": {"list": [[1], [2]], "set": {1, 2}},
+        "tuple": (1, ("two", 3.5), b"x" * 50),
+        "big": "x" * 100000,
     }
 
 
@@ -54,8 +57,19 @@ class Custom(BaseException):
     pass
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt, SystemExit, GeneratorExit, Custom,
-                                   StopIteration, MemoryError, pmemobj.PoolFullError])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ZeroDivisionError,
+        KeyboardInterrupt,
+        SystemExit,
+        GeneratorExit,
+        Custom,
+        StopIteration,
+        MemoryError,
+        pmemobj.PoolFullError,
+    ],
+)
 def test_any_exception_undoes_the_block_and_goes_on(pool, error, reopen):
     fill(pool)
     before = state(pool)
@@ -78,7 +92,7 @@ def test_abort_leaves_the_block_only(pool, reopen):
     with pool.transaction() as tx:
         spoil(pool)
         tx.abort()
-        pytest.fail("not left")                     # pragma: no cover
+        pytest.fail("not left")  # pragma: no cover
     went_on = True
     assert went_on
     assert state(pool) == before
@@ -236,7 +250,7 @@ def test_a_transaction_object_can_be_used_again_but_not_at_once(pool):
             assert entered is tx
             pool.root += 1
             with pytest.raises(TransactionError, match="open already; ask the pool for another one"), tx:
-                pytest.fail("entered")              # pragma: no cover
+                pytest.fail("entered")  # pragma: no cover
             pool.root += 1
     assert pool.root == 6
     with tx:
@@ -266,7 +280,9 @@ def test_blocks_left_in_the_wrong_order(pool):
     pool.root.append("outer")
     inner.__enter__()
     pool.root.append("inner")
-    with pytest.raises(TransactionError, match="a transaction begun inside this block was not ended; all is undone"):
+    with pytest.raises(
+        TransactionError, match="a transaction begun inside this block was not ended; all is undone"
+    ):
         outer.__exit__(None, None, None)
     assert pool.root == []
     assert not pool.in_transaction
@@ -300,7 +316,7 @@ def test_tasks_whose_transactions_cross(pool):
     errors = asyncio.run(both())
     assert isinstance(errors[0], TransactionError)
     assert isinstance(errors[1], TransactionError)
-    assert "a" not in pool.root             # what b did after that stood alone; b was told at its end
+    assert "a" not in pool.root  # what b did after that stood alone; b was told at its end
     pool.root.append(1)
     assert not pool.in_transaction
     assert pool.check().ok
@@ -369,7 +385,7 @@ def test_a_pool_is_not_mixed_up_with_another(pool, tmp_path):
                 pool.root.append(2)
             first.abort()
         assert pool.root == []
-        assert other.root == []             # the inner block was left by an exception, too
+        assert other.root == []  # the inner block was left by an exception, too
         with pool.transaction():
             with other.transaction():
                 other.root.append(1)

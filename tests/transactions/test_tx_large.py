@@ -80,7 +80,7 @@ def test_more_than_the_journal_holds(tmp_path, end):
             assert all(pool.root[i] == bytes([i]) * BIG for i in range(12))
             pool.root["after"] = 1
         if end == "kill":
-            for suffix in "-journal", "":          # in this order: a checkpoint may come in between
+            for suffix in "-journal", "":  # in this order: a checkpoint may come in between
                 shutil.copy(f"{path}{suffix}", f"{path}.copy{suffix}")
             path = tmp_path / "pool.copy"
     with pmemobj.open(path, "w", sync="manual") as pool:
@@ -140,7 +140,7 @@ CHANGES = st.lists(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(changes=CHANGES)
 def test_nested_blocks_against_a_model(tmp_path_factory, changes):
     """Tuples (kept, [...]) are blocks; the model copies itself at their begin."""
@@ -159,8 +159,8 @@ def test_nested_blocks_against_a_model(tmp_path_factory, changes):
                 root[value] = {"of": [value]}
                 model[value] = {"of": [value]}
             elif kind == "text":
-                root["list"][len(root["list"]) // 2:] = ["t" * value * 20]
-                model["list"][len(model["list"]) // 2:] = ["t" * value * 20]
+                root["list"][len(root["list"]) // 2 :] = ["t" * value * 20]
+                model["list"][len(model["list"]) // 2 :] = ["t" * value * 20]
             else:
                 copy = {key: list(item) if isinstance(item, list) else item for key, item in model.items()}
                 with root._p_mm.transaction() as tx:

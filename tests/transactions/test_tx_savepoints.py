@@ -61,15 +61,15 @@ def test_abort_of_the_outer_block_from_inside_an_inner_one(pool):
             with pool.transaction():
                 pool.root.append(3)
                 middle.abort()
-            reached.append("middle")                # pragma: no cover
+            reached.append("middle")  # pragma: no cover
         assert pool.root == [0, 1]
         with pool.transaction():
             pool.root.append(4)
             with pool.transaction():
                 pool.root.append(5)
                 outer.abort()
-            reached.append("inner")                 # pragma: no cover
-        reached.append("outer")                     # pragma: no cover
+            reached.append("inner")  # pragma: no cover
+        reached.append("outer")  # pragma: no cover
     assert reached == []
     assert not pool.in_transaction
     assert pool.root == [0]
@@ -110,6 +110,7 @@ def test_fifty_levels_kept(pool, reopen):
             pool.root.append({"depth": depth})
             if depth < 50:
                 down(depth + 1)
+
     down(1)
     assert len(pool.root) == 50
     assert plain(reopen(pool)) == [{"depth": n} for n in range(1, 51)]
@@ -123,17 +124,23 @@ def test_random_blocks_against_copies(pool, seed, reopen):
 
     def change():
         items, mapping, group = pool.root
-        value = rng.choice([
-            rng.randrange(1 << 70), "s" * rng.randrange(3000), [rng.random()] * rng.randrange(300), (1, "2" * 20),
-            {str(k): [k] for k in range(rng.randrange(20))}, None,
-        ])
+        value = rng.choice(
+            [
+                rng.randrange(1 << 70),
+                "s" * rng.randrange(3000),
+                [rng.random()] * rng.randrange(300),
+                (1, "2" * 20),
+                {str(k): [k] for k in range(rng.randrange(20))},
+                None,
+            ]
+        )
         action = rng.randrange(9)
         if action == 0:
             items.append(value)
         elif action == 1 and items:
             items.pop(rng.randrange(len(items)))
         elif action == 2:
-            items[rng.randrange(len(items) + 1):] = [value] * rng.randrange(4)
+            items[rng.randrange(len(items) + 1) :] = [value] * rng.randrange(4)
         elif action == 3:
             mapping[rng.randrange(30)] = value
         elif action == 4 and mapping:
@@ -384,15 +391,30 @@ def test_begin_survives_the_frame_that_called_it(pool):
 def make_all(pool):
     P = pmemobj
     return [
-        pool.new(P.PersistentList, [1]), pool.new(P.PersistentDict, {"a": 1}), pool.new(P.PersistentSet, {1}),
-        pool.new(P.PersistentTuple, (1,)), pool.new(P.PersistentObject),
+        pool.new(P.PersistentList, [1]),
+        pool.new(P.PersistentDict, {"a": 1}),
+        pool.new(P.PersistentSet, {1}),
+        pool.new(P.PersistentTuple, (1,)),
+        pool.new(P.PersistentObject),
     ]
 
 
 USES = [
-    len, repr, list, bool, lambda o: o[0], lambda o: o["a"], lambda o: 1 in o, lambda o: o.append(1),
-    lambda o: o.add(1), lambda o: o.update({}), lambda o: o.x, lambda o: setattr(o, "x", 1), lambda o: o == o,
-    lambda o: o._p_mm, hash,
+    len,
+    repr,
+    list,
+    bool,
+    lambda o: o[0],
+    lambda o: o["a"],
+    lambda o: 1 in o,
+    lambda o: o.append(1),
+    lambda o: o.add(1),
+    lambda o: o.update({}),
+    lambda o: o.x,
+    lambda o: setattr(o, "x", 1),
+    lambda o: o == o,
+    lambda o: o._p_mm,
+    hash,
 ]
 
 
@@ -402,7 +424,9 @@ def stale_uses(o):
         try:
             use(o)
         except pmemobj.StaleObjectError as error:
-            assert "was created in a transaction that has been undone; it does not exist any more" in str(error)
+            assert "was created in a transaction that has been undone; it does not exist any more" in str(
+                error
+            )
             count += 1
         except (TypeError, AttributeError, KeyError):
             pass
@@ -431,14 +455,14 @@ def test_objects_of_an_undone_block_are_stale(pool, nested):
         with pytest.raises(pmemobj.StaleObjectError):
             pool.root = [o]
         with pytest.raises(pmemobj.StaleObjectError):
-            {"a": o} == pool.new(pmemobj.PersistentDict, a=o)
+            assert {"a": o} == pool.new(pmemobj.PersistentDict, a=o)
     with pytest.raises(pmemobj.StaleObjectError):
         next(iterator)
     if nested:
         pool.abort()
     else:
         pool.commit()
-    pool.root.extend([[1], [2], [3]])                       # takes the places of the stale ones
+    pool.root.extend([[1], [2], [3]])  # takes the places of the stale ones
     for o in made:
         assert stale_uses(o) >= 3
     del made, o, iterator
@@ -488,7 +512,7 @@ def test_a_new_object_may_take_the_place_of_a_stale_one(pool):
     fresh = [pool.new(pmemobj.PersistentList, [2]) for _ in range(3)]
     with pytest.raises(pmemobj.StaleObjectError):
         len(stale)
-    del stale                                               # must not take the new one's entry away
+    del stale  # must not take the new one's entry away
     gc.collect()
     pool.root.extend(fresh)
     assert pool.root == [[2], [2], [2]]
@@ -526,7 +550,7 @@ def test_never_stored_objects_are_freed_with_their_variable(pool):
 def test_popped_objects_live_as_long_as_their_variable(pool):
     pool.root = [1]
     pool.root.clear()
-    pool.root.append(1)                                     # has room for one from here on
+    pool.root.append(1)  # has room for one from here on
     pool.root.pop()
     before = pool._allocated()[0]
     pool.root.append([["inner"]])

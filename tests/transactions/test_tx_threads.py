@@ -61,7 +61,7 @@ def test_access_waits_for_the_end_of_the_transaction(pool, access):
     with pool.transaction():
         root.append("inside")
         worker = Worker(lambda: (access(pool, root), done.append(1)))
-        for _ in range(20):                     # chances to pass wrongly
+        for _ in range(20):  # chances to pass wrongly
             time.sleep(0.001)
         assert done == []
         root.append("inside too")
@@ -116,12 +116,13 @@ def test_ending_one_transaction_and_beginning_the_next_at_once(pool):
     def read():
         while not stop.is_set():
             assert pool.root is not None
+
     workers = [Worker(read) for _ in range(3)]
     for number in range(60):
         with pool.transaction():
             pool.root = number
-            time.sleep(0.0005)                  # somebody waits now
-        for _ in range(5000):                   # it has the lock now and wants the GIL
+            time.sleep(0.0005)  # somebody waits now
+        for _ in range(5000):  # it has the lock now and wants the GIL
             pass
     stop.set()
     for worker in workers:
@@ -272,7 +273,9 @@ def test_thread_that_ends_without_ending_its_transaction(pool):
 
     for use in (lambda: pool.root["a"], lambda: pool.root.update(c=1), pool.begin):
         Worker(work).result()
-        with pytest.warns(ResourceWarning, match="a thread has ended without ending its transaction, which has been undone"):
+        with pytest.warns(
+            ResourceWarning, match="has ended without ending its transaction, which has been undone"
+        ):
             use()
         assert pool.root["a"] == [0]
         assert "b" not in pool.root
@@ -300,7 +303,6 @@ def test_transaction_of_a_generator_that_another_thread_finishes(pool):
     suspended = generate()
     Worker(lambda: next(suspended)).result()
     suspended.close()
-    del suspended
     gc.collect()
     assert (pool.root, pool.in_transaction) == (0, False)
     pool.root = 2
