@@ -12,7 +12,9 @@ from pmemobj.errors import PoolClosedError, StaleObjectError
 LONG = "a long string that needs a block, number {}".format
 
 DICT = {"a": 1, LONG(1): LONG(2), 2: (LONG(3),), (LONG(4), 5): None, **{i: i for i in range(10, 20)}}
-SET = {"a", LONG(1), 2, (LONG(4), 5), frozenset([LONG(6)]), *range(10, 20)}
+# In this order whatever PYTHONHASHSEED is, so that pop() never takes what another change names.
+MEMBERS = ["a", LONG(1), 2, (LONG(4), 5), frozenset([LONG(6)]), *range(10, 20)]
+SET = set(MEMBERS)
 
 CHANGES = {
     dict: {
@@ -55,7 +57,7 @@ EVERY = [(kind, name) for kind, changes in CHANGES.items() for name in changes]
 
 
 def start(pool, kind):
-    pool.root = pool.new(*((PersistentDict, DICT) if kind is dict else (PersistentSet, SET)))
+    pool.root = pool.new(*((PersistentDict, DICT) if kind is dict else (PersistentSet, MEMBERS)))
     return pool.root
 
 

@@ -103,6 +103,17 @@ def test_outer_abort_from_inside_runs_the_innermost_first(pool, log):
     assert log == ["abort inner", "abort outer"]
 
 
+def test_several_levels_undone_at_once_run_the_innermost_first(pool, log):
+    outer, inner = pool.transaction(), pool.transaction()
+    outer.begin()
+    registers(outer, log, "outer")
+    inner.begin()
+    registers(inner, log, "inner 1")
+    registers(inner, log, "inner 2")
+    outer.abort()
+    assert log == ["abort inner 1", "abort inner 2", "abort outer"]
+
+
 def test_blocks_inside_explicit_transactions(pool, log):
     for end, expected in (pool.commit, ["commit a", "commit b"]), (pool.abort, ["abort a", "abort b"]):
         pool.begin()
