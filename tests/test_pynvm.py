@@ -166,7 +166,7 @@ def run(tmp_path):
         done = subprocess.run(
             [sys.executable, "-W", "error", "-c", textwrap.dedent(program), *map(str, args)],
             cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
-            env={"PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])},
+            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])},
         )  # fmt: skip
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout.strip()

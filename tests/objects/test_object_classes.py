@@ -1,5 +1,6 @@
 """The type table: which classes can be stored, and how they are found again."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -40,7 +41,7 @@ def run(directory, program, *args, code=0):
         text=True,
         timeout=60,
         check=False,
-        env={"PYTHONPATH": ":".join([str(directory), *sys.path]), "PYTHONHASHSEED": "random"},
+        env=os.environ | {"PYTHONPATH": ":".join([str(directory), *sys.path]), "PYTHONHASHSEED": "random"},
     )
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr

@@ -1,6 +1,7 @@
 """Every kind of value comes back as it was, with its own type, from every place it can be stored in."""
 
 import math
+import os
 import struct
 import subprocess
 import sys
@@ -188,7 +189,7 @@ def test_other_processes_find_the_same_keys(pool, pool_path):
     for seed in ("1", "77", "random"):
         done = subprocess.run(
             [sys.executable, "-c", OTHER_PROCESS, str(pool_path), __file__.rpartition("/")[0], seed],
-            env={"PYTHONPATH": ":".join(sys.path), "PYTHONHASHSEED": seed},
+            env=os.environ | {"PYTHONPATH": ":".join(sys.path), "PYTHONHASHSEED": seed},
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
