@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the build needs from the system, if anything is missing.
+# Installs what the build and the tests need from the system, if anything is missing.
 #
 # Usage: install_system_packages.sh [PYTHON]
 #
@@ -50,6 +50,9 @@ need libxxhash-dev -- header xxhash.h "${XXHASH_INCLUDE_DIR:-}"
 need "$version" -- command -v "$python"
 need "$version-venv" -- "$python" -c 'import venv, ensurepip'
 need "$version-dev" -- python_header
+# For the tests: the interpreter's own suites, and the checker of libpmemobj's pools.
+need "lib$version-testsuite" -- "$python" -c 'import test.list_tests, test.mapping_tests, test.test_set'
+need pmdk-tools -- command -v pmempool
 
 if [ ${#missing[@]} -eq 0 ]; then
     exit 0
