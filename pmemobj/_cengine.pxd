@@ -117,8 +117,12 @@ cdef extern from "_engine/engine.h" nogil:
     void pm_open_failed()
     void pm_closing(pm_pool *p)
 
-cdef extern from "_engine/op.h" nogil:
-    int pm_op_commit_words(pm_pool *p)
+cdef extern from "_engine/op.h":
+    void *pm_this_thread() noexcept
+    bint pm_is_mine(const pm_pool *p, uint32_t gate) noexcept
+    int pm_op_commit_words(pm_pool *p) noexcept
+    bint pm_put(pm_pool *p, uint64_t *at, uint64_t value) noexcept
+    bint pm_put_two(pm_pool *p, uint64_t *at, uint64_t value, uint64_t *other, uint64_t other_value) noexcept
 
 cdef extern from "_engine/slab.h" nogil:
     enum:

@@ -7,7 +7,7 @@
 from cpython.pythread cimport PyThread_type_lock
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from pmemobj._cengine cimport PM_GATE_IN_OP, jr, pf_info, pm_known, pm_op_commit_words, pm_pool, pm_vec
+from pmemobj._cengine cimport PM_GATE_IN_OP, jr, pf_info, pm_is_mine, pm_known, pm_op_commit_words, pm_pool, pm_vec
 from pmemobj._layout cimport pm_object
 
 
@@ -84,7 +84,7 @@ cdef int check_read_slow(Persistent o) except -1
 
 cdef inline int check_read(Persistent o) except -1:
     """o is alive and this thread may look at it; the base pointers are valid until Python code runs."""
-    if o.head == NULL or o.p.read_gate:
+    if o.head == NULL or o.p.read_gate and not pm_is_mine(o.p, o.p.read_gate):
         return check_read_slow(o)
     return 0
 

@@ -35,18 +35,6 @@ from pmemobj import errors
 
 cdef extern from *:
     """
-    /* Who runs.  The owner of a transaction is told by the number of its thread state, which is never given
-     * out again; its address may be. */
-    static inline void *pm_thread_number(PyThreadState *state)
-    {
-        return (void *)(uintptr_t)(PyThreadState_GetID(state) + 1);
-    }
-
-    static inline void *pm_this_thread(void)
-    {
-        return pm_thread_number(PyThreadState_Get());
-    }
-
     static int pm_thread_lives(void *number)
     {
         PyThreadState *state = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
@@ -55,7 +43,6 @@ cdef extern from *:
         return state != NULL;
     }
     """
-    void *pm_this_thread() noexcept
     bint pm_thread_lives(void *number) noexcept
 
 cdef extern from "unistd.h" nogil:

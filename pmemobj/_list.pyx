@@ -19,7 +19,9 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stdint cimport uint64_t
 from libc.string cimport memcmp, memcpy, memmove
 
-from pmemobj._cengine cimport pm_fresh, pm_pool, pm_snapshot, pm_store, pm_vec, pm_vec_at, pm_vec_run
+from pmemobj._cengine cimport (
+    pm_fresh, pm_pool, pm_put, pm_put_two, pm_snapshot, pm_store, pm_vec, pm_vec_at, pm_vec_run,
+)
 from pmemobj._core cimport (
     Pool, bind, check_read, level_abort, level_begin, level_commit, op_abort, op_begin, op_end,
     register_proxy, slot_drop, vec_free, vec_reserve, vec_shrink,
@@ -547,6 +549,8 @@ cdef class PersistentList(PersistentSequence):
             i += v.size
         if <uint64_t>i >= v.size:
             raise IndexError("list assignment index out of range")
+        if plan is None and pm_vec_at(self.p, v, i, 1)[0] & 7 and pm_put(self.p, pm_vec_at(self.p, v, i, 1), slot):
+            return
         set_cell(self, i, slot, plan)
 
     def __delitem__(self, key):
@@ -573,11 +577,7 @@ cdef class PersistentList(PersistentSequence):
         check_read(self)
         if pm_immediate(value, &slot):
             v = cells_of(self)
-            if v.size < v.cap:
-                op_begin(self.pool)
-                pm_store(self.p, pm_vec_at(self.p, v, v.size, 1), slot)
-                pm_store(self.p, &v.size, v.size + 1)
-                op_end(self.pool)
+            if v.size < v.cap and pm_put_two(self.p, pm_vec_at(self.p, v, v.size, 1), slot, &v.size, v.size + 1):
                 return
         else:
             plan = prepare(self.pool, value)

@@ -108,6 +108,14 @@ static inline void *pm_at(const pm_pool *p, uint64_t offset) { return p->base + 
 int pm_pool_init(pm_pool *p, uint64_t size);    /* tables for a pool of that size; 0 or errno */
 void pm_pool_fini(pm_pool *p);
 
+/* Inside a level: keeps the image of the line at `offset`, unless the innermost level has it. */
+static inline void pm_capture(pm_pool *p, uint64_t offset)
+{
+    const pm_lines *lines = &p->lines[offset >> PM_PAGE_SHIFT];
+    if (lines->epoch != p->epoch || !(lines->captured >> (offset / PM_LINE % 64) & 1))
+        p->engine->capture_line(p, offset);
+}
+
 /* Replaces one word of reachable memory. */
 static inline void pm_store(pm_pool *p, void *at, uint64_t value)
 {
@@ -117,11 +125,8 @@ static inline void pm_store(pm_pool *p, void *at, uint64_t value)
     pm_logged *entry = &p->log[p->nlog++];
     entry->extent = JR_EXTENT(offset, 1);
     entry->old = *(uint64_t *)at;
-    if (p->depth) {
-        pm_lines *lines = &p->lines[offset >> PM_PAGE_SHIFT];
-        if (lines->epoch != p->epoch || !(lines->captured >> (offset / PM_LINE % 64) & 1))
-            p->engine->capture_line(p, offset);
-    }
+    if (p->depth)
+        pm_capture(p, offset);
     *(uint64_t *)at = value;
 }
 
@@ -150,7 +155,7 @@ static inline void pm_snapshot(pm_pool *p, const void *at, uint64_t length)
 {
     uint64_t offset = pm_offset(p, at);
     for (uint64_t line = offset & ~(uint64_t)(PM_LINE - 1); line < offset + length; line += PM_LINE)
-        p->engine->capture_line(p, line);
+        pm_capture(p, line);
 }
 
 /* Puts the log's words back, newest first, down to entry `mark`. */

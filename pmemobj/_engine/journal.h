@@ -109,6 +109,8 @@ uint64_t jr_holder(const char *path);
 int jr_start(struct jr **out, const char *path, int pool_fd, uint64_t pool_size,
              const struct jr_identity *identity, const struct jr_options *options);
 
+static inline int jr_has_failed(const struct jr *j) { return atomic_load_explicit(&j->failed, memory_order_relaxed); }
+
 /* Room for a record of up to `words` payload words in one segment: switches to a free segment, waits for
  * the background threads to free or add one, and slows down an appender that outruns the disk.  May wait, so
  * it is best called without the GIL.  0, or an errno with nothing changed (ENOSPC: the disk is full; the
@@ -119,7 +121,7 @@ static inline int jr_reserve(struct jr *j, uint64_t words)
 {
     /* one more header stays free for the "continued" record */
     if (__builtin_expect(words + 2 * JR_HEADER_WORDS <= (uint64_t)(j->end - j->head) &&
-                         !atomic_load_explicit(&j->failed, memory_order_relaxed), 1))
+                         !jr_has_failed(j), 1))
         return 0;
     return jr_make_room(j, words);
 }

@@ -1,19 +1,47 @@
 /*
- * op.h: the end of an operation on the hot path: it stands alone, changed a few words and short fresh ranges,
- * and there is room in the journal.  Compiled into the container modules; everything else is op_end_slow's.
+ * op.h: operations on the hot path: they stand alone or in this thread's transaction, change a few words and
+ * short fresh ranges, and there is room in the journal.  Compiled into the container modules; everything else
+ * is left to op_begin_slow and op_end_slow of _core.
  */
 #ifndef PM_OP_H
 #define PM_OP_H
 
+#include <Python.h>
+
 #include "engine.h"
 #include "journal_append.h"
 
-/* 1: the operation is committed.  0: nothing has been done. */
+/* Who runs.  The owner of a transaction is told by the number of its thread state, which is never given out
+ * again; its address may be. */
+static inline void *pm_thread_number(PyThreadState *state) { return (void *)(uintptr_t)(state->id + 1); }
+
+static inline void *pm_this_thread(void)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    return pm_thread_number(PyThreadState_GetUnchecked());
+#else
+    return pm_thread_number(_PyThreadState_UncheckedGet());
+#endif
+}
+
+/* The only thing at this gate is a transaction of this thread. */
+static inline int pm_is_mine(const pm_pool *p, uint32_t gate)
+{
+    return gate == PM_GATE_TX && p->owner == pm_this_thread();
+}
+
+/* An operation that stands alone may be committed here, if it takes no more than `words` of the journal. */
+static inline int pm_may_commit(const pm_pool *p, uint64_t words)
+{
+    const struct jr *j = p->journal;
+    return (p->depth | p->pending | p->ndirty | p->nranges) == 0 && j->head + words + 2 * JR_HEADER_WORDS <= j->end;
+}
+
+/* The rest of the record made of the log.  1: the operation is committed.  0: nothing has been done. */
 static inline int pm_op_commit_words(pm_pool *p)
 {
     struct jr *j = p->journal;
-    uint64_t most = 2 * p->nlog + p->fresh_words;
-    if (p->depth | p->pending | p->ndirty | p->nranges || j->head + most + 2 * JR_HEADER_WORDS > j->end)
+    if (!pm_may_commit(p, 2 * p->nlog + p->fresh_words))
         return 0;
     uint64_t *payload = jr_payload(j), *to = payload;
     for (const pm_logged *entry = p->log, *end = entry + p->nlog; entry < end; entry++) {
@@ -29,6 +57,58 @@ static inline int pm_op_commit_words(pm_pool *p)
     p->nlog = 0;
     p->fresh_words = 0;
     p->write_gate &= ~(uint32_t)PM_GATE_IN_OP;
+    return 1;
+}
+
+/* A whole operation that replaces one word: nothing in it can fail, so it needs no log.  1: done.  0: nothing
+ * has been done, go the long way. */
+static inline int pm_put(pm_pool *p, uint64_t *at, uint64_t value)
+{
+    struct jr *j = p->journal;
+    if (jr_has_failed(j))
+        return 0;
+    if (p->write_gate == 0) {
+        if (!pm_may_commit(p, 2))
+            return 0;
+        uint64_t *payload = jr_payload(j);
+        payload[0] = JR_EXTENT(pm_offset(p, at), 1);
+        payload[1] = value;
+        *at = value;
+        jr_commit(j, 2);
+        return 1;
+    }
+    if (!pm_is_mine(p, p->write_gate))
+        return 0;
+    pm_capture(p, pm_offset(p, at));
+    *at = value;
+    return 1;
+}
+
+/* The same with two words. */
+static inline int pm_put_two(pm_pool *p, uint64_t *at, uint64_t value, uint64_t *other, uint64_t other_value)
+{
+    struct jr *j = p->journal;
+    if (jr_has_failed(j))
+        return 0;
+    if (p->write_gate == 0) {
+        if (!pm_may_commit(p, 4))
+            return 0;
+        uint64_t *payload = jr_payload(j);
+        payload[0] = JR_EXTENT(pm_offset(p, at), 1);
+        payload[1] = value;
+        payload[2] = JR_EXTENT(pm_offset(p, other), 1);
+        payload[3] = other_value;
+        *at = value;
+        *other = other_value;
+        jr_commit(j, 4);
+        return 1;
+    }
+    if (!pm_is_mine(p, p->write_gate))
+        return 0;
+    pm_capture(p, pm_offset(p, at));
+    pm_capture(p, pm_offset(p, other));
+    *at = value;
+    *other = other_value;
     return 1;
 }
 
