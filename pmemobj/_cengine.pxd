@@ -26,7 +26,7 @@ cdef extern from "_engine/journal.h" nogil:
 
     struct jr_options:
         int sync
-        uint64_t interval_ns, first_segment, max_segment, limit
+        uint64_t interval_ns, first_segment, max_segment, limit, ring
 
     struct jr_stats:
         uint64_t records, bytes_appended, syncs, checkpoints, bytes_applied, segments, journal_bytes, waits
@@ -38,9 +38,6 @@ cdef extern from "_engine/journal.h" nogil:
         char message[512]
 
     struct jr:
-        uint64_t seq
-        uint64_t appended
-        uint64_t synced
         int failed
         int sync
 
@@ -48,7 +45,8 @@ cdef extern from "_engine/journal.h" nogil:
                    jr_report *report)
     int jr_start(jr **out, const char *path, int pool_fd, uint64_t pool_size, const jr_identity *identity,
                  const jr_options *options)
-    int jr_reserve(jr *j, uint64_t words)
+    int jr_make_ready(jr *j, uint64_t words)
+    bint jr_is_untouched(jr *j)
     int jr_sync(jr *j)
     int jr_write_direct(jr *j, const void *data, uint64_t offset, uint64_t length)
     int jr_checkpoint(jr *j)

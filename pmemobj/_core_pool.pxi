@@ -154,7 +154,7 @@ cdef class Pool:
             self._map()
         except BaseException:
             # Without a record the file is still all there is: leave it as clean as it was found.
-            self._detach(self.p.journal != NULL and self.p.journal.appended == 0)
+            self._detach(self.p.journal != NULL and jr_is_untouched(self.p.journal))
             raise
         self.p.read_gate = 0
         self.p.write_gate = PM_GATE_READONLY if readonly else 0
@@ -228,6 +228,7 @@ cdef class Pool:
         options.first_segment = sizes["first_segment"]
         options.max_segment = sizes["max_segment"]
         options.limit = sizes["limit"]
+        options.ring = 0 if sync == JR_SYNC_COMMIT else sizes["ring"]
         if pm_pool_init(self.p, self.info.size):
             raise MemoryError("no address space for the table of changed pages")
         self.p.read_gate = self.p.write_gate = PM_GATE_CLOSED

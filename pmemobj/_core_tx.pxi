@@ -49,7 +49,7 @@ cdef int raise_journal(Pool pool, int error) except -1:
 
 
 cdef int make_room(Pool pool, uint64_t words) except -1:
-    cdef int error = jr_reserve(pool.p.journal, words)
+    cdef int error = jr_make_ready(pool.p.journal, words)
     if error:
         raise_journal(pool, error)
     return 0
@@ -72,7 +72,7 @@ cdef int commit_changes(Pool pool) except -1:
         room += PUBLISH_WORDS + ACTION_WORDS * pool.nactions
         make_room(pool, room)
         obj_publish(pool)
-        if pm_record_bound(p) > room and jr_reserve(p.journal, pm_record_bound(p)):
+        if pm_record_bound(p) > room and jr_make_ready(p.journal, pm_record_bound(p)):
             p.write_gate |= PM_GATE_FAILED  # published, which cannot be undone, and not recorded
             pass_gate(pool, True)
     else:
@@ -93,6 +93,9 @@ cdef int sync_now(Pool pool) except -1:
     pool.syncing -= 1
     if error:
         pass_gate(pool, True)
+        raise OSError(
+            error, f"committed, but not durable yet: no room in the journal ({os.strerror(error)})", pool.journal_path
+        )
     return 0
 
 

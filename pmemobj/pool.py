@@ -26,7 +26,7 @@ MIN_POOL_SIZE = _core.MIN_SIZE
 DEFAULT_MAX_SIZE = 64 << 30
 
 #: Sizes of the journal, in bytes (see _engine/journal.h).
-JOURNAL = {"first_segment": 1 << 20, "max_segment": 16 << 20, "limit": 64 << 20}
+JOURNAL = {"first_segment": 1 << 20, "max_segment": 16 << 20, "limit": 64 << 20, "ring": 4 << 20}
 
 FLAGS = {"r": "read only", "w": "existing pool", "c": "existing or new pool", "x": "new pool"}
 

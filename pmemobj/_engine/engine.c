@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
-#include "journal_append.h"
+#include "ring_append.h"
 
 /* The tables grow inside stores that cannot fail.  Without memory for an undo image the only safe way on
  * is to stop: the pool's last committed state is intact on media. */
@@ -186,7 +186,7 @@ static uint64_t *put_page(uint64_t *to, const pm_pool *p, uint64_t page, uint64_
 
 void pm_record(pm_pool *p)
 {
-    uint64_t *payload = jr_payload(p->journal), *to = payload;
+    uint64_t *payload = jr_room(p->journal), *to = payload;
     /* Inside a level the log is only the current operation's undo: all it touched is dirty lines too. */
     for (size_t i = 0; i < p->nlog; i++) {
         uint64_t extent = p->log[i].extent;
@@ -206,5 +206,5 @@ void pm_record(pm_pool *p)
     p->fresh_words = 0;
     p->ndirty = 0;
     if (to != payload)
-        jr_commit(p->journal, (uint64_t)(to - payload));
+        jr_done(p->journal, (uint64_t)(to - payload));
 }

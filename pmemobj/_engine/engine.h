@@ -170,7 +170,7 @@ int pm_settle_ranges(pm_pool *p, uint64_t direct);
 
 /* Payload words that a record of everything changed needs at most. */
 uint64_t pm_record_bound(const pm_pool *p);
-/* Appends that record and forgets the dirty set and the log.  jr_reserve has made the room. */
+/* Appends that record and forgets the dirty set and the log.  jr_make_ready has made the room. */
 void pm_record(pm_pool *p);
 
 /* --- persist.c: libpmemobj's flushes find their pool here ------------------------------------------ */

@@ -21,6 +21,7 @@ struct io_table io = {
     .fsync = fsync,
     .ftruncate = ftruncate,
     .fallocate = fallocate,
+    .msync = msync,
     .mmap = mmap,
     .rename = rename,
     .unlink = unlink,
@@ -41,6 +42,7 @@ int io_open(int *fd, const char *path, int flags, mode_t mode)
 
 int io_fdatasync(int fd) { RETRY(io.fdatasync(fd)); }
 int io_fsync(int fd) { RETRY(io.fsync(fd)); }
+int io_msync(void *addr, size_t length) { RETRY(io.msync(addr, length, MS_SYNC)); }
 int io_ftruncate(int fd, off_t length) { RETRY(io.ftruncate(fd, length)); }
 int io_fallocate(int fd, off_t offset, off_t length) { RETRY(io.fallocate(fd, 0, offset, length)); }
 int io_rename(const char *from, const char *to) { RETRY(io.rename(from, to)); }

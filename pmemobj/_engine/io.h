@@ -21,6 +21,7 @@ struct io_table {
     int (*fsync)(int fd);
     int (*ftruncate)(int fd, off_t length);
     int (*fallocate)(int fd, int mode, off_t offset, off_t length);
+    int (*msync)(void *addr, size_t length, int flags);
     void *(*mmap)(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
     int (*rename)(const char *from, const char *to);
     int (*unlink)(const char *path);
@@ -32,6 +33,7 @@ extern struct io_table io;      /* the real calls unless a test replaced them */
 int io_open(int *fd, const char *path, int flags, mode_t mode);     /* always close-on-exec */
 int io_fdatasync(int fd);
 int io_fsync(int fd);
+int io_msync(void *addr, size_t length);                /* MS_SYNC: waits */
 int io_ftruncate(int fd, off_t length);
 int io_fallocate(int fd, off_t offset, off_t length);
 int io_rename(const char *from, const char *to);

@@ -12,7 +12,8 @@
  * The appender only ever takes a FREE segment, so what it writes to is named by a synced header.
  *
  * Threads and who owns what:
- *   appender       one at a time; head, end, seq, salt, link of struct jr; moves `current`
+ *   appender       one at a time: with a ring whoever drains it; head, end, seq, salt, link, through of
+ *                  struct jr; moves `current`
  *   checkpointer   applies sealed segments; moves `oldest`
  *   keeper         interval syncs; page faults ahead of the appender; adds, moves and removes segments, so
  *                  it alone changes the length of the file
@@ -45,8 +46,6 @@
 
 /* At one step of JR_STEP_WORDS, by slow_down. */
 #define LONGEST_PAUSE_NS 8e6
-
-void jr_commit_slow(struct jr *j, uint64_t words) { jr_commit(j, words); }
 
 /* ------------------------------------------------------------------ failure and sync -------------- */
 
@@ -81,12 +80,63 @@ static void drop_written_pages(struct jr_private *p)
     pthread_mutex_unlock(&p->lock);
 }
 
-int jr_sync_file(struct jr *j, uint64_t target, bool fresh)
+/* The part of a segment that may hold records which are not synced. */
+struct unsynced {
+    struct segment *segment;
+    uint64_t salt, from, to;
+    uint64_t complete;              /* up to here nothing will change any more */
+};
+
+/* At most `n` of them, the oldest first. */
+static unsigned find_unsynced(struct jr_private *p, struct unsynced *out, unsigned n)
+{
+    unsigned found = 0;
+    pthread_mutex_lock(&p->lock);
+    for (struct segment *s = p->oldest; found < n; s = s->next) {
+        uint64_t to = s == p->current ? p->may_reach * 8 : s->bytes;
+        uint64_t complete = s == p->current ? p->reached * 8 : s->bytes;
+        if (s->synced < to)
+            out[found++] = (struct unsynced){s, s->salt, s->synced, to, complete};
+        if (s == p->current)
+            break;
+    }
+    pthread_mutex_unlock(&p->lock);
+    return found;
+}
+
+/* With a ring the file is not synced as a whole, since that would write the ring, too.  What `sync` has to do
+ * is found after `upto` was read: a record up to there lies in what is found. */
+static int sync_parts(struct jr_private *p, unsigned what)
+{
+    struct unsynced parts[JR_MAX_SEGMENTS];
+    unsigned n = find_unsynced(p, parts, JR_MAX_SEGMENTS);
+    int error = what & JR_SYNC_HEADER ? io_msync(p->front, 2 * JR_SLOT_BYTES) : 0;
+    for (unsigned i = 0; i < n && !error; i++) {
+        uint64_t from = parts[i].from / JR_SEGMENT_ALIGN * JR_SEGMENT_ALIGN;
+        error = io_msync((char *)parts[i].segment->map + from, parts[i].to - from);
+    }
+    if (error)
+        return error;
+    pthread_mutex_lock(&p->lock);
+    for (unsigned i = 0; i < n; i++)
+        if (parts[i].segment->salt == parts[i].salt)    /* else it has been recycled meanwhile */
+            parts[i].segment->synced = parts[i].complete;
+    pthread_mutex_unlock(&p->lock);
+    return 0;
+}
+
+static int sync_all(struct jr_private *p, unsigned what)
+{
+    return p->front && !(what & JR_SYNC_SIZE) ? sync_parts(p, what) : io_fdatasync(p->fd);
+}
+
+int jr_sync_file(struct jr *j, uint64_t target, enum jr_sync_what what)
 {
     struct jr_private *p = j->priv;
     int error;
     pthread_mutex_lock(&p->sync_lock);
-    uint64_t ticket = fresh ? p->syncs_started + 1 : 0;
+    uint64_t ticket = what ? p->syncs_started + 1 : 0;
+    p->sync_what |= what;
     while (!(error = jr_failed(j)) &&
            (p->syncs_done < ticket || atomic_load_explicit(&j->synced, memory_order_relaxed) < target)) {
         if (p->syncing) {
@@ -95,10 +145,12 @@ int jr_sync_file(struct jr *j, uint64_t target, bool fresh)
         }
         uint64_t number = ++p->syncs_started;
         uint64_t upto = atomic_load_explicit(&j->appended, memory_order_acquire);
+        unsigned all = p->sync_what;
+        p->sync_what = 0;
         p->syncing = true;
         pthread_mutex_unlock(&p->sync_lock);
         drop_written_pages(p);
-        if ((error = io_fdatasync(p->fd)))
+        if ((error = sync_all(p, all)))
             jr_fail(j, error);
         pthread_mutex_lock(&p->sync_lock);
         if (!error) {
@@ -114,11 +166,11 @@ int jr_sync_file(struct jr *j, uint64_t target, bool fresh)
 
 int jr_sync(struct jr *j)
 {
-    int error = jr_failed(j);
+    int error = jr_drain(j);
     uint64_t target = atomic_load_explicit(&j->appended, memory_order_acquire);
     if (error || atomic_load_explicit(&j->synced, memory_order_acquire) >= target)
         return error;
-    return jr_sync_file(j, target, false);
+    return jr_sync_file(j, target, JR_SYNC_RECORDS);
 }
 
 int jr_sync_pool(struct jr *j)
@@ -132,7 +184,7 @@ int jr_sync_pool(struct jr *j)
     return error;
 }
 
-static int fresh_sync(void *j) { return jr_sync_file(j, 0, true); }
+static int sync_header(void *j) { return jr_sync_file(j, 0, JR_SYNC_HEADER); }
 
 int jr_update_header(struct jr *j, uint64_t durable_through)
 {
@@ -144,6 +196,7 @@ int jr_update_header(struct jr *j, uint64_t durable_through)
     const struct segment *s = p->oldest;
     h->first_seq = s->first_seq;
     h->link = s->link;
+    h->ring_through = s->through;
     memset(h->segment, 0, sizeof h->segment);
     h->segments = 0;
     do {
@@ -151,7 +204,7 @@ int jr_update_header(struct jr *j, uint64_t durable_through)
         s = s->next;
     } while (s != p->oldest);
     pthread_mutex_unlock(&p->lock);
-    int error = jr_header_update(p->fd, h, 0, fresh_sync, j);
+    int error = jr_header_update(p->fd, h, 0, sync_header, j);
     return error ? jr_fail(j, error) : 0;
 }
 
@@ -167,6 +220,7 @@ static void advance_end(struct jr *j, uint64_t need)
         end = all;
     j->end = p->current->map + end;
     p->reached = at;
+    p->may_reach = end;
     if (p->current->next->state != SEG_FREE && p->ahead == AHEAD_NO)
         p->ahead = AHEAD_WANTED;
     if (p->populate || p->ahead == AHEAD_WANTED)
@@ -178,7 +232,7 @@ static void switch_segment(struct jr *j, uint64_t need)
 {
     struct jr_private *p = j->priv;
     struct segment *old = p->current, *next = old->next;
-    jr_commit(j, 0);
+    jr_commit(j, 0, j->through);
     old->used = j->head;
     old->state = SEG_SEALED;
     p->sealed++;
@@ -189,6 +243,7 @@ static void switch_segment(struct jr *j, uint64_t need)
     next->state = SEG_CURRENT;
     next->first_seq = j->seq;
     next->link = j->link;
+    next->through = j->through;
     p->current = next;
     p->ahead = AHEAD_NO;
     j->salt = next->salt;
@@ -282,7 +337,9 @@ int jr_make_room(struct jr *j, uint64_t words)
 int jr_checkpoint(struct jr *j)
 {
     struct jr_private *p = j->priv;
-    int error = jr_failed(j);
+    int error = jr_drain(j);
+    if (!error)
+        error = jr_failed(j);
     if (error)
         return error;
     pthread_mutex_lock(&p->lock);
@@ -366,7 +423,10 @@ static void free_journal(struct jr *j)
 {
     struct jr_private *p = j->priv;
     if (p) {
+        jr_ring_close(j);
         free_segments(p);
+        if (p->front)
+            munmap(p->front, p->segments_at);
         jr_target_close(&p->pool);
         if (p->fd >= 0)
             io.close(p->fd);
@@ -402,7 +462,9 @@ static struct jr *new_journal(const char *path, const struct jr_options *options
     p->options.first_segment = jr_round_up(options->first_segment ? options->first_segment : 1);
     p->last_size = p->options.first_segment;
     /* a page faulted in ahead is dirty: with a sync per commit each of them would be written for nothing */
-    p->populate = options->sync != JR_SYNC_COMMIT;
+    p->populate = options->sync != JR_SYNC_COMMIT && !options->ring;
+    p->ring_bytes = jr_round_up(options->ring);
+    p->segments_at = JR_SEGMENTS_AT + p->ring_bytes;
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -429,6 +491,25 @@ static int no_sync(void *unused)
     return 0;
 }
 
+/* Space for the headers and the ring; the ring's is not written, so that the file's first sync is short. */
+static int make_front(struct jr_private *p)
+{
+    int error = jr_zero_fill(p->fd, 0, JR_SEGMENTS_AT);
+    if (error || !p->ring_bytes)
+        return error;
+    error = io_fallocate(p->fd, JR_SEGMENTS_AT, (off_t)p->ring_bytes);
+    if (error == EOPNOTSUPP || error == ENOSYS)
+        error = jr_zero_fill(p->fd, JR_SEGMENTS_AT, p->segments_at);
+    if (error)
+        return error;
+    p->front = io.mmap(NULL, p->segments_at, PROT_READ | PROT_WRITE, MAP_SHARED, p->fd, 0);
+    if (p->front == MAP_FAILED) {
+        p->front = NULL;
+        return errno;
+    }
+    return jr_new_salt(&p->header.ring_salt);
+}
+
 /* The complete file, synced, under a name that nobody reads. */
 static int make_file(struct jr *j, const char *temporary, int pool_fd, const struct jr_identity *identity)
 {
@@ -442,13 +523,13 @@ static int make_file(struct jr *j, const char *temporary, int pool_fd, const str
         p->fd = -1;
         return error;
     }
-    p->file_end = JR_SEGMENTS_AT + 2 * p->options.first_segment;
-    if ((error = jr_zero_fill(p->fd, 0, p->file_end)))
+    p->file_end = p->segments_at + 2 * p->options.first_segment;
+    if ((error = make_front(p)) || (error = jr_zero_fill(p->fd, p->segments_at, p->file_end)))
         return error;
     struct segment **link = &p->oldest;
     for (uint64_t i = 0; i < 2; i++) {
-        struct segment *s = jr_new_segment(p, JR_SEGMENTS_AT + i * p->options.first_segment,
-                                        p->options.first_segment, &error);
+        struct segment *s = jr_new_segment(p, p->segments_at + i * p->options.first_segment,
+                                           p->options.first_segment, &error);
         if (!s)
             return error;
         *link = s;
@@ -462,12 +543,25 @@ static int make_file(struct jr *j, const char *temporary, int pool_fd, const str
     h->run_id = identity->run_id;
     h->pid = (uint64_t)getpid();
     h->state = JR_LIVE;
+    h->ring_bytes = p->ring_bytes;
     h->first_seq = 1;
     h->segments = p->segments;
     jr_boot_id(h->boot_id);
     if (!(error = jr_header_update(p->fd, h, 0, no_sync, NULL)))
         error = io_fsync(p->fd);
     return error;
+}
+
+static void stop_threads(struct jr_private *p, bool keeper_too)
+{
+    pthread_mutex_lock(&p->lock);
+    p->stop = true;
+    pthread_cond_broadcast(&p->checkpointer_work);
+    pthread_cond_broadcast(&p->keeper_work);
+    pthread_mutex_unlock(&p->lock);
+    pthread_join(p->checkpointer, NULL);
+    if (keeper_too)
+        pthread_join(p->keeper, NULL);
 }
 
 /* No signal is ever handled in a thread of the journal. */
@@ -478,12 +572,11 @@ static int start_threads(struct jr *j)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     int error = pthread_create(&p->checkpointer, NULL, jr_checkpointer_main, j);
-    if (!error && (error = pthread_create(&p->keeper, NULL, jr_keeper_main, j))) {
-        pthread_mutex_lock(&p->lock);
-        p->stop = true;
-        pthread_cond_signal(&p->checkpointer_work);
-        pthread_mutex_unlock(&p->lock);
-        pthread_join(p->checkpointer, NULL);
+    if (!error) {
+        error = pthread_create(&p->keeper, NULL, jr_keeper_main, j);
+        bool keeper = !error;
+        if (error || (error = jr_ring_start(j)))
+            stop_threads(p, keeper);
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     return error;
@@ -511,6 +604,8 @@ int jr_start(struct jr **out, const char *path, int pool_fd, uint64_t pool_size,
     int error = make_file(j, temporary, pool_fd, identity);
     if (!error)
         error = jr_target_open(&p->pool, pool_fd, pool_size);
+    if (!error && p->front)
+        error = jr_ring_open(j, (uint64_t *)(p->front + JR_SEGMENTS_AT), p->ring_bytes, p->header.ring_salt);
     if (!error) {
         p->current = p->oldest;
         p->current->state = SEG_CURRENT;
@@ -534,13 +629,8 @@ int jr_start(struct jr **out, const char *path, int pool_fd, uint64_t pool_size,
 void jr_stop(struct jr *j, int clean)
 {
     struct jr_private *p = j->priv;
-    pthread_mutex_lock(&p->lock);
-    p->stop = true;
-    pthread_cond_broadcast(&p->checkpointer_work);
-    pthread_cond_broadcast(&p->keeper_work);
-    pthread_mutex_unlock(&p->lock);
-    pthread_join(p->checkpointer, NULL);
-    pthread_join(p->keeper, NULL);
+    jr_ring_stop(j);            /* first: it may be waiting for the others */
+    stop_threads(p, true);
     /* the pool has been marked clean: a journal that stays is of no more use and does no harm */
     if (clean && !io_unlink(p->path))
         io_sync_directory_of(p->path);
@@ -553,6 +643,10 @@ void jr_orphan(struct jr *j)
     struct segment *s = p->oldest;
     atomic_store(&j->failed, ECHILD);
     j->head = j->end = p->nowhere;
+    j->ring.merger = NULL;
+    j->ring.head = j->ring.end = NULL;      /* no room for anything */
+    if (p->front)
+        munmap(p->front, p->segments_at);
     for (uint64_t i = 0; i < p->segments; i++, s = s->next)
         munmap(s->map, s->bytes);
     if (p->pool.map)
@@ -563,11 +657,14 @@ void jr_orphan(struct jr *j)
 void jr_get_stats(struct jr *j, struct jr_stats *out)
 {
     struct jr_private *p = j->priv;
+    uint64_t from_ring;
+    jr_drain(j);
+    bool ring = jr_ring_hold(j, &from_ring);
     pthread_mutex_lock(&p->sync_lock);
     out->syncs = p->syncs_done;
     pthread_mutex_unlock(&p->sync_lock);
     pthread_mutex_lock(&p->lock);
-    out->records = j->seq - 1 - p->continued;
+    out->records = ring ? from_ring : j->seq - 1 - p->continued;
     out->bytes_appended = p->bytes_sealed + (uint64_t)(j->head - p->current->map) * 8;
     out->checkpoints = p->checkpoints;
     out->bytes_applied = p->bytes_applied;
@@ -575,4 +672,5 @@ void jr_get_stats(struct jr *j, struct jr_stats *out)
     out->journal_bytes = p->file_end;
     out->waits = p->waits;
     pthread_mutex_unlock(&p->lock);
+    jr_ring_release(j);
 }

@@ -1,6 +1,9 @@
 /*
  * journal.h: the redo journal beside a pool file.
  *
+ * The file has two stages: the ring, which commits go to first unless each of them is to be durable, and the
+ * log, which is what is synced and applied.  This file is about the log; see ring.h for the other.
+ *
  * The pool is mapped privately, so nothing that the program stores reaches the pool file by itself.
  * Instead every committed operation or transaction is appended here as one record.  Invariants:
  *
@@ -23,7 +26,8 @@
  *   1  sequence number
  *   2  synced_through: the last sequence number known durable when this record was written
  *   3  bits 0-31: number of payload words; bits 32-63: low half of the previous record's checksum
- *   4+ extents: word (offset << 16 | n), then n words of data, 1 <= n <= 65535; repeated
+ *   4  ring_through: how far this record and those before it cover the ring (see ring.h); 0 without one
+ *   5+ extents: word (offset << 16 | n), then n words of data, 1 <= n <= 65535; repeated
  * A payload of 0 words says "continued in the next segment of the ring".
  */
 #ifndef PM_JOURNAL_H
@@ -34,7 +38,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define JR_HEADER_WORDS 4
+#include "ring.h"
+
+#define JR_HEADER_WORDS 5
 #define JR_EXTENT_MAX 65535u
 #define JR_EXTENT(offset, nwords) (((uint64_t)(offset) << 16) | (uint64_t)(nwords))
 
@@ -52,6 +58,7 @@ struct jr_options {
     uint64_t first_segment;     /* bytes, a multiple of 64 KiB; two of these exist from the start */
     uint64_t max_segment;       /* bytes; each further segment is twice the last, up to this */
     uint64_t limit;             /* bytes of all segments together; only larger single records exceed it */
+    uint64_t ring;              /* bytes of the ring, a multiple of 64 KiB; 0: none */
 };
 
 struct jr_stats {
@@ -59,12 +66,14 @@ struct jr_stats {
 };
 
 struct jr {
-    /* hot part: the appender's own */
+    struct jr_ring ring;
+    /* the log's hot part: its appender's own */
     uint64_t *head;             /* where the next record's header goes */
     uint64_t *end;              /* how far records may go before jr_make_room is to be asked */
     uint64_t seq;               /* sequence number of the next record */
     uint64_t salt;              /* of this segment */
     uint64_t link;              /* low half of the previous record's checksum */
+    uint64_t through;           /* ring_through of the last record */
     /* shared with the background thread */
     _Atomic uint64_t appended;  /* last complete sequence number; 0 at first */
     _Atomic uint64_t synced;    /* last sequence number known durable */
@@ -111,7 +120,13 @@ int jr_start(struct jr **out, const char *path, int pool_fd, uint64_t pool_size,
 
 static inline int jr_has_failed(const struct jr *j) { return atomic_load_explicit(&j->failed, memory_order_relaxed); }
 
-/* Room for a record of up to `words` payload words in one segment: switches to a free segment, waits for
+/* Nothing has been committed since the start. */
+static inline int jr_is_untouched(struct jr *j)
+{
+    return atomic_load(&j->appended) == 0 && atomic_load(&j->ring.appended) == 0;
+}
+
+/* Room in the log for a record of up to `words` payload words in one segment: switches to a free segment, waits for
  * the background threads to free or add one, and slows down an appender that outruns the disk.  May wait, so
  * it is best called without the GIL.  0, or an errno with nothing changed (ENOSPC: the disk is full; the
  * journal is still usable). */
@@ -130,10 +145,9 @@ static inline int jr_reserve(struct jr *j, uint64_t words)
  * length, which is never 0. */
 static inline uint64_t *jr_payload(struct jr *j) { return j->head + JR_HEADER_WORDS; }
 
-void jr_commit_slow(struct jr *j, uint64_t words);     /* out-of-line twin of jr_commit */
-
-/* Durable through everything appended so far.  Any thread, without the GIL; concurrent callers share one
- * fdatasync.  0 or errno (the journal has then failed). */
+/* Durable through everything committed so far.  Any thread, without the GIL; concurrent callers share one
+ * fdatasync.  0; or an errno: ENOSPC when the log has no room for what is in the ring, and may be repeated;
+ * after any other the journal has failed. */
 int jr_sync(struct jr *j);
 
 /* Large fresh ranges that nothing committed refers to: writes them to the pool file and syncs it, before the

@@ -1,5 +1,5 @@
 /*
- * journal_append.h: the hot path of the journal.  Apart from journal.h because of the size of <xxhash.h>;
+ * journal_append.h: appending to the log.  Apart from journal.h because of the size of <xxhash.h>;
  * include it before anything else that includes <xxhash.h>.
  */
 #ifndef PM_JOURNAL_APPEND_H
@@ -20,13 +20,14 @@ static inline uint64_t jr_checksum(const uint64_t *record, uint64_t words, uint6
 
 /* Completes the record whose `words` payload words stand at jr_payload(j).  The checksum is stored last:
  * a program killed before that store has not committed.  `appended` follows it, so whoever reads
- * `appended` finds the records complete. */
-static inline void jr_commit(struct jr *j, uint64_t words)
+ * `appended` finds the records complete.  `through`: how far the ring is covered by it. */
+static inline void jr_commit(struct jr *j, uint64_t words, uint64_t through)
 {
     uint64_t *record = j->head, seq = j->seq;
     record[1] = seq;
     record[2] = atomic_load_explicit(&j->synced, memory_order_relaxed);
     record[3] = words | j->link << 32;
+    record[4] = j->through = through;
     uint64_t checksum = jr_checksum(record, words, j->salt, seq);
     __atomic_store_n(record, checksum, __ATOMIC_RELEASE);
     j->head = record + JR_HEADER_WORDS + words;

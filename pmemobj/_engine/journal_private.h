@@ -35,7 +35,11 @@
  *     120     8  sequence number of the first record of the first segment
  *     128     8  its link
  *     136     8  number of segments
- *     144    48  zero
+ *     144     8  bytes of the ring, which lies at JR_SEGMENTS_AT, before the segments; 0: none
+ *     152     8  its salt
+ *     160     8  ring_through of the record before the first segment's first
+ *     168     8  ring_durable: the ring was synced up to this position, and may be in the pool file; 0: not
+ *     176    16  zero
  *     192  24*n  segments {offset, bytes, salt} in ring order, the oldest live one first
  */
 #define JR_MAGIC 0x314c4e4a4d454d50ull      /* "PMEMJNL1" */
@@ -64,7 +68,8 @@ struct jr_header {
     uint64_t pid;
     uint64_t durable_through, first_seq, link;
     uint64_t segments;
-    uint64_t zero[6];
+    uint64_t ring_bytes, ring_salt, ring_through, ring_durable;
+    uint64_t zero[2];
     struct jr_header_segment segment[JR_MAX_SEGMENTS];
     uint64_t pad[2];
 };
@@ -84,6 +89,7 @@ int jr_new_salt(uint64_t *salt);    /* 0 or an errno */
 struct jr_cursor {
     const uint64_t *at, *end;
     uint64_t salt, seq, link;       /* of the record expected at `at` */
+    uint64_t through;               /* of the record before it */
 };
 
 enum jr_found {
@@ -142,9 +148,11 @@ struct segment {
     uint64_t *map;
     uint64_t offset, bytes, salt;
     uint64_t first_seq, link;       /* of its first record; from CURRENT on */
+    uint64_t through;               /* of the record before that */
     uint64_t *used;                 /* one past its last record; from SEALED on */
     uint64_t populated;             /* bytes from its start that the keeper has faulted in */
     uint64_t dropped;               /* bytes from its start whose page table entries have been dropped */
+    uint64_t synced;                /* bytes from its start that a sync has seen complete */
     enum segment_state state;
 };
 
@@ -158,9 +166,14 @@ struct jr_private {
     pthread_t keeper, checkpointer;
     uint64_t nowhere[1];            /* where head and end point in a forked child */
 
+    char *front;                    /* the headers and the ring, mapped; NULL without a ring */
+    uint64_t ring_bytes, segments_at;
+    bool flushed;                   /* the merger has done what the keeper asked for: sync it (lock) */
+
     pthread_mutex_t sync_lock;
     pthread_cond_t sync_ended;
     bool syncing;
+    unsigned sync_what;             /* enum jr_sync_what, of the next sync */
     uint64_t syncs_started, syncs_done;     /* the number of the last one */
 
     pthread_mutex_t pool_lock;
@@ -177,6 +190,7 @@ struct jr_private {
     uint64_t last_size;             /* of the last segment that was added */
     uint64_t file_end;
     uint64_t reached;               /* word of the current segment where the appender was last seen */
+    uint64_t may_reach;             /* and as far as it may have come since */
     bool populate;
     enum { AHEAD_NO, AHEAD_WANTED, AHEAD_DONE } ahead;     /* add a segment before it is needed */
     /* the appender's request to the keeper: a next segment of so many words */
@@ -218,12 +232,29 @@ static inline struct timespec jr_monotonic_after(uint64_t ns)
 /* Gives the error the journal failed with, which may be an earlier one.  `lock` is not held. */
 int jr_fail(struct jr *j, int error);
 
-/* Returns when `synced` has reached target and, if `fresh`, a sync has ended that began after this call. */
-int jr_sync_file(struct jr *j, uint64_t target, bool fresh);
+/* What a sync makes durable beside the records. */
+enum jr_sync_what { JR_SYNC_RECORDS = 0, JR_SYNC_HEADER = 1, JR_SYNC_SIZE = 2 };
+
+/* Returns when `synced` has reached target and, unless `what` is JR_SYNC_RECORDS, a sync of that has ended which
+ * began after this call. */
+int jr_sync_file(struct jr *j, uint64_t target, enum jr_sync_what what);
 int jr_sync_pool(struct jr *j);
 
 /* Writes the ring as it is now; header_lock is held.  durable_through 0 leaves that field as it was. */
 int jr_update_header(struct jr *j, uint64_t durable_through);
+
+/* The merger is to drain the ring, and then to have the keeper sync the log.  Without a ring: false. */
+bool jr_ring_flush(struct jr *j);
+void jr_flushed(struct jr *j);          /* its answer */
+
+/* Keeps everybody from appending to the log until the release.  False: there is no ring, and nothing is held. */
+bool jr_ring_hold(struct jr *j, uint64_t *records);
+void jr_ring_release(struct jr *j);
+
+int jr_ring_open(struct jr *j, uint64_t *map, uint64_t bytes, uint64_t salt);
+int jr_ring_start(struct jr *j);        /* the merger, if there is a ring */
+void jr_ring_stop(struct jr *j);
+void jr_ring_close(struct jr *j);       /* when no thread of the journal runs */
 
 int jr_zero_fill(int fd, uint64_t from, uint64_t to);
 struct segment *jr_new_segment(struct jr_private *p, uint64_t offset, uint64_t bytes, int *error);

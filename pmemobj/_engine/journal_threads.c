@@ -31,7 +31,8 @@ static int apply_segments(struct jr *j, const struct segment *first, uint64_t co
     const uint64_t *payload;
     uint64_t words;
     for (; count; count--, first = first->next) {
-        struct jr_cursor c = {first->map, first->used, first->salt, first->first_seq, first->link};
+        struct jr_cursor c = {first->map, first->used, first->salt, first->first_seq, first->link,
+                              first->through};
         enum jr_found found;
         while ((found = jr_next(&c, &payload, &words)) == JR_RECORD) {
             int error = jr_apply(&p->pool, payload, words);
@@ -48,7 +49,7 @@ static int apply_segments(struct jr *j, const struct segment *first, uint64_t co
 static int checkpoint_segments(struct jr *j, struct segment *first, uint64_t count, uint64_t last_seq)
 {
     struct jr_private *p = j->priv;
-    int error = jr_sync_file(j, last_seq, false);
+    int error = jr_sync_file(j, last_seq, JR_SYNC_RECORDS);
     if (error)
         return error;
     pthread_mutex_lock(&p->header_lock);
@@ -70,7 +71,7 @@ static int checkpoint_segments(struct jr *j, struct segment *first, uint64_t cou
     for (uint64_t i = 0; i < count; i++, p->oldest = p->oldest->next) {
         recycled += (uint64_t)(p->oldest->used - p->oldest->map) * 8;
         p->oldest->salt = salts[i];
-        p->oldest->populated = p->oldest->dropped = 0;
+        p->oldest->populated = p->oldest->dropped = p->oldest->synced = 0;
         p->oldest->state = SEG_RECYCLED;
     }
     pthread_mutex_unlock(&p->lock);
@@ -150,7 +151,7 @@ struct segment *jr_new_segment(struct jr_private *p, uint64_t offset, uint64_t b
  * held.  A record larger than every segment gets one of its own whatever the limit. */
 static uint64_t further_size(const struct jr_private *p, uint64_t need)
 {
-    uint64_t total = p->file_end - JR_SEGMENTS_AT, least = jr_round_up(need * 8), largest = 0;
+    uint64_t total = p->file_end - p->segments_at, least = jr_round_up(need * 8), largest = 0;
     uint64_t size = 2 * p->last_size, left = total < p->options.limit ? p->options.limit - total : 0;
     if (size > p->options.max_segment)
         size = p->options.max_segment;
@@ -213,7 +214,7 @@ static int add_segment(struct jr *j, uint64_t bytes)
         int cut = io_is_no_space(error) ? io_ftruncate(p->fd, (off_t)from) : error;
         return cut ? jr_fail(j, cut) : error;
     }
-    if ((error = jr_sync_file(j, 0, true)))
+    if ((error = jr_sync_file(j, 0, JR_SYNC_SIZE)))
         return error;
     struct segment *s = jr_new_segment(p, from, bytes, &error);
     return s ? insert_segment(j, s, true) : error;
@@ -243,7 +244,7 @@ static int provide(struct jr *j, uint64_t need, bool only_add)
 static struct segment *surplus(const struct jr_private *p)
 {
     struct segment *s = p->oldest;
-    if (p->file_end - JR_SEGMENTS_AT <= p->options.limit || p->segments <= 2 || p->ask)
+    if (p->file_end - p->segments_at <= p->options.limit || p->segments <= 2 || p->ask)
         return NULL;
     do {
         if (s->state == SEG_FREE && s->offset + s->bytes == p->file_end)
@@ -321,6 +322,16 @@ static bool is_past(const struct timespec *t)
     return now.tv_sec > t->tv_sec || (now.tv_sec == t->tv_sec && now.tv_nsec >= t->tv_nsec);
 }
 
+/* The keeper does not drain the ring itself: that may have to wait for the keeper. */
+void jr_flushed(struct jr *j)
+{
+    struct jr_private *p = j->priv;
+    pthread_mutex_lock(&p->lock);
+    p->flushed = true;
+    pthread_cond_signal(&p->keeper_work);
+    pthread_mutex_unlock(&p->lock);
+}
+
 void *jr_keeper_main(void *arg)
 {
     struct jr *j = arg;
@@ -337,11 +348,17 @@ void *jr_keeper_main(void *arg)
             int error = provide(j, need, false);
             if (p->answer == ANSWER_BUSY)
                 answer(p, error);
-        } else if (timed && is_past(&due)) {
+        } else if (p->flushed) {
+            p->flushed = false;
             pthread_mutex_unlock(&p->lock);
-            jr_sync(j);
-            due = jr_monotonic_after(p->options.interval_ns);
+            jr_sync_file(j, atomic_load_explicit(&j->appended, memory_order_acquire), JR_SYNC_RECORDS);
             pthread_mutex_lock(&p->lock);
+        } else if (timed && is_past(&due)) {
+            due = jr_monotonic_after(p->options.interval_ns);
+            pthread_mutex_unlock(&p->lock);
+            bool asked = jr_ring_flush(j);
+            pthread_mutex_lock(&p->lock);
+            p->flushed |= !asked;
         } else if (p->ahead == AHEAD_WANTED) {
             p->ahead = AHEAD_DONE;
             provide(j, 2 * JR_HEADER_WORDS, true);

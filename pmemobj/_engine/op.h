@@ -9,7 +9,7 @@
 #include <Python.h>
 
 #include "engine.h"
-#include "journal_append.h"
+#include "ring_append.h"
 
 /* Who runs.  The owner of a transaction is told by the number of its thread state, which is never given out
  * again; its address may be. */
@@ -33,17 +33,16 @@ static inline int pm_is_mine(const pm_pool *p, uint32_t gate)
 /* An operation that stands alone may be committed here, if it takes no more than `words` of the journal. */
 static inline int pm_may_commit(const pm_pool *p, uint64_t words)
 {
-    const struct jr *j = p->journal;
-    return (p->depth | p->pending | p->ndirty | p->nranges) == 0 && j->head + words + 2 * JR_HEADER_WORDS <= j->end;
+    return (p->depth | p->pending | p->ndirty | p->nranges) == 0 && jr_ring_has_room(&p->journal->ring, words);
 }
 
 /* The rest of the record made of the log.  1: the operation is committed.  0: nothing has been done. */
 static inline int pm_op_commit_words(pm_pool *p)
 {
-    struct jr *j = p->journal;
+    struct jr_ring *r = &p->journal->ring;
     if (!pm_may_commit(p, 2 * p->nlog + p->fresh_words))
         return 0;
-    uint64_t *payload = jr_payload(j), *to = payload;
+    uint64_t *payload = r->head + 1, *to = payload;
     for (const pm_logged *entry = p->log, *end = entry + p->nlog; entry < end; entry++) {
         const uint64_t *from = (const uint64_t *)(p->base + (entry->extent >> 16));
         uint64_t words = entry->extent & JR_EXTENT_MAX;
@@ -53,7 +52,7 @@ static inline int pm_op_commit_words(pm_pool *p)
         while (--words);
     }
     if (to != payload)
-        jr_commit(j, (uint64_t)(to - payload));
+        jr_ring_commit(r, (uint64_t)(to - payload));
     p->nlog = 0;
     p->fresh_words = 0;
     p->write_gate &= ~(uint32_t)PM_GATE_IN_OP;
@@ -64,17 +63,17 @@ static inline int pm_op_commit_words(pm_pool *p)
  * has been done, go the long way. */
 static inline int pm_put(pm_pool *p, uint64_t *at, uint64_t value)
 {
-    struct jr *j = p->journal;
-    if (jr_has_failed(j))
+    struct jr_ring *r = &p->journal->ring;
+    if (jr_has_failed(p->journal))
         return 0;
     if (p->write_gate == 0) {
         if (!pm_may_commit(p, 2))
             return 0;
-        uint64_t *payload = jr_payload(j);
+        uint64_t *payload = r->head + 1;
         payload[0] = JR_EXTENT(pm_offset(p, at), 1);
         payload[1] = value;
         *at = value;
-        jr_commit(j, 2);
+        jr_ring_commit(r, 2);
         return 1;
     }
     if (!pm_is_mine(p, p->write_gate))
@@ -87,20 +86,20 @@ static inline int pm_put(pm_pool *p, uint64_t *at, uint64_t value)
 /* The same with two words. */
 static inline int pm_put_two(pm_pool *p, uint64_t *at, uint64_t value, uint64_t *other, uint64_t other_value)
 {
-    struct jr *j = p->journal;
-    if (jr_has_failed(j))
+    struct jr_ring *r = &p->journal->ring;
+    if (jr_has_failed(p->journal))
         return 0;
     if (p->write_gate == 0) {
         if (!pm_may_commit(p, 4))
             return 0;
-        uint64_t *payload = jr_payload(j);
+        uint64_t *payload = r->head + 1;
         payload[0] = JR_EXTENT(pm_offset(p, at), 1);
         payload[1] = value;
         payload[2] = JR_EXTENT(pm_offset(p, other), 1);
         payload[3] = other_value;
         *at = value;
         *other = other_value;
-        jr_commit(j, 4);
+        jr_ring_commit(r, 4);
         return 1;
     }
     if (!pm_is_mine(p, p->write_gate))

@@ -3,11 +3,12 @@
  *
  * jr_recover keeps to this order; killing it anywhere and repeating it gives the same pool:
  *
- *  1. Check that the journal belongs to the pool, and read all of it.  Nothing is written before both
+ *  1. Check that the journal belongs to the pool, and read all of it: the log, and behind its last record what
+ *     the ring holds, if this is still the boot that wrote it.  Nothing is written before both
  *     are known to be in order: an error leaves both files as they were.
  *  2. Write the valid records again and sync them.  What the page cache holds of them may never have
  *     reached the disk, also when an earlier sync failed and left the pages looking clean.
- *  3. Header: durable_through = the last valid record.  Sync.  From now on the pool file may hold parts
+ *  3. Header: durable_through = the last valid record, ring_durable = the end of the ring's.  Sync.  From now on the pool file may hold parts
  *     of these records, so a later reader that finds fewer must call it damage.
  *  4. Apply to the pool file; sync the pool file.
  *  5. Header: empty, every segment with a new salt.  Sync.
@@ -18,7 +19,7 @@
  * not been restarted since (the page cache then holds all that the program stored, in order).
  */
 #define _GNU_SOURCE
-#include "journal_append.h"
+#include "ring_append.h"
 
 #include <fcntl.h>
 #include <stdarg.h>
@@ -96,6 +97,7 @@ enum jr_found jr_next(struct jr_cursor *c, const uint64_t **payload, uint64_t *w
         return JR_UNCHAINED;
     *payload = c->at + JR_HEADER_WORDS;
     c->link = (uint32_t)c->at[0];
+    c->through = c->at[4];
     c->at += JR_HEADER_WORDS + *words;
     c->seq++;
     return *words ? JR_RECORD : JR_CONTINUED;
@@ -185,6 +187,9 @@ int jr_apply(struct jr_target *t, const uint64_t *payload, uint64_t words)
 
 /* ------------------------------------------------------------------ jr_recover -------------------- */
 
+/* Words; a bound for the time that recovery takes. */
+#define RING_LOOK_AHEAD 8192u
+
 struct recovery {
     const char *path;
     int fd;
@@ -200,6 +205,8 @@ struct recovery {
     uint64_t last_word;         /* in that segment */
     uint64_t next_seq;
     uint64_t later;             /* valid records found behind that */
+    uint64_t *ring;             /* a copy of it, when it counts */
+    uint64_t ring_from, ring_end;   /* positions of its records that the log does not cover */
     struct jr_report *report;
 };
 
@@ -231,11 +238,12 @@ static int damaged(struct recovery *r, const char *what)
 static int header_is_sound(const struct jr_header *h, uint64_t file_size)
 {
     if (h->segments < 1 || h->segments > JR_MAX_SEGMENTS || h->first_seq == 0 ||
-        (h->state != JR_LIVE && h->state != JR_EMPTY))
+        (h->state != JR_LIVE && h->state != JR_EMPTY) || h->ring_bytes % JR_SEGMENT_ALIGN ||
+        h->ring_bytes > file_size)
         return 0;
     for (uint64_t i = 0; i < h->segments; i++) {
         const struct jr_header_segment *s = &h->segment[i];
-        if (s->offset < JR_SEGMENTS_AT || s->offset % 8 || s->bytes % 8 || s->bytes == 0 ||
+        if (s->offset < JR_SEGMENTS_AT + h->ring_bytes || s->offset % 8 || s->bytes % 8 || s->bytes == 0 ||
             s->offset > file_size || s->bytes > file_size - s->offset)
             return 0;
         for (uint64_t k = 0; k < i; k++)
@@ -310,7 +318,7 @@ static int check_identity(struct recovery *r, const struct jr_identity *pool, in
         return JR_OK;
     /* libpmemobj adds 2 at each open (skipping 0).  Our own open's 2 arrives with the records. */
     uint64_t ours = h->run_id + 2 ? h->run_id + 2 : 2;
-    if (pool->run_id != h->run_id && (pool->run_id != ours || h->durable_through == 0))
+    if (pool->run_id != h->run_id && (pool->run_id != ours || (h->durable_through | h->ring_durable) == 0))
         return refuse(r->report, JR_EMISMATCH,
                       "another program has opened the pool since the journal %s was written (run id %llu, "
                       "expected %llu): restore both files from a backup", r->path,
@@ -355,7 +363,7 @@ static uint64_t later_records(struct recovery *r, uint64_t salt, uint64_t from, 
 static int scan(struct recovery *r)
 {
     const struct jr_header *h = &r->header;
-    struct jr_cursor c = {.seq = h->first_seq, .link = h->link};
+    struct jr_cursor c = {.seq = h->first_seq, .link = h->link, .through = h->ring_through};
     const uint64_t *payload;
     uint64_t n, synced_through = h->durable_through;
     int ended = 0, rc;
@@ -395,8 +403,74 @@ static int scan(struct recovery *r)
         return damaged(r, "a record that had been synced is no longer valid");
     if (r->later && r->same_boot)
         return damaged(r, "a record in the middle is not valid, although the system has not been restarted");
+    r->ring_from = r->ring_end = c.through;
     return JR_OK;
 }
+
+/* The record at this position: its payload in *payload and its length in *words, which is JR_RING_SKIP for a
+ * skip; false when there is none. */
+static int ring_record(const struct recovery *r, uint64_t position, const uint64_t **payload, uint64_t *words)
+{
+    uint64_t size = r->header.ring_bytes / 8, at = position % size, salt = r->header.ring_salt;
+    uint64_t first = r->ring[at];
+    *words = first & JR_RING_SKIP;
+    *payload = r->ring + at + 1;
+    if (*words == JR_RING_SKIP)
+        return first == jr_ring_skip_word(salt, position);
+    return *words && *words < size - at && first == jr_ring_word(*payload, *words, salt, position);
+}
+
+static uint64_t ring_next(const struct recovery *r, uint64_t position, uint64_t words)
+{
+    uint64_t size = r->header.ring_bytes / 8;
+    return words == JR_RING_SKIP ? position + size - position % size : position + 1 + words;
+}
+
+/* Is there a record in the ring not far behind the last valid one?  The appender never leaves a gap.  Old
+ * records do not count: their positions are others. */
+static int ring_goes_on(const struct recovery *r, uint64_t limit)
+{
+    const uint64_t *payload;
+    uint64_t words, end = r->ring_end + RING_LOOK_AHEAD < limit ? r->ring_end + RING_LOOK_AHEAD : limit;
+    for (uint64_t at = r->ring_end + 1; at < end; at++)
+        if (ring_record(r, at, &payload, &words) && words != JR_RING_SKIP)
+            return 1;
+    return 0;
+}
+
+/* Step 1 for the ring: what follows the log's last record. */
+static int scan_ring(struct recovery *r)
+{
+    const struct jr_header *h = &r->header;
+    const uint64_t *payload;
+    uint64_t words, limit = r->ring_from + h->ring_bytes / 8;
+    size_t got;
+    if (h->ring_bytes == 0 || (!r->same_boot && h->ring_durable == 0))
+        return JR_OK;
+    if (!(r->ring = malloc(h->ring_bytes)))
+        return io_failure(r, ENOMEM, "reading");
+    int error = io_read_all(r->fd, r->ring, h->ring_bytes, JR_SEGMENTS_AT, &got);
+    if (error)
+        return io_failure(r, error, "reading");
+    if (got != h->ring_bytes)
+        return damaged(r, "it ends within its ring");
+    while (r->ring_end < limit && ring_record(r, r->ring_end, &payload, &words)) {
+        r->ring_end = ring_next(r, r->ring_end, words);
+        if (words == JR_RING_SKIP)
+            continue;
+        if (!extents_are_sound(payload, payload + words, r->pool_size))
+            return damaged(r, "a record of the ring names a range outside the pool");
+        r->report->records++;
+        r->report->bytes += (1 + words) * 8;
+    }
+    if (r->ring_end < h->ring_durable)
+        return damaged(r, "a record of the ring that had been synced is no longer valid");
+    if (ring_goes_on(r, limit))
+        return damaged(r, "a record in the middle of the ring is not valid");
+    return JR_OK;
+}
+
+static int has_ring_records(const struct recovery *r) { return r->ring_end > r->ring_from; }
 
 static uint64_t valid_bytes(const struct recovery *r, uint64_t index)
 {
@@ -415,7 +489,10 @@ static int rewrite(struct recovery *r)
         if (error)
             return io_failure(r, error, "writing");
     }
-    return JR_OK;
+    int error = 0;
+    if (has_ring_records(r))
+        error = io_write_all(r->fd, r->ring, r->header.ring_bytes, JR_SEGMENTS_AT);
+    return error ? io_failure(r, error, "writing") : JR_OK;
 }
 
 /* Step 4, without its sync.  Verifies again: what is applied is what was read just now. */
@@ -437,7 +514,17 @@ static int apply_all(struct recovery *r, struct jr_target *target)
                 return io_failure(r, error, "applying");
         }
     }
-    return c.seq == r->next_seq ? JR_OK : damaged(r, "it changed while it was read");
+    if (c.seq != r->next_seq)
+        return damaged(r, "it changed while it was read");
+    for (uint64_t at = r->ring_from, words; at < r->ring_end; at = ring_next(r, at, words)) {
+        const uint64_t *payload;
+        int error = 0;
+        if (!ring_record(r, at, &payload, &words))
+            return damaged(r, "it changed while it was read");
+        if (words != JR_RING_SKIP && (error = jr_apply(target, payload, words)))
+            return io_failure(r, error, "applying");
+    }
+    return JR_OK;
 }
 
 static int sync_fd(void *fd) { return io_fdatasync(*(int *)fd); }
@@ -451,6 +538,8 @@ static int replay(struct recovery *r)
     if ((error = io_fdatasync(r->fd)))
         return io_failure(r, error, "syncing");
     r->header.durable_through = r->report->last_seq;
+    if (has_ring_records(r))
+        r->header.ring_durable = r->ring_end;
     if ((error = jr_header_update(r->fd, &r->header, r->stale_slot, sync_fd, &r->fd)))
         return io_failure(r, error, "writing");
     if ((error = jr_target_open(&target, r->pool_fd, r->pool_size)))
@@ -469,6 +558,7 @@ static int mark_empty(struct recovery *r)
     h->state = JR_EMPTY;
     h->first_seq = r->next_seq;
     h->link = 0;
+    h->ring_bytes = h->ring_durable = 0;
     for (uint64_t i = 0; i < h->segments && !error; i++)
         error = jr_new_salt(&h->segment[i].salt);
     if (!error)
@@ -497,7 +587,7 @@ static int recover_opened(struct recovery *r, const struct jr_identity *pool)
     if (!r->words)
         return io_failure(r, ENOMEM, "reading");
 
-    if ((rc = scan(r)))
+    if ((rc = scan(r)) || (rc = scan_ring(r)))
         return rc;
     if (must_be_empty)
         return r->report->bytes || r->later ? damaged(r, "it holds records that the pool file does not need")
@@ -523,6 +613,7 @@ int jr_recover(const char *path, int pool_fd, uint64_t pool_size, const struct j
         return io_failure(&r, error, "opening");
     rc = recover_opened(&r, pool);
     free(r.words);
+    free(r.ring);
     io.close(r.fd);
     clock_gettime(CLOCK_MONOTONIC, &to);
     report->seconds = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;

@@ -35,6 +35,13 @@ struct disk {
 
 static struct disk disk_of[3];
 
+/* The journal's mappings, by address. */
+static struct mapping {
+    char *at;
+    size_t length;
+    uint64_t offset;
+} mappings[1024];
+
 uint64_t random_next(uint64_t *state)
 {
     uint64_t z = (*state += 0x9e3779b97f4a7c15ull);
@@ -206,6 +213,43 @@ static int synced(int fd, int (*call)(int), enum crash_op op)
 static int crash_fdatasync(int fd) { return synced(fd, real.fdatasync, OP_FDATASYNC); }
 static int crash_fsync(int fd) { return synced(fd, real.fsync, OP_FSYNC); }
 
+static uint64_t journal_offset(const char *at)
+{
+    uint64_t offset = 0;
+    pthread_mutex_lock(&lock);
+    for (int i = 1024; i-- > 0;)
+        if (mappings[i].at && at >= mappings[i].at && at < mappings[i].at + mappings[i].length)
+            offset = mappings[i].offset + (uint64_t)(at - mappings[i].at);
+    pthread_mutex_unlock(&lock);
+    return offset;
+}
+
+/* Of a part of the journal: only that is on disk then. */
+static int crash_msync(void *addr, size_t length, int flags)
+{
+    uint64_t from = journal_offset(addr);
+    struct disk now = {0};
+    if (bypass)
+        return ctl.fast_syncs ? 0 : real.msync(addr, length, flags);
+    if (ctl.disks)
+        now = contents(journal);
+    if (faulty(OP_MSYNC, FILE_JOURNAL, NULL, length, from)) {
+        free(now.bytes);
+        return -1;
+    }
+    int rc = ctl.fast_syncs ? 0 : real.msync(addr, length, flags);
+    if (now.bytes) {
+        pthread_mutex_lock(&lock);
+        struct disk *d = &disk_of[FILE_JOURNAL];
+        if (from + length > d->size)
+            abort();            /* its size must have been synced before */
+        memcpy(d->bytes + from, now.bytes + from, length);
+        pthread_mutex_unlock(&lock);
+    }
+    free(now.bytes);
+    return rc;
+}
+
 static int crash_ftruncate(int fd, off_t length)
 {
     if (!bypass && faulty(OP_FTRUNCATE, file_of(fd), NULL, 0, (uint64_t)length))
@@ -221,7 +265,7 @@ static int crash_fallocate(int fd, int mode, off_t offset, off_t length)
 {
     if (!bypass && faulty(OP_FALLOCATE, file_of(fd), NULL, (size_t)length, (uint64_t)offset))
         return -1;
-    if (!bypass && __atomic_load_n(&ctl.pool_full, __ATOMIC_ACQUIRE)) {
+    if (!bypass && fd == pool && __atomic_load_n(&ctl.pool_full, __ATOMIC_ACQUIRE)) {
         errno = ctl.pool_full;
         return -1;
     }
@@ -236,7 +280,19 @@ static void *crash_mmap(void *addr, size_t length, int prot, int flags, int fd, 
         errno = ENOMEM;
         return MAP_FAILED;
     }
-    return real.mmap(addr, length, prot, flags, fd, offset);
+    void *map = real.mmap(addr, length, prot, flags, fd, offset);
+    if (fd == journal && map != MAP_FAILED) {
+        pthread_mutex_lock(&lock);
+        int i = 0;
+        for (int k = 0; k < 1024; k++)          /* what was there is no more */
+            if (mappings[k].at < (char *)map + length && (char *)map < mappings[k].at + mappings[k].length)
+                mappings[k].at = NULL;
+        while (mappings[i].at)
+            i++;
+        mappings[i] = (struct mapping){map, length, (uint64_t)offset};
+        pthread_mutex_unlock(&lock);
+    }
+    return map;
 }
 
 static int crash_rename(const char *from, const char *to)
@@ -254,7 +310,7 @@ void crash_install(void)
     real = io;
     io = (struct io_table){
         .open = crash_open, .close = crash_close, .pread = crash_pread, .pwrite = crash_pwrite,
-        .fdatasync = crash_fdatasync, .fsync = crash_fsync, .ftruncate = crash_ftruncate,
+        .fdatasync = crash_fdatasync, .fsync = crash_fsync, .msync = crash_msync, .ftruncate = crash_ftruncate,
         .fallocate = crash_fallocate, .mmap = crash_mmap, .rename = crash_rename, .unlink = crash_unlink};
 }
 
@@ -264,6 +320,7 @@ void crash_reset(int pool_fd)
     atomic_store(&calls, 0);
     atomic_store(&fired, 0);
     pool = pool_fd;
+    memset(mappings, 0, sizeof mappings);
     for (int i = 0; i < 3; i++) {
         set_disk((enum crash_file)i, (struct disk){0});
     }

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 enum crash_op {
-    OP_OPEN, OP_PREAD, OP_PWRITE, OP_FDATASYNC, OP_FSYNC, OP_FTRUNCATE, OP_FALLOCATE, OP_MMAP, OP_RENAME,
+    OP_OPEN, OP_PREAD, OP_PWRITE, OP_FDATASYNC, OP_FSYNC, OP_MSYNC, OP_FTRUNCATE, OP_FALLOCATE, OP_MMAP, OP_RENAME,
     OP_UNLINK, OP_CLOSE
 };
 
@@ -23,7 +23,7 @@ struct crash_control {
     long fail_at;               /* 0: never */
     bool sticky;                /* from fail_at on, every call */
     int error;                  /* errno of a failing call */
-    int pool_full;              /* errno of every fallocate, 0: none */
+    int pool_full;              /* errno of every fallocate of the pool file, 0: none */
     long kill_at;               /* SIGKILL before this call */
     bool interrupted;           /* every other call gives EINTR, transfers are cut short */
     bool fast_syncs;            /* syncs only pretend */

@@ -12,7 +12,7 @@ HERE = Path(__file__).parent
 ENGINE = HERE.parents[1] / "pmemobj" / "_engine"
 SOURCES = [
     *(HERE / name for name in ("test_journal.c", "test_crash.c", "world.c", "crash_io.c")),
-    *(ENGINE / name for name in ("io.c", "poolfile.c", "journal.c", "journal_threads.c", "recovery.c")),
+    *(ENGINE / name for name in ("io.c", "poolfile.c", "ring.c", "journal.c", "journal_threads.c", "recovery.c")),
 ]
 FLAGS = ["-std=c11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", f"-I{ENGINE}"]
 VARIANTS = {
@@ -32,10 +32,39 @@ THREADED = [
     "full_pool",
     "order_of_calls",
 ]
+#: With a ring in front of the log; the others are about single records of the log.
+WITH_RING = [
+    "round_trip",
+    "many_segments",
+    "growth",
+    "oversized_record",
+    "checkpoint",
+    "direct_write",
+    "interval",
+    "group_commit",
+    "forked_child",
+    "full_pool",
+    "interrupted_calls",
+    "failing_calls",
+    "power_loss",
+    "power_loss_during_recovery",
+    "power_loss_after_kill",
+    "kill",
+    "kill_during_recovery",
+    "ring_tail",
+    "ring_damage",
+    "ring_gap",
+    "ring_turns",
+]
 CASES = [
     *(("plain", name) for name in NAMES),
     *(("memory", name) for name in NAMES),
     *(("threads", name) for name in THREADED),
+]
+RING_CASES = [
+    *(("plain", name) for name in WITH_RING),
+    *(("memory", name) for name in WITH_RING),
+    *(("threads", name) for name in THREADED if name in WITH_RING),
 ]
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
@@ -67,19 +96,24 @@ def programs(tmp_path_factory):
 
 def test_every_test_is_found():
     assert len(NAMES) > 20
-    assert set(THREADED) <= set(NAMES)
+    assert set(THREADED) | set(WITH_RING) <= set(NAMES)
 
 
 @pytest.mark.parametrize(("variant", "name"), CASES)
 def test_journal(programs, tmp_path, variant, name):
+    run(programs(variant), variant, [tmp_path, name])
+
+
+@pytest.mark.parametrize(("variant", "name"), RING_CASES)
+def test_journal_with_ring(programs, tmp_path, variant, name):
+    run(programs(variant), variant, [tmp_path, "ring", name])
+
+
+def run(program, variant, arguments):
     prefix = fixed_addresses() if variant == "threads" else []
     environment = {**os.environ, "TSAN_OPTIONS": "halt_on_error=1 exitcode=66"}
     done = subprocess.run(
-        [*prefix, programs(variant), tmp_path, name],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=environment,
+        [*prefix, program, *arguments], capture_output=True, text=True, timeout=120, env=environment
     )
     if "unexpected memory mapping" in done.stderr:
         pytest.skip("TSan does not run on this kernel")

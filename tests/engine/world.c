@@ -16,6 +16,7 @@
 #define PERIOD 64u                      /* records in the life of a block */
 
 const char *directory;
+uint64_t ring_bytes;
 const struct jr_options tiny = {
     .sync = JR_SYNC_MANUAL, .first_segment = 65536, .max_segment = 65536, .limit = 131072};
 
@@ -36,6 +37,7 @@ void world_make(struct world *w, const char *name, enum flavour flavour, uint64_
     w->seed = seed;
     w->flavour = flavour;
     w->options = tiny;
+    w->options.ring = ring_bytes;
     w->epoch = 1;
     crash_reset(w->fd);
     ctl.fast_syncs = true;
@@ -147,11 +149,11 @@ int world_append(struct world *w)
         payload[words++] = JR_EXTENT(RUN_ID_WORD * 8, 1);
         payload[words++] = w->j->priv->header.run_id + 2;
     }
-    if ((error = jr_reserve(w->j, words)))
+    if ((error = jr_make_ready(w->j, words)))
         return error;
-    memcpy(jr_payload(w->j), payload, words * 8);
+    memcpy(jr_room(w->j), payload, words * 8);
     atomic_store(&w->begun, i);
-    jr_commit(w->j, words);
+    jr_done(w->j, words);
     w->opened = true;
     w->n = i;
     return 0;

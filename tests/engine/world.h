@@ -14,7 +14,7 @@
 
 #include "crash_io.h"
 #include "io.h"
-#include "journal_append.h"
+#include "ring_append.h"
 #include "journal_private.h"
 #include "layout.h"
 #include "poolfile.h"
@@ -52,6 +52,7 @@ struct world {
 };
 
 extern const char *directory;           /* of all files */
+extern uint64_t ring_bytes;             /* of the ring of every world; 0: none */
 extern const struct jr_options tiny;    /* two segments of 64 KiB and no more, manual sync */
 
 void world_make(struct world *w, const char *name, enum flavour flavour, uint64_t seed);
