@@ -74,6 +74,8 @@ cdef extern from "_engine/poolfile.h" nogil:
 
     pf_kind pf_probe(int fd, pf_info *info)
     int pf_lock(int fd)
+    void pf_punch_zeros(int fd, uint64_t size)
+    void pf_cover_holes(int fd, char *base, uint64_t start, uint64_t size)
     int pf_set_state(int fd, const pf_info *info, uint64_t state)
 
 cdef extern from "_engine/engine.h" nogil:
@@ -109,6 +111,7 @@ cdef extern from "_engine/engine.h" nogil:
     void pm_images_undo(pm_pool *p, size_t mark)
     int pm_settle_ranges(pm_pool *p, uint64_t direct)
     uint64_t pm_record_bound(const pm_pool *p)
+    uint64_t pm_dirty_end(const pm_pool *p)
     void pm_record(pm_pool *p)
     void pm_opening()
     int pm_opened(pm_pool *p)

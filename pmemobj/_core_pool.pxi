@@ -50,6 +50,7 @@ def create_file(str path, uint64_t size, unsigned mode):
                 pmemobj_close(pop)
         finally:
             pm_open_failed()
+        pf_punch_zeros(fd, size)
         os.fsync(fd)
         os.link(temporary, path)
     finally:
@@ -256,6 +257,8 @@ cdef class Pool:
         self.p.base = <char *>self.pop
         if pm_opened(self.p):
             raise MemoryError()
+        # What libpmemobj has written at open lies below; it is not in the file yet.
+        pf_cover_holes(self.fd, self.p.base, pm_dirty_end(self.p), self.info.size)
         oid = obj_root(<PMEMobjpool *>self.pop, PM_ROOT_SIZE, self.path)
         if oid.off != self.info.root_offset:
             raise errors.PoolDamagedError(f"{self.path}: the root block is not where the file's header says")

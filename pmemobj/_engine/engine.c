@@ -162,6 +162,15 @@ uint64_t pm_record_bound(const pm_pool *p)
     return words;
 }
 
+uint64_t pm_dirty_end(const pm_pool *p)
+{
+    uint64_t end = 0;
+    for (size_t i = 0; i < p->ndirty; i++)
+        if ((p->dirty[i] + (uint64_t)1) * PM_PAGE_SIZE > end)
+            end = (p->dirty[i] + (uint64_t)1) * PM_PAGE_SIZE;
+    return end;
+}
+
 static uint64_t *put(uint64_t *to, const pm_pool *p, uint64_t offset, uint64_t words)
 {
     *to++ = JR_EXTENT(offset, words);

@@ -170,6 +170,8 @@ int pm_settle_ranges(pm_pool *p, uint64_t direct);
 
 /* Payload words that a record of everything changed needs at most. */
 uint64_t pm_record_bound(const pm_pool *p);
+/* End of the last page that has been changed since the last record; 0: none. */
+uint64_t pm_dirty_end(const pm_pool *p);
 /* Appends that record and forgets the dirty set and the log.  jr_make_ready has made the room. */
 void pm_record(pm_pool *p);
 

@@ -108,7 +108,7 @@ enum jr_found jr_next(struct jr_cursor *c, const uint64_t **payload, uint64_t *w
  * pwrite where the file cannot be mapped.  A store to a hole of the file would raise SIGBUS on a full
  * disk, so a granule is allocated before the first store to it; `granules` says which have been.
  */
-#define JR_GRANULE_SHIFT 20
+#define JR_GRANULE_SHIFT 16
 
 /* Drops the page table entries of a shared file mapping.  Nothing is lost: what they know of dirty pages goes
  * to the page cache.  Without this a sync does it page by page, with an interrupt to every processor that

@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "io.h"
 
@@ -102,6 +104,55 @@ int pf_lock(int fd)
         if (errno != EINTR)
             return errno == EACCES ? EAGAIN : errno;
     return 0;
+}
+
+#define HUGE_PAGE ((uint64_t)2 << 20)
+
+/* A file's data begins and ends with pages. */
+static int is_zero(const char *page)
+{
+    return page[0] == 0 && !memcmp(page, page + 1, PM_PAGE_SIZE - 1);
+}
+
+void pf_punch_zeros(int fd, uint64_t size)
+{
+    char page[PM_PAGE_SIZE];
+    size_t got;
+    off_t zeros = 0, at = 0;            /* a run of zero pages reaches from `zeros` to `at` */
+    while ((at = lseek(fd, at, SEEK_DATA)) >= 0 && (uint64_t)at < size) {
+        zeros = at;
+        while (!io_read_all(fd, page, sizeof page, at, &got) && got == sizeof page && is_zero(page)) {
+            at += PM_PAGE_SIZE;
+            if (lseek(fd, at, SEEK_HOLE) == at)
+                break;
+        }
+        if (at > zeros && io.fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, zeros, at - zeros))
+            return;
+        if (at == zeros)
+            at += PM_PAGE_SIZE;
+    }
+}
+
+void pf_cover_holes(int fd, char *base, uint64_t from, uint64_t size)
+{
+    while (from < size) {
+        off_t hole = lseek(fd, (off_t)from, SEEK_HOLE);
+        if (hole < 0 || (uint64_t)hole >= size)
+            return;
+        off_t data = lseek(fd, hole, SEEK_DATA);
+        uint64_t end = data < 0 || (uint64_t)data > size ? size : (uint64_t)data;
+        /* whole huge pages, of addresses */
+        uint64_t first = ((uint64_t)(uintptr_t)base + (uint64_t)hole + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
+        uint64_t last = ((uint64_t)(uintptr_t)base + end) & ~(HUGE_PAGE - 1);
+        if (first < last) {
+            void *at = (void *)(uintptr_t)first;
+            if (io.mmap(at, last - first, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+                return;
+            madvise(at, last - first, MADV_HUGEPAGE);
+        }
+        from = end;
+    }
 }
 
 int pf_set_state(int fd, const struct pf_info *info, uint64_t state)

@@ -48,4 +48,14 @@ int pf_lock(int fd);
 /* Writes the state word and syncs it.  0 or errno. */
 int pf_set_state(int fd, const struct pf_info *info, uint64_t state);
 
+/* Gives back the disk space of pages that hold only zeros, as most of a new pool does.  Where it is not possible
+ * nothing changes. */
+void pf_punch_zeros(int fd, uint64_t size);
+
+/* Puts anonymous memory over the holes of the file in its private mapping at `base`, from offset `from` on, where
+ * this process has not written yet.  Both read as zeros, but the first store to a page of anonymous memory is many
+ * times cheaper: no page cache page is made and copied, and huge pages serve.  Where it is not possible nothing
+ * changes. */
+void pf_cover_holes(int fd, char *base, uint64_t from, uint64_t size);
+
 #endif

@@ -705,13 +705,14 @@ static double seconds(void)
 }
 
 /* `work`: turns of a loop of about 1 ns that stand for what a program does between two records. */
-static void bench_append(const char *what, uint64_t first, uint64_t most, uint64_t records, int work, bool warm)
+static void bench_append(const char *what, uint64_t first, uint64_t most, uint64_t ring, uint64_t records, int work,
+                         bool warm)
 {
     struct world w;
     world_make(&w, "bench", PLAIN, 1);
     ctl.fast_syncs = false;
     w.options = (struct jr_options){.sync = JR_SYNC_INTERVAL, .interval_ns = 100000000,
-                                    .first_segment = first, .max_segment = most, .limit = 256 << 20};
+                                    .first_segment = first, .max_segment = most, .limit = 256 << 20, .ring = ring};
     CHECK(!world_start(&w));
     struct jr *j = w.j;
     for (uint64_t i = 0; warm && i < first / 8; i += 512)
@@ -799,14 +800,14 @@ static void bench_sync(bool bare)
 static void bench(void)
 {
     const uint64_t mib = 1 << 20;
-    bench_append("one segment, touched before", 64 * mib, 64 * mib, 1000000, 0, true);
-    bench_append("one segment", 64 * mib, 64 * mib, 1000000, 0, false);
-    bench_append("segments of 4..64 MiB", 4 * mib, 64 * mib, 10000000, 0, false);
-    bench_append("segments of 16 MiB", 16 * mib, 16 * mib, 10000000, 0, false);
-    bench_append("segments of 8 MiB", 8 * mib, 8 * mib, 10000000, 0, false);
-    bench_append("segments of 4..64 MiB, with work between", 4 * mib, 64 * mib, 10000000, 100, false);
-    bench_append("segments of 16 MiB, with work between", 16 * mib, 16 * mib, 10000000, 100, false);
-    bench_append("segments of 8 MiB, with work between", 8 * mib, 8 * mib, 10000000, 100, false);
+    bench_append("log: one segment, touched before", 64 * mib, 64 * mib, 0, 1000000, 0, true);
+    bench_append("log: segments of 1..16 MiB", mib, 16 * mib, 0, 10000000, 0, false);
+    bench_append("ring of 1 MiB", mib, 16 * mib, mib, 10000000, 0, false);
+    bench_append("ring of 2 MiB", mib, 16 * mib, 2 * mib, 10000000, 0, false);
+    bench_append("ring of 4 MiB", mib, 16 * mib, 4 * mib, 10000000, 0, false);
+    bench_append("ring of 8 MiB", mib, 16 * mib, 8 * mib, 10000000, 0, false);
+    bench_append("ring of 1 MiB, with work between", mib, 16 * mib, mib, 10000000, 30, false);
+    bench_append("ring of 4 MiB, with work between", mib, 16 * mib, 4 * mib, 10000000, 30, false);
     bench_recovery(true);
     bench_recovery(false);
     bench_sync(true);
