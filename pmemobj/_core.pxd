@@ -38,7 +38,8 @@ cdef class Pool:
     cdef pf_info info
     cdef readonly str path
     cdef str journal_path
-    cdef PyThread_type_lock lock    # held by the open transaction
+    cdef PyThread_type_lock lock    # held while a transaction is open, once another thread waits for its end
+    cdef bint locked
     cdef pm_known known
     cdef level *levels
     cdef size_t levels_cap
@@ -56,7 +57,7 @@ cdef class Pool:
     cdef unsigned waiting, passed   # threads that wait for a transaction's end; how many have ended waiting
     cdef unsigned syncing           # threads inside jr_sync, without the GIL
     cdef bint sync_at_commit        # transaction(sync=True)
-    cdef list callbacks             # per level: None or a Transaction
+    cdef list callbacks             # per level: None or a Transaction; never gets shorter
     cdef readonly object recovery   # what recovery did at open, or None
     cdef public object registry     # pool-wide codecs and classes (see registry.py)
 

@@ -14,10 +14,11 @@ Only this module calls libpmemobj.  What belongs where:
 
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
+from cpython.list cimport PyList_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.pythread cimport (
     PyThread_acquire_lock, PyThread_allocate_lock, PyThread_free_lock, PyThread_release_lock,
-    PyThread_type_lock, WAIT_LOCK,
+    NOWAIT_LOCK, PyThread_type_lock,
 )
 from libc.errno cimport EAGAIN, EIO
 from libc.stdint cimport uint16_t, uint32_t, uint64_t

@@ -31,7 +31,9 @@ cdef int wait_for_transaction(Pool pool) except -1:
 
 cdef int wait_in_turn(Pool pool) except -1:
     cdef int got
-    while True:
+    while pool.p.depth:
+        if not pool.locked:                 # in the owner's name: its transaction's end gives it back
+            pool.locked = PyThread_acquire_lock(pool.lock, NOWAIT_LOCK)
         with nogil:
             got = PyThread_acquire_lock_timed(pool.lock, LOOK_AFTER, 1)
             if got == PY_LOCK_ACQUIRED:     # given back before the GIL is taken: its holder may want the lock
@@ -46,6 +48,7 @@ cdef int wait_in_turn(Pool pool) except -1:
                 ResourceWarning, stacklevel=1,
             )
             return 0
+    return 0
 
 
 cdef int give_way(Pool pool) except -1:

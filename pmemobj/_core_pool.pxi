@@ -383,7 +383,7 @@ cdef class Pool:
         sync: the outermost block is durable (against power loss) when it ends, whatever the pool's policy.
         """
         pool_check_read(self)
-        return Transaction(self, sync)
+        return new_transaction(self, sync)
 
     def begin(self):
         """Begins a transaction, or a savepoint inside one; end it with commit() or abort()."""

@@ -178,7 +178,6 @@ cdef int level_begin(Pool pool) except -1:
         pool.levels = grown
         pool.levels_cap = 2 * pool.levels_cap + 8
     if p.depth == 0:
-        PyThread_acquire_lock(pool.lock, WAIT_LOCK)     # free: the gate says that no transaction is open
         p.owner = pm_this_thread()
         p.read_gate |= PM_GATE_TX
         p.write_gate |= PM_GATE_TX
@@ -186,8 +185,9 @@ cdef int level_begin(Pool pool) except -1:
     p.epoch = p.last_epoch
     pool.levels[p.depth].epoch = p.epoch
     pool.levels[p.depth].start = here(pool)
+    if p.depth == <size_t>PyList_GET_SIZE(pool.callbacks):
+        pool.callbacks.append(None)
     p.depth += 1
-    pool.callbacks.append(None)
     return 0
 
 
@@ -195,7 +195,7 @@ cdef void leave_level(Pool pool) noexcept:
     """The innermost level has been kept or undone."""
     cdef pm_pool *p = pool.p
     p.depth -= 1
-    pool.callbacks.pop()
+    pool.callbacks[p.depth] = None
     if p.depth:
         p.epoch = pool.levels[p.depth - 1].epoch
         return
@@ -204,7 +204,9 @@ cdef void leave_level(Pool pool) noexcept:
     p.owner = NULL
     p.read_gate &= ~<uint32_t>PM_GATE_TX
     p.write_gate &= ~<uint32_t>PM_GATE_TX
-    PyThread_release_lock(pool.lock)
+    if pool.locked:
+        pool.locked = False
+        PyThread_release_lock(pool.lock)
 
 
 cdef void level_abort(Pool pool) noexcept:
@@ -251,6 +253,7 @@ class _Leave(BaseException):
     """Unwinds to the block of the transaction whose abort() was called."""
 
 
+@cython.freelist(8)
 cdef class Transaction:
     """``with pool.transaction() as tx:``: all of the block happens, or nothing; see Pool.transaction."""
 
@@ -260,13 +263,14 @@ cdef class Transaction:
     cdef bint explicit              # opened by begin(), not by a with statement
     cdef list when_committed, when_aborted
 
-    def __cinit__(self, Pool pool not None, bint sync=False):
-        self.pool = pool
-        self.sync = sync
+    def __init__(self, *args, **kwargs):
+        raise TypeError("use pool.transaction()")
 
     def __enter__(self):
         if self.depth:
             raise errors.TransactionError("this transaction is open already; ask the pool for another one")
+        if self.pool is None:
+            raise TypeError("use pool.transaction()")
         if self.pool.waiting:
             give_way(self.pool)
         level_begin(self.pool)
@@ -355,9 +359,16 @@ cdef class Transaction:
         @functools.wraps(function)
         @cython.binding(True)               # so that it can be a method, and carry a name
         def inside_transaction(*args, **kwargs):
-            with Transaction(pool, sync):
+            with new_transaction(pool, sync):
                 return function(*args, **kwargs)
         return inside_transaction
+
+
+cdef Transaction new_transaction(Pool pool, bint sync):
+    cdef Transaction made = Transaction.__new__(Transaction)
+    made.pool = pool
+    made.sync = sync
+    return made
 
 
 cdef int run_all(list functions) except -1:
@@ -385,7 +396,7 @@ cdef int commit_level_and_tell(Pool pool) except -1:
     if depth > 1:
         around = pool.callbacks[depth - 2]
         if around is None:
-            around = pool.callbacks[depth - 2] = Transaction(pool)
+            around = pool.callbacks[depth - 2] = new_transaction(pool, False)
         around.when_committed = (around.when_committed or []) + (ended.when_committed or [])
         around.when_aborted = (around.when_aborted or []) + (ended.when_aborted or [])
         level_commit(pool)

@@ -12,7 +12,10 @@ HERE = Path(__file__).parent
 ENGINE = HERE.parents[1] / "pmemobj" / "_engine"
 SOURCES = [
     *(HERE / name for name in ("test_journal.c", "test_crash.c", "world.c", "crash_io.c")),
-    *(ENGINE / name for name in ("io.c", "poolfile.c", "ring.c", "journal.c", "journal_threads.c", "recovery.c")),
+    *(
+        ENGINE / name
+        for name in ("io.c", "poolfile.c", "ring.c", "journal.c", "journal_threads.c", "recovery.c")
+    ),
 ]
 FLAGS = ["-std=c11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", f"-I{ENGINE}"]
 VARIANTS = {

@@ -343,3 +343,13 @@ def test_two_pools_do_not_wait_for_each_other(pool, tmp_path):
             Worker(lambda: setattr(other, "root", 2)).result()
             assert other.root == 2
         assert pool.root == 1
+
+
+def test_a_transaction_without_a_pool(pool):
+    kind = type(pool.transaction())
+    with pytest.raises(TypeError, match=r"use pool.transaction\(\)"):
+        kind(pool)
+    with pytest.raises(TypeError, match=r"use pool.transaction\(\)"), kind.__new__(kind):
+        pass
+    with pytest.raises(TypeError, match=r"use pool.transaction\(\)"):
+        kind.__new__(kind)(len)([])
