@@ -125,6 +125,11 @@ cdef extern from "_engine/op.h":
     bint pm_put(pm_pool *p, uint64_t *at, uint64_t value) noexcept
     bint pm_put_two(pm_pool *p, uint64_t *at, uint64_t value, uint64_t *other, uint64_t other_value) noexcept
 
+cdef extern from "_engine/cache.h":
+    void pm_cache_forget(pm_pool *p, uint64_t offset) noexcept
+    void pm_cache_undo(pm_pool *p) noexcept
+    void pm_cache_free(pm_pool *p) noexcept
+
 cdef extern from "_engine/slab.h" nogil:
     enum:
         PM_CHUNK_PAGES

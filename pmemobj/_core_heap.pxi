@@ -68,6 +68,7 @@ cdef int release(Pool pool, uint64_t offset, uint64_t size) except -1:
 cdef int free_now(Pool pool, freed block) except -1:
     """At commit only."""
     cdef uint64_t chunk = block.offset
+    pm_cache_forget(pool.p, block.offset)
     if block.small:
         if pm_small_free(pool.p, block.offset, &chunk):
             raise errors.PoolDamagedError(f"{pool.path}: the block at {block.offset:#x} is not in use")

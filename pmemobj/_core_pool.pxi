@@ -128,6 +128,7 @@ cdef class Pool:
 
     def __dealloc__(self):
         if self.p != NULL:
+            pm_cache_free(self.p)
             pm_pool_fini(self.p)
         free(self.p)
         free(self.known.cells)
@@ -297,7 +298,7 @@ cdef class Pool:
             raise error
 
     cdef int _orphan_proxies(self) except -1:
-        """Every proxy is told that its pool is gone."""
+        """Every proxy is told that its pool is gone; what was made of its memory is forgotten."""
         cdef size_t i
         if self.known.cells != NULL:
             for i in range(self.known.mask + 1):
@@ -306,6 +307,7 @@ cdef class Pool:
             free(self.known.cells)
             self.known.cells = NULL
             self.known.mask = self.known.used = 0
+        pm_cache_free(self.p)
         self.norphans = 0
         return 0
 

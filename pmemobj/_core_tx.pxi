@@ -28,6 +28,7 @@ cdef inline marks here(Pool pool) noexcept:
 cdef void forget_since(Pool pool, marks start) noexcept:
     """Cancels what was reserved, released and created since; makes the proxies of the latter stale."""
     cdef pm_known_cell *cell
+    pm_cache_undo(pool.p)
     if pool.nactions > start.actions:
         obj_cancel(pool, start.actions)
     pool.p.nranges = start.ranges

@@ -20,7 +20,7 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memcmp, memcpy, memmove
 
 from pmemobj._cengine cimport (
-    pm_fresh, pm_pool, pm_put, pm_put_two, pm_snapshot, pm_store, pm_vec, pm_vec_at, pm_vec_run,
+    pm_fresh, pm_pool, pm_snapshot, pm_store, pm_vec, pm_vec_at, pm_vec_run,
 )
 from pmemobj._core cimport (
     Pool, bind, check_read, level_abort, level_begin, level_commit, op_abort, op_begin, op_end,
@@ -29,7 +29,7 @@ from pmemobj._core cimport (
 from pmemobj._layout cimport PM_SEG_WORDS, PM_TYPE_LIST, pm_object
 from pmemobj._sequence cimport (
     PersistentSequence, bad_index, cells_of, compare, create, find, index_of, initial_items, is_quiet, items_of,
-    read_items,
+    pm_item_append, pm_item_set, read_items,
 )
 from pmemobj._values cimport Plan, encode, encode_value, pm_immediate, prepare, slot_load
 
@@ -379,6 +379,32 @@ cdef int set_stepped(PersistentList self, Py_ssize_t start, Py_ssize_t step, Bat
     return 0
 
 
+cdef int set_item(PersistentList self, object key, object value) except -1:
+    """Any item or slice; what pm_item_set does not do."""
+    cdef Py_ssize_t i
+    cdef uint64_t slot
+    cdef pm_vec *v
+    cdef object plan = None
+    if not PyLong_CheckExact(key) and not PyIndex_Check(key):
+        check_read(self)
+        if not PySlice_Check(key):
+            bad_index(key, self)
+        return set_slice(self, key, value)
+    i = index_of(key)
+    check_read(self)
+    if not -<Py_ssize_t>cells_of(self).size <= i < <Py_ssize_t>cells_of(self).size:
+        raise IndexError("list assignment index out of range")
+    if not pm_immediate(value, &slot):
+        plan = prepare(self.pool, value)
+        check_read(self)
+    v = cells_of(self)
+    if i < 0:
+        i += v.size
+    if <uint64_t>i >= v.size:
+        raise IndexError("list assignment index out of range")
+    return set_cell(self, i, slot, plan)
+
+
 cdef int delete_slice(PersistentList self, object key) except -1:
     cdef Py_ssize_t start, stop, step, count
     PySlice_Unpack(key, &start, &stop, &step)
@@ -417,6 +443,17 @@ cdef int delete_stepped(PersistentList self, uint64_t start, uint64_t step, uint
     rewrite_end(pool, own)
     shrink(self)
     return 0
+
+
+cdef int append(PersistentList self, object value) except -1:
+    """What pm_item_append does not do."""
+    cdef uint64_t slot
+    cdef object plan = None
+    check_read(self)
+    if not pm_immediate(value, &slot):
+        plan = prepare(self.pool, value)
+        check_read(self)
+    return replace_cells(self, cells_of(self).size, cells_of(self).size, &slot, 1, None, plan)
 
 
 cdef int extend(PersistentList self, object iterable) except -1:
@@ -527,31 +564,8 @@ cdef class PersistentList(PersistentSequence):
         return compare(self, other, op)
 
     def __setitem__(self, key, value):
-        cdef Py_ssize_t i
-        cdef uint64_t slot
-        cdef pm_vec *v
-        cdef object plan = None
-        if not PyLong_CheckExact(key) and not PyIndex_Check(key):
-            check_read(self)
-            if not PySlice_Check(key):
-                bad_index(key, self)
-            set_slice(self, key, value)
-            return
-        i = index_of(key)
-        check_read(self)
-        if not -<Py_ssize_t>cells_of(self).size <= i < <Py_ssize_t>cells_of(self).size:
-            raise IndexError("list assignment index out of range")
-        if not pm_immediate(value, &slot):
-            plan = prepare(self.pool, value)
-            check_read(self)
-        v = cells_of(self)
-        if i < 0:
-            i += v.size
-        if <uint64_t>i >= v.size:
-            raise IndexError("list assignment index out of range")
-        if plan is None and pm_vec_at(self.p, v, i, 1)[0] & 7 and pm_put(self.p, pm_vec_at(self.p, v, i, 1), slot):
-            return
-        set_cell(self, i, slot, plan)
+        if not pm_item_set(self.p, self.head, key, value):
+            set_item(self, key, value)
 
     def __delitem__(self, key):
         cdef Py_ssize_t i
@@ -571,19 +585,9 @@ cdef class PersistentList(PersistentSequence):
 
     def append(self, value, /):
         """Adds one item at the end.  Atomic.  Raises TypeError if it cannot be stored, PoolFullError."""
-        cdef uint64_t slot
-        cdef pm_vec *v
-        cdef object plan = None
-        check_read(self)
-        if pm_immediate(value, &slot):
-            v = cells_of(self)
-            if v.size < v.cap and pm_put_two(self.p, pm_vec_at(self.p, v, v.size, 1), slot, &v.size, v.size + 1):
-                return
-        else:
-            plan = prepare(self.pool, value)
-            check_read(self)
-            v = cells_of(self)
-        replace_cells(self, v.size, v.size, &slot, 1, None, plan)
+        if pm_item_append(self.p, self.head, value):
+            return
+        append(self, value)
 
     def insert(self, Py_ssize_t index, value, /):
         """Puts one item before position index, which is clamped to the list.  Atomic.

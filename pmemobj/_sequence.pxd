@@ -1,10 +1,20 @@
 # What PersistentList and PersistentTuple have in common: reading a pm_list.
 
+from cpython.object cimport PyObject
 from libc.stdint cimport uint64_t
 
-from pmemobj._cengine cimport pm_vec
+from pmemobj._cengine cimport pm_pool, pm_vec
 from pmemobj._core cimport Persistent, Pool
-from pmemobj._layout cimport pm_list
+from pmemobj._layout cimport pm_list, pm_object
+
+
+cdef extern from "_engine/items.h":
+    PyObject *pm_item_get(pm_pool *p, pm_object *head, object index) noexcept
+    PyObject *pm_item_next(pm_pool *p, pm_object *head, uint64_t *at) noexcept
+    PyObject *pm_item_previous(pm_pool *p, pm_object *head, uint64_t *left) noexcept
+    bint pm_item_set(pm_pool *p, pm_object *head, object index, object value) noexcept
+    bint pm_item_append(pm_pool *p, pm_object *head, object value) noexcept
+    uint64_t pm_items_get(pm_pool *p, const uint64_t *cells, uint64_t count, PyObject **to) noexcept
 
 
 cdef class PersistentSequence(Persistent):

@@ -8,9 +8,8 @@ do to the very sequence meanwhile:
 """
 
 cimport cython
-from cpython.list cimport PyList_GET_SIZE, PyList_New, PyList_SET_ITEM
+from cpython.list cimport PyList_GET_SIZE, PyList_New
 from cpython.object cimport Py_EQ, Py_GT, Py_LE, Py_LT, Py_NE, PyObject, PyObject_RichCompare
-from cpython.ref cimport Py_INCREF
 from libc.stdint cimport uint64_t
 
 from pmemobj._cengine cimport pm_at, pm_pool, pm_vec, pm_vec_at, pm_vec_run
@@ -21,7 +20,7 @@ from pmemobj._layout cimport (
     PM_OFFSET_MASK, PM_REF_OBJECT, PM_REF_PICKLE, PM_SEG_WORDS, PM_TYPE_LIST, PM_TYPE_TUPLE, pm_list, pm_object,
 )
 from pmemobj._values cimport (
-    PM_IS_REFERENCE, PM_SLOT_KIND, Plan, fill_list, key_equal, prepare, slot_load,
+    PM_IS_REFERENCE, PM_SLOT_KIND, Plan, fill_list, key_equal, pm_owned, prepare, slot_load,
 )
 
 import types
@@ -47,8 +46,11 @@ cdef extern from *:
     """
     /* A list of known length that is only partly filled is cut to the part that is. */
     static inline void pm_cut_list(PyObject *list, Py_ssize_t n) { Py_SET_SIZE((PyVarObject *)list, n); }
+
+    static inline PyObject **pm_list_items(PyObject *list) { return ((PyListObject *)list)->ob_item; }
     """
     void pm_cut_list(object items, Py_ssize_t n) noexcept
+    PyObject **pm_list_items(object items) noexcept
 
 
 # --- arguments
@@ -110,7 +112,7 @@ cdef int create(PersistentSequence o, Pool pool, unsigned type, tuple items) exc
 
 cdef list read_items(PersistentSequence o, uint64_t lo, uint64_t hi):
     cdef list result = PyList_New(hi - lo if hi > lo else 0)
-    cdef uint64_t i = lo, run, k
+    cdef uint64_t i = lo, run = 0, got = 0
     cdef uint64_t *cell
     cdef pm_vec *v
     cdef Pool pool
@@ -119,17 +121,10 @@ cdef list read_items(PersistentSequence o, uint64_t lo, uint64_t hi):
     v = cells_of(o)
     if hi > v.size:
         hi = v.size
-    while i < hi:
+    while i < hi and got == run:
         cell = pm_vec_run(pool.p, v, i, hi, 1, &run)
-        k = 0
-        while k < run and is_quiet(cell[k]):
-            value = slot_load(pool, cell[k])
-            Py_INCREF(value)
-            PyList_SET_ITEM(result, i + k - lo, value)
-            k += 1
-        i += k
-        if k < run:
-            break
+        got = pm_items_get(pool.p, cell, run, pm_list_items(result) + (i - lo))
+        i += got
     pm_cut_list(result, i - lo if i > lo else 0)
     while True:
         check_read(o)
@@ -153,6 +148,26 @@ cdef list read_stepped(PersistentSequence o, Py_ssize_t start, Py_ssize_t step, 
         if k + 1 < count:               # start + step may overflow after the last one
             start += step
     return result
+
+
+cdef object get_item(PersistentSequence o, object key):
+    """Any item or slice; what pm_item_get does not give."""
+    cdef Py_ssize_t i
+    cdef pm_vec *v
+    if PyLong_CheckExact(key) or PyIndex_Check(key):
+        i = index_of(key)
+    elif PySlice_Check(key):
+        return read_slice(o, key)
+    else:
+        check_read(o)
+        bad_index(key, o)
+    check_read(o)
+    v = cells_of(o)
+    if i < 0:
+        i += v.size
+    if <uint64_t>i >= v.size:
+        raise IndexError(f"{kind_of(o)} index out of range")
+    return slot_load(o.pool, pm_vec_at(o.p, v, i, 1)[0])
 
 
 cdef object read_slice(PersistentSequence o, object key):
@@ -299,22 +314,10 @@ cdef class PersistentSequence(Persistent):
         return cells_of(self).size
 
     def __getitem__(self, key):
-        cdef Py_ssize_t i
-        cdef pm_vec *v
-        if PyLong_CheckExact(key) or PyIndex_Check(key):
-            i = index_of(key)
-        elif PySlice_Check(key):
-            return read_slice(self, key)
-        else:
-            check_read(self)
-            bad_index(key, self)
-        check_read(self)
-        v = cells_of(self)
-        if i < 0:
-            i += v.size
-        if <uint64_t>i >= v.size:
-            raise IndexError(f"{kind_of(self)} index out of range")
-        return slot_load(self.pool, pm_vec_at(self.p, v, i, 1)[0])
+        cdef PyObject *value = pm_item_get(self.p, self.head, key)
+        if value != NULL:
+            return pm_owned(value)
+        return get_item(self, key)
 
     def __contains__(self, value):
         return find(self, value, 0, PY_SSIZE_T_MAX) >= 0
@@ -463,17 +466,18 @@ cdef class SequenceIterator:
         return self
 
     def __next__(self):
-        cdef PersistentSequence o = self.sequence
-        cdef pm_vec *v
-        if o is None:
+        cdef PyObject *value
+        if self.sequence is None:
             raise StopIteration
-        check_read(o)
-        v = cells_of(o)
-        if self.at < v.size:
-            self.at += 1
-            return slot_load(o.pool, pm_vec_at(o.p, v, self.at - 1, 1)[0])
-        self.sequence = None
-        raise StopIteration
+        value = pm_item_next(self.sequence.p, self.sequence.head, &self.at)
+        if value != NULL:
+            return pm_owned(value)
+        check_read(self.sequence)
+        if self.at >= cells_of(self.sequence).size:
+            self.sequence = None
+            raise StopIteration
+        self.at += 1
+        return slot_load(self.sequence.pool, pm_vec_at(self.sequence.p, cells_of(self.sequence), self.at - 1, 1)[0])
 
     def __length_hint__(self):
         if self.sequence is None:
@@ -499,17 +503,18 @@ cdef class SequenceReverseIterator:
         return self
 
     def __next__(self):
-        cdef PersistentSequence o = self.sequence
-        cdef pm_vec *v
-        if o is None:
+        cdef PyObject *value
+        if self.sequence is None:
             raise StopIteration
-        check_read(o)
-        v = cells_of(o)
-        if 0 < self.left <= v.size:
-            self.left -= 1
-            return slot_load(o.pool, pm_vec_at(o.p, v, self.left, 1)[0])
-        self.sequence = None
-        raise StopIteration
+        value = pm_item_previous(self.sequence.p, self.sequence.head, &self.left)
+        if value != NULL:
+            return pm_owned(value)
+        check_read(self.sequence)
+        if not 0 < self.left <= cells_of(self.sequence).size:
+            self.sequence = None
+            raise StopIteration
+        self.left -= 1
+        return slot_load(self.sequence.pool, pm_vec_at(self.sequence.p, cells_of(self.sequence), self.left, 1)[0])
 
     def __length_hint__(self):
         if self.sequence is None:

@@ -4,8 +4,10 @@
 #                       op_begin(pool);  slot = encode(pool, plan)  if there is a plan;  ...  op_end(pool)
 # encode runs no user code.  To read: slot_load(pool, slot).
 
+from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint64_t
 
+from pmemobj._cengine cimport pm_pool
 from pmemobj._core cimport Pool
 
 
@@ -13,15 +15,18 @@ cdef extern from "_engine/slot.h":
     bint pm_immediate(object value, uint64_t *slot) noexcept
     double pm_slot_float(uint64_t slot) noexcept
     object pm_short_value(uint64_t slot)
-    object pm_ascii_value(const void *p, uint64_t slot)
+    PyObject *pm_quick_value(pm_pool *p, uint64_t slot) noexcept
     uint64_t PM_IMMEDIATE(unsigned kind) noexcept
     uint64_t PM_REFERENCE(unsigned kind, uint64_t offset) noexcept
     unsigned PM_SLOT_KIND(uint64_t slot) noexcept
     bint PM_IS_REFERENCE(uint64_t slot) noexcept
 
-cdef extern from "Python.h":
-    object PyLong_FromLongLong(long long value)
-    object PyFloat_FromDouble(double value)
+cdef extern from *:
+    """
+    /* Hands a new reference over to Cython. */
+    static inline PyObject *pm_owned(PyObject *o) { return o; }
+    """
+    object pm_owned(PyObject *o)
 
 
 cdef class Plan:
@@ -44,14 +49,9 @@ cdef object slot_load_slow(Pool pool, uint64_t slot)
 
 cdef inline object slot_load(Pool pool, uint64_t slot):
     """A new reference to the value; slot is not 0.  Runs user code only for registered and pickled types."""
-    if slot & 1:
-        return PyLong_FromLongLong(<int64_t>slot >> 1)
-    if slot & 3 == 2:
-        return PyFloat_FromDouble(pm_slot_float(slot))
-    if slot & 7:
-        return pm_short_value(slot)
-    if PM_SLOT_KIND(slot) == 1:         # PM_REF_STR1
-        return pm_ascii_value(pool.p, slot)
+    cdef PyObject *value = pm_quick_value(pool.p, slot)
+    if value != NULL:
+        return pm_owned(value)
     return slot_load_slow(pool, slot)
 
 # Equal keys have equal hashes in every process.  Raises TypeError for what cannot be a key; may run user code

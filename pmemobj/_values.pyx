@@ -11,12 +11,12 @@ registered types run over the finished value: they may do what they like to the 
 cimport cython
 from cpython.complex cimport PyComplex_FromDoubles, PyComplex_ImagAsDouble, PyComplex_RealAsDouble
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.object cimport PyObject_Hash
+from cpython.object cimport PyObject, PyObject_Hash
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
-from pmemobj._cengine cimport pm_at, pm_fresh, pm_store, pm_vec, pm_vec_at, pm_vec_run
+from pmemobj._cengine cimport pm_at, pm_fresh, pm_pool, pm_store, pm_vec, pm_vec_at, pm_vec_run
 from pmemobj._core cimport (
     Persistent, Pool, alloc, check_read, object_keep, object_new, op_abort, op_begin, op_end, pool_check_read,
     Unresolved, proxy_of, resolved, slot_drop, vec_reserve,
@@ -31,7 +31,8 @@ cdef extern from "Python.h":
     bint PyUnicode_IS_ASCII(object text) noexcept
     void *PyUnicode_DATA(object text) noexcept
     Py_ssize_t PyUnicode_GET_LENGTH(object text) noexcept
-    object PyUnicode_FromKindAndData(int kind, const void *data, Py_ssize_t length)
+    object PyLong_FromLongLong(long long value)
+    object PyFloat_FromDouble(double value)
     int PyGC_Disable() noexcept
     int PyGC_Enable() noexcept
 
@@ -41,6 +42,9 @@ cdef extern from *:
     #include <xxhash.h>
     """
     uint64_t XXH3_64bits_withSeed(const void *data, size_t length, uint64_t seed) noexcept nogil
+
+cdef extern from "_engine/slot.h":
+    object pm_plain_block(const pm_pool *p, uint64_t slot)
 
 cdef extern from "_engine/table.h" nogil:
     uint64_t pm_table_cells(uint64_t items)
@@ -410,14 +414,15 @@ cdef class _Raw:
 
 
 cdef object slot_load_slow(Pool pool, uint64_t slot):
+    """What pm_quick_value does not give."""
     cdef bint registered = False
     cdef int collecting
-    if PM_SLOT_KIND(slot) == PM_REF_OBJECT:
+    if PM_IS_REFERENCE(slot) and PM_SLOT_KIND(slot) == PM_REF_OBJECT:
         value = proxy_of(pool, slot & PM_OFFSET_MASK)
         return resolved(value) if type(value) is Unresolved else value
     collecting = PyGC_Disable()         # a collection could run user code, which could free this very block
     try:
-        value = load_block(pool, slot, &registered)
+        value = load_raw(pool, slot, &registered)
     finally:
         if collecting:
             PyGC_Enable()
@@ -425,12 +430,15 @@ cdef object slot_load_slow(Pool pool, uint64_t slot):
 
 
 cdef object load_raw(Pool pool, uint64_t slot, bint *registered):
-    if not PM_IS_REFERENCE(slot) or PM_SLOT_KIND(slot) == PM_REF_STR1:
-        if slot & 1:
-            return PyLong_FromLongLong(<int64_t>slot >> 1)
-        if slot & 3 == 2:
-            return PyFloat_FromDouble(pm_slot_float(slot))
-        return pm_short_value(slot) if slot & 7 else pm_ascii_value(pool.p, slot)
+    cdef PyObject *found = pm_quick_value(pool.p, slot)
+    if found != NULL:
+        return pm_owned(found)
+    if slot & 1:
+        return PyLong_FromLongLong(<int64_t>slot >> 1)
+    if slot & 3 == 2:
+        return PyFloat_FromDouble(pm_slot_float(slot))
+    if slot & 7:
+        return pm_short_value(slot)
     if PM_SLOT_KIND(slot) == PM_REF_OBJECT:
         value = proxy_of(pool, slot & PM_OFFSET_MASK)
         if type(value) is Unresolved:
@@ -445,18 +453,8 @@ cdef object load_block(Pool pool, uint64_t slot, bint *registered):
     cdef double *parts = <double *>block
     cdef uint64_t i
     cdef _Raw raw
-    if kind == PM_REF_STR1 or kind == PM_REF_STR1L:
-        return PyUnicode_FromKindAndData(1, block + 1, block[0])
-    if kind == PM_REF_STR2:
-        return PyUnicode_FromKindAndData(2, block + 1, block[0])
-    if kind == PM_REF_STR4:
-        return PyUnicode_FromKindAndData(4, block + 1, block[0])
-    if kind == PM_REF_BYTES:
-        return PyBytes_FromStringAndSize(<char *>(block + 1), block[0])
     if kind == PM_REF_INT:
         return int.from_bytes(PyBytes_FromStringAndSize(<char *>(block + 1), block[0]), "little", signed=True)
-    if kind == PM_REF_FLOAT:
-        return PyFloat_FromDouble(parts[0])
     if kind == PM_REF_COMPLEX:
         return PyComplex_FromDoubles(parts[0], parts[1])   # complex(a, b) computes a + b * 1j
     if kind == PM_REF_TUPLE or kind == PM_REF_FROZENSET:
@@ -473,6 +471,8 @@ cdef object load_block(Pool pool, uint64_t slot, bint *registered):
         raw.payload = load_raw(pool, block[2], registered)
         registered[0] = True
         return raw
+    if PM_REF_STR1 <= kind <= PM_REF_FLOAT:
+        return pm_plain_block(pool.p, slot)
     raise errors.PoolDamagedError(f"{pool.path}: slot {slot:#x} has an unknown kind")
 
 

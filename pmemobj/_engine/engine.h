@@ -55,6 +55,7 @@ typedef struct pm_lines {       /* what is known of the 64 lines of a page */
 } pm_lines;
 
 struct pm_pool;
+struct pm_cache;
 
 /* The out-of-line half of the verbs below.  Container modules reach it through the pool, since only _core
  * holds the engine; another engine is another such table. */
@@ -85,6 +86,7 @@ typedef struct pm_pool {
     uint64_t last_epoch;
     void *owner;                /* thread state of the open transaction */
     struct jr *journal;
+    struct pm_cache *cache;     /* NULL or see cache.h */
 
     pm_logged *log;
     size_t nlog, log_cap;

@@ -9,6 +9,7 @@
 
 #include <Python.h>
 
+#include "cache.h"
 #include "engine.h"
 
 #define PM_IMMEDIATE(kind) ((uint64_t)(kind) << 3 | 4)
@@ -44,14 +45,62 @@ static inline double pm_slot_float(uint64_t slot)
     return value;
 }
 
-/* 1 and the slot, or 0: the value needs a block or is of another type. */
-static inline int pm_immediate(PyObject *value, uint64_t *slot)
+/* --- ints ----------------------------------------------------------------------------------------- */
+
+/* One object for each of these, kept for ever once it has been met; the interpreter does so up to 256. */
+#define PM_SMALL_INT_MIN (-5)
+#define PM_SMALL_INTS 1029
+
+static PyObject *pm_small_ints[PM_SMALL_INTS];
+
+/* 1 and the value of an exact int that is one digit inside; 0: ask the interpreter. */
+static inline int pm_digit_int(PyObject *value, int64_t *n)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    if (!PyUnstable_Long_IsCompact((PyLongObject *)value))
+        return 0;
+    *n = PyUnstable_Long_CompactValue((PyLongObject *)value);
+#else
+    Py_ssize_t size = Py_SIZE(value);
+    if (size < -1 || size > 1)
+        return 0;
+    *n = (int64_t)size * ((PyLongObject *)value)->ob_digit[0];
+#endif
+    return 1;
+}
+
+/* The exact int as 64 bits; 0 when it needs more. */
+static inline int pm_int64(PyObject *value, int64_t *n)
+{
+    int overflow;
+    if (pm_digit_int(value, n))
+        return 1;
+    *n = PyLong_AsLongLongAndOverflow(value, &overflow);
+    return !overflow;
+}
+
+static inline PyObject *pm_int_value(int64_t n)
+{
+    if ((uint64_t)(n - PM_SMALL_INT_MIN) >= PM_SMALL_INTS)
+        return sizeof(long) == 8 ? PyLong_FromLong((long)n) : PyLong_FromLongLong(n);
+    PyObject **known = &pm_small_ints[n - PM_SMALL_INT_MIN];
+    if (__builtin_expect(*known == NULL, 0)) {
+        *known = PyLong_FromLong((long)n);
+        if (*known == NULL)
+            return NULL;
+    }
+    Py_INCREF(*known);
+    return *known;
+}
+
+/* --- storing -------------------------------------------------------------------------------------- */
+
+static __attribute__((noinline, unused)) int pm_immediate_other(PyObject *value, uint64_t *slot)
 {
     PyTypeObject *type = Py_TYPE(value);
     if (type == &PyLong_Type) {
-        int overflow;
-        int64_t n = PyLong_AsLongLongAndOverflow(value, &overflow);
-        if (overflow || n > INT64_MAX / 2 || n < INT64_MIN / 2)
+        int64_t n;
+        if (!pm_int64(value, &n) || n > INT64_MAX / 2 || n < INT64_MIN / 2)
             return 0;
         *slot = (uint64_t)n << 1 | 1;
         return 1;
@@ -103,6 +152,18 @@ static inline int pm_immediate(PyObject *value, uint64_t *slot)
     return 0;
 }
 
+/* 1 and the slot, or 0: the value needs a block or is of another type. */
+static inline int pm_immediate(PyObject *value, uint64_t *slot)
+{
+    int64_t n;
+    if (!PyLong_CheckExact(value) || !pm_digit_int(value, &n))
+        return pm_immediate_other(value, slot);
+    *slot = (uint64_t)n << 1 | 1;
+    return 1;
+}
+
+/* --- loading -------------------------------------------------------------------------------------- */
+
 static inline PyObject *pm_new_reference(PyObject *o)
 {
     Py_INCREF(o);
@@ -135,13 +196,72 @@ static inline PyObject *pm_short_value(uint64_t slot)
     }
 }
 
-static inline PyObject *pm_ascii_value(const pm_pool *p, uint64_t slot)
+/* A block whose value is one object and no other blocks; NULL without an exception: not such a block. */
+static inline PyObject *pm_plain_block(const pm_pool *p, uint64_t slot)
 {
     const uint64_t *block = (const uint64_t *)pm_at(p, slot & PM_OFFSET_MASK);
-    PyObject *text = PyUnicode_New((Py_ssize_t)block[0], 127);
-    if (text != NULL)
-        memcpy(PyUnicode_1BYTE_DATA(text), block + 1, block[0]);
-    return text;
+    PyObject *text;
+    double value;
+    switch (PM_SLOT_KIND(slot)) {
+    case PM_REF_STR1:
+        text = PyUnicode_New((Py_ssize_t)block[0], 127);
+        if (text != NULL)
+            memcpy(PyUnicode_1BYTE_DATA(text), block + 1, block[0]);
+        return text;
+    case PM_REF_STR1L: return PyUnicode_FromKindAndData(1, block + 1, (Py_ssize_t)block[0]);
+    case PM_REF_STR2: return PyUnicode_FromKindAndData(2, block + 1, (Py_ssize_t)block[0]);
+    case PM_REF_STR4: return PyUnicode_FromKindAndData(4, block + 1, (Py_ssize_t)block[0]);
+    case PM_REF_BYTES: return PyBytes_FromStringAndSize((const char *)(block + 1), (Py_ssize_t)block[0]);
+    case PM_REF_FLOAT:
+        memcpy(&value, block, 8);
+        return PyFloat_FromDouble(value);
+    default: return NULL;
+    }
+}
+
+/* Is it worth a row of the cache? */
+static inline int pm_is_cached(const pm_pool *p, uint64_t slot)
+{
+    if (slot & 4)
+        return 1;
+    unsigned kind = PM_SLOT_KIND(slot);
+    if (kind < PM_REF_STR1 || kind > PM_REF_BYTES)
+        return 0;
+    unsigned width = kind == PM_REF_STR2 ? 2 : kind == PM_REF_STR4 ? 4 : 1;
+    return *(const uint64_t *)pm_at(p, slot & PM_OFFSET_MASK) <= PM_CACHE_BYTES / width;
+}
+
+static __attribute__((noinline, unused)) PyObject *pm_make_value(pm_pool *p, uint64_t slot)
+{
+    PyObject *value;
+    if (slot == PM_IMMEDIATE(PM_IMM_EMPTY_FROZENSET))
+        return NULL;            /* making it could start a collection */
+    value = slot & 4 ? pm_short_value(slot) : pm_plain_block(p, slot);
+    if (value == NULL)
+        PyErr_Clear();
+    else if (pm_is_cached(p, slot))
+        pm_cache_put(p, slot, value);
+    return value;
+}
+
+/* A new reference, or NULL without an exception: an object, a tuple, something registered, a big int, or there is
+ * no memory.  Runs no Python code and no garbage collection. */
+static inline __attribute__((always_inline)) PyObject *pm_quick_value(pm_pool *p, uint64_t slot)
+{
+    PyObject *value;
+    if (slot & 1)
+        value = pm_int_value((int64_t)slot >> 1);
+    else if (slot & 2)
+        value = PyFloat_FromDouble(pm_slot_float(slot));
+    else if (slot & 4 || slot > PM_OFFSET_MASK) {
+        value = pm_cache_get(p, slot);
+        return value != NULL ? value : pm_make_value(p, slot);
+    }
+    else
+        return NULL;
+    if (__builtin_expect(value == NULL, 0))
+        PyErr_Clear();
+    return value;
 }
 
 #endif

@@ -1,0 +1,88 @@
+/*
+ * items.h: the hot paths of lists, tuples and their iterators: an exact int as index, values without a block.
+ *
+ * Each does all of its work or none, and says so; whatever is out of the ordinary (another thread's transaction, a
+ * closed pool, a bad index, a value with a block) is left to the caller's long way.  None runs Python code, starts
+ * a garbage collection or leaves an exception behind.
+ */
+#ifndef PM_ITEMS_H
+#define PM_ITEMS_H
+
+#include "op.h"
+#include "slot.h"
+#include "vec.h"
+
+/* The object is there and this thread may look at it. */
+static inline int pm_may_read(const pm_pool *p, const pm_object *head)
+{
+    return __builtin_expect(head != NULL, 1) && (p->read_gate == 0 || pm_is_mine(p, p->read_gate));
+}
+
+static inline pm_vec *pm_items(pm_object *head) { return &((pm_list *)head)->items; }
+
+/* Where the item at this index is, or NULL. */
+static inline uint64_t *pm_item_at(const pm_pool *p, pm_object *head, PyObject *index)
+{
+    int64_t i;
+    if (!PyLong_CheckExact(index) || !pm_digit_int(index, &i) || !pm_may_read(p, head))
+        return NULL;
+    const pm_vec *v = pm_items(head);
+    if (i < 0)
+        i += (int64_t)v->size;
+    return (uint64_t)i < v->size ? pm_vec_at(p, v, (uint64_t)i, 1) : NULL;
+}
+
+/* A new reference, or NULL. */
+static inline PyObject *pm_item_get(pm_pool *p, pm_object *head, PyObject *index)
+{
+    const uint64_t *at = pm_item_at(p, head, index);
+    return at != NULL ? pm_quick_value(p, *at) : NULL;
+}
+
+/* The item at *at, which moves on; NULL at the end, too. */
+static inline PyObject *pm_item_next(pm_pool *p, pm_object *head, uint64_t *at)
+{
+    PyObject *value;
+    if (!pm_may_read(p, head) || *at >= pm_items(head)->size)
+        return NULL;
+    value = pm_quick_value(p, *pm_vec_at(p, pm_items(head), *at, 1));
+    *at += value != NULL;
+    return value;
+}
+
+/* The item before *left, which moves back; NULL at the end, too. */
+static inline PyObject *pm_item_previous(pm_pool *p, pm_object *head, uint64_t *left)
+{
+    PyObject *value;
+    if (!pm_may_read(p, head) || *left - 1 >= pm_items(head)->size)
+        return NULL;
+    value = pm_quick_value(p, *pm_vec_at(p, pm_items(head), *left - 1, 1));
+    *left -= value != NULL;
+    return value;
+}
+
+static inline int pm_item_set(pm_pool *p, pm_object *head, PyObject *index, PyObject *value)
+{
+    uint64_t slot, *at = pm_item_at(p, head, index);
+    return at != NULL && *at & 7 && pm_immediate(value, &slot) && pm_put(p, at, slot);
+}
+
+static inline int pm_item_append(pm_pool *p, pm_object *head, PyObject *value)
+{
+    uint64_t slot;
+    if (!pm_may_read(p, head) || !pm_immediate(value, &slot))
+        return 0;
+    pm_vec *v = pm_items(head);
+    return v->size < v->cap && pm_put_two(p, pm_vec_at(p, v, v->size, 1), slot, &v->size, v->size + 1);
+}
+
+/* Fills to[0..] from `count` cells; how many, which is less when one takes the long way. */
+static inline uint64_t pm_items_get(pm_pool *p, const uint64_t *cells, uint64_t count, PyObject **to)
+{
+    uint64_t i = 0;
+    while (i < count && (to[i] = pm_quick_value(p, cells[i])) != NULL)
+        i++;
+    return i;
+}
+
+#endif
