@@ -3,12 +3,30 @@
 from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t, uint64_t
 
+from pmemobj._cengine cimport pm_pool
 from pmemobj._core cimport Persistent, Pool
+from pmemobj._layout cimport pm_object
 
 
-cdef struct name_cell:          # of a hash table by the address of an interned name
-    PyObject *name              # NULL: empty; owned by ClassInfo.names
-    Py_ssize_t field
+cdef extern from "_engine/names.h":
+    enum:
+        PM_NO_FIELD
+        PM_OF_CLASS
+
+    ctypedef struct pm_name:
+        PyObject *name
+        Py_ssize_t field
+
+    ctypedef struct pm_names:
+        unsigned version
+        size_t mask, used
+        pm_name *cells
+
+    unsigned pm_type_version(object type) noexcept
+    bint pm_is_type(object o, unsigned version) noexcept
+    pm_name *pm_name_cell(const pm_names *names, object name) noexcept
+    Py_ssize_t pm_field_of(const pm_names *names, object o, object name) noexcept
+    uint64_t *pm_field_at(const pm_pool *p, pm_object *head, Py_ssize_t field) noexcept
 
 
 cdef class ClassInfo:
@@ -24,17 +42,17 @@ cdef class ClassInfo:
     cdef uint64_t record            # offset of the record, a pm_list: module, qualname, names of the fields
     cdef list names
     cdef dict index                 # name -> field
-    # The fast way to a field, valid for the type with this version tag only: names that its data descriptors
-    # (properties) do not stand before.
-    cdef unsigned version
-    cdef name_cell *cells
-    cdef size_t mask
+    # The fast way: fields that no data descriptor (property) of the class stands before, and those attributes of
+    # the class that have been asked for and under whose names nothing is stored.
+    cdef pm_names fast
+    cdef list class_names           # of the latter
 
     cdef int clear_cells(self, size_t size) except -1
     cdef int learn(self, str name, object o) except -1
     cdef int cut(self, Py_ssize_t count) except -1
     cdef int refresh(self, object cls) except -1
-    cdef int add_cell(self, str name, Py_ssize_t field) except -1
+    cdef int add_cell(self, object name, Py_ssize_t field) except -1
+    cdef int met_in_class(self, object o, str name) except -1
     cdef Py_ssize_t field_of(self, object cls, str name) except -2
 
 
@@ -52,3 +70,4 @@ cdef class ClassTable:
 cdef class PersistentObject(Persistent):
     cdef dict __dict__              # the volatile attributes
     cdef PyObject *info             # ClassInfo, owned; not_ready before the first use after a load
+    cdef pm_names *fast             # of info

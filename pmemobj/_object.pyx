@@ -4,9 +4,9 @@
     as many fields as it ever needed, 0 stands for "not set".
  2. Names that begin with _v_ or _p_ and data descriptors of the class (properties) are none of ours: they go
     the way of every Python object, into __dict__ or to the descriptor.
- 3. The fast way: the name, compared by address, is in ClassInfo.cells, which holds only while the type's version
-    tag is what it was, so that a property that appears later is seen.  Everything else goes through
-    get_slow, set_slow and delete.
+ 3. The fast way: the name, compared by address, is in ClassInfo.fast (_engine/names.h), which holds only while
+    the type's version tag is what it was, so that a property that appears later is seen.  Everything else goes
+    through get_slow, set_slow and delete.
  4. A loaded object whose class has a _v__init__ of its own starts with `not_ready` for its ClassInfo, which has no
     names, so that its first use goes the slow way and runs it: loading itself runs no user code.
 """
@@ -18,15 +18,16 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from pmemobj._cengine cimport (
-    pm_at, pm_fresh, pm_offset, pm_pool, pm_store, pm_vec, pm_vec_at,
+    pm_at, pm_fresh, pm_offset, pm_pool, pm_put, pm_store, pm_vec, pm_vec_at,
 )
 from pmemobj._core cimport (
-    Persistent, Pool, Unresolved, alloc, bind, check_read, check_read_slow, object_new, op_abort, op_begin, op_end,
+    Persistent, Pool, Unresolved, alloc, bind, check_read, object_new, op_abort, op_begin, op_end,
     register_proxy, register_resolver, release, slot_drop, vec_reserve,
 )
 from pmemobj._layout cimport *
 from pmemobj._values cimport (
-    PM_IS_REFERENCE, PM_REFERENCE, PM_SLOT_KIND, encode, pm_immediate, prepare, slot_load,
+    PM_IS_REFERENCE, PM_REFERENCE, PM_SLOT_KIND, encode, pm_immediate, pm_owned, pm_quick_value, prepare, slot_load,
+    slot_load_slow,
 )
 
 import importlib
@@ -37,21 +38,6 @@ from pmemobj import errors
 
 cdef extern from *:
     """
-    /* A type's version tag changes whenever an attribute of it or of a base does; 0 is none. */
-    static inline unsigned pm_type_version(PyObject *type)
-    {
-    #if PY_VERSION_HEX < 0x030c0000
-        if (!PyType_HasFeature((PyTypeObject *)type, Py_TPFLAGS_VALID_VERSION_TAG))
-            return 0;
-    #endif
-        return ((PyTypeObject *)type)->tp_version_tag;
-    }
-
-    static inline int pm_is_type(PyObject *o, unsigned version)
-    {
-        return version != 0 && pm_type_version((PyObject *)Py_TYPE(o)) == version;
-    }
-
     /* What the class has under a name; borrowed. */
     static inline PyObject *pm_type_lookup(PyObject *type, PyObject *name)
     {
@@ -63,13 +49,14 @@ cdef extern from *:
         return Py_TYPE(o)->tp_descr_set != NULL;
     }
 
+    static inline int pm_is_interned(PyObject *text) { return PyUnicode_CHECK_INTERNED(text) != 0; }
+
     static inline PyObject *pm_tp_new(PyObject *base, PyObject *type, PyObject *arguments)
     {
         return ((PyTypeObject *)base)->tp_new((PyTypeObject *)type, arguments, NULL);
     }
     """
-    unsigned pm_type_version(object type) noexcept
-    bint pm_is_type(object o, unsigned version) noexcept
+    bint pm_is_interned(object text) noexcept
     PyObject *pm_type_lookup(object type, object name) noexcept
     bint pm_is_data_descriptor(PyObject *o) noexcept
     object pm_tp_new(object base, object type, object arguments)
@@ -89,6 +76,7 @@ include "_object_classes.pxi"
 
 cdef ClassInfo not_ready = ClassInfo.__new__(ClassInfo)
 not_ready.names = []
+not_ready.class_names = []
 not_ready.index = {}
 not_ready.clear_cells(1)
 
@@ -105,31 +93,6 @@ class _Attributes(dict):
         return dict, (dict(self),)
 
 
-cdef inline Py_ssize_t fast_field(PersistentObject o, name) noexcept:
-    """The field, or -1: go the slow way."""
-    cdef ClassInfo info = <ClassInfo>o.info
-    cdef size_t at
-    if not pm_is_type(o, info.version):
-        return -1
-    at = (<size_t><void *>name >> 4) & info.mask
-    while info.cells[at].name != NULL:
-        if info.cells[at].name == <PyObject *>name:
-            return info.cells[at].field
-        at = (at + 1) & info.mask
-    return -1
-
-
-cdef inline bint may_use(PersistentObject o, name, Py_ssize_t *field) except -1:
-    """False: go the slow way.  Waiting for another thread's transaction, the field may have got another number."""
-    if o.head == NULL:
-        return False
-    if o.p.read_gate:
-        check_read_slow(o)
-        field[0] = fast_field(o, name)
-        return field[0] >= 0
-    return True
-
-
 cdef inline uint64_t *field_at(PersistentObject o, Py_ssize_t field) noexcept:
     """Where the field is, or NULL when the object is too short for it."""
     cdef pm_instance *instance = <pm_instance *>o.head
@@ -144,6 +107,7 @@ cdef void set_info(PersistentObject o, ClassInfo info) noexcept:
     cdef PyObject *old = o.info
     Py_INCREF(info)
     o.info = <PyObject *>info
+    o.fast = &info.fast
     Py_XDECREF(old)
 
 
@@ -201,10 +165,12 @@ cdef object get_slow(PersistentObject o, object given):
         check_read(o)                           # may wait for another thread's transaction, which may add names
         field = info.field_of(type(o), name)
         at = field_at(o, field) if field >= 0 else NULL
-        if not pm_is_type(o, info.version):
+        if not pm_is_type(o, info.fast.version):
             info.refresh(type(o))
         if at != NULL and at[0]:
             return slot_load(o.pool, at[0])
+    elif info is not not_ready and pm_type_lookup(type(o), name) != NULL:
+        info.met_in_class(o, name)
     try:
         return PyObject_GenericGetAttr(o, name)
     except AttributeError:
@@ -280,7 +246,7 @@ cdef int set_slow(PersistentObject o, object given, object value) except -1:
     info = <ClassInfo>o.info
     info.cut(items_of(pool, info.record).size - RECORD_HEAD)
     found = info.index.get(name)
-    if not pm_is_type(o, info.version):
+    if not pm_is_type(o, info.fast.version):
         info.refresh(type(o))
     op_begin(pool)
     try:
@@ -394,26 +360,22 @@ cdef class PersistentObject(Persistent):
         return o
 
     def __getattribute__(self, name):
-        cdef Py_ssize_t field = fast_field(self, name)
-        cdef uint64_t *at
-        if field >= 0 and may_use(self, name, &field):
-            at = field_at(self, field)
-            if at != NULL and at[0]:
-                return slot_load(self.pool, at[0])
+        cdef Py_ssize_t field = pm_field_of(self.fast, self, name)
+        cdef uint64_t *at = pm_field_at(self.p, self.head, field)
+        cdef PyObject *value
+        if at != NULL:
+            value = pm_quick_value(self.p, at[0])
+            return slot_load_slow(self.pool, at[0]) if value == NULL else pm_owned(value)
+        if field == PM_OF_CLASS:
+            return PyObject_GenericGetAttr(self, name)
         return get_slow(self, name)
 
     def __setattr__(self, name, value):
-        cdef Py_ssize_t field = fast_field(self, name)
-        cdef uint64_t *at
+        cdef uint64_t *at = pm_field_at(self.p, self.head, pm_field_of(self.fast, self, name))
         cdef uint64_t slot
-        if field >= 0 and pm_immediate(value, &slot) and may_use(self, name, &field):
-            at = field_at(self, field)
-            # A field that is set, by a value without a block: nothing to give back, nothing can fail.
-            if at != NULL and at[0] & 7:
-                op_begin(self.pool)
-                pm_store(self.p, at, slot)
-                op_end(self.pool)
-                return
+        # A field that is set, by a value without a block: nothing to give back, nothing can fail.
+        if at != NULL and at[0] & 7 and pm_immediate(value, &slot) and pm_put(self.p, at, slot):
+            return
         set_slow(self, name, value)
 
     def __delattr__(self, name):

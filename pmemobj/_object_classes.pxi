@@ -106,17 +106,18 @@ cdef int check_storable(object cls, str module, str qualname) except -1:
 cdef class ClassInfo:
 
     def __dealloc__(self):
-        free(self.cells)
+        free(self.fast.cells)
 
     cdef int clear_cells(self, size_t size) except -1:
         """An empty table of `size` cells: everything goes the slow way."""
-        cdef name_cell *cells = <name_cell *>calloc(size, sizeof(name_cell))
+        cdef pm_name *cells = <pm_name *>calloc(size, sizeof(pm_name))
         if cells == NULL:
             raise MemoryError()
-        free(self.cells)
-        self.cells = cells
-        self.mask = size - 1
-        self.version = 0
+        free(self.fast.cells)
+        self.fast.cells = cells
+        self.fast.mask = size - 1
+        self.fast.used = 0
+        self.fast.version = 0
         return 0
 
     cdef int learn(self, str name, object o) except -1:
@@ -125,10 +126,10 @@ cdef class ClassInfo:
         name = sys.intern(name)
         self.names.append(name)
         self.index[name] = field
-        if o is not None and pm_is_type(o, self.version) and 2 * <size_t>field < self.mask:
+        if o is not None and pm_is_type(o, self.fast.version) and 2 * self.fast.used < self.fast.mask:
             self.add_cell(name, field)
         else:
-            self.version = 0
+            self.fast.version = 0
         return 0
 
     cdef int cut(self, Py_ssize_t count) except -1:
@@ -140,12 +141,12 @@ cdef class ClassInfo:
             del self.names[count:]
         return 0
 
-    cdef int add_cell(self, str name, Py_ssize_t field) except -1:
-        cdef size_t at = (<size_t><void *>name >> 4) & self.mask
-        while self.cells[at].name != NULL:
-            at = (at + 1) & self.mask
-        self.cells[at].name = <PyObject *>name
-        self.cells[at].field = field
+    cdef int add_cell(self, object name, Py_ssize_t field) except -1:
+        cdef pm_name *cell = pm_name_cell(&self.fast, name)
+        if cell.name == NULL:
+            self.fast.used += 1
+        cell.name = <PyObject *>name
+        cell.field = field
         return 0
 
     cdef int refresh(self, object cls) except -1:
@@ -154,20 +155,36 @@ cdef class ClassInfo:
         cdef size_t size = 8
         cdef Py_ssize_t i
         cdef unsigned version
-        while size < 3 * <size_t>len(self.names) + 2:
+        while size < 3 * <size_t>(len(self.names) + len(self.class_names)) + 4:
             size *= 2
         self.clear_cells(size)
         pm_type_lookup(cls, "__class__")        # gives the class a version tag
         version = pm_type_version(cls)
         if version == 0:                        # the interpreter has none left
             return 0
+        for name in self.class_names:
+            if pm_type_lookup(cls, name) != NULL:
+                self.add_cell(name, PM_OF_CLASS)
         for i in range(len(self.names)):
             name = self.names[i]
             descriptor = pm_type_lookup(cls, name)
             if descriptor == NULL or not pm_is_data_descriptor(descriptor):
                 self.add_cell(name, i)
-        self.version = version
+        self.fast.version = version
         return 0
+
+    cdef int met_in_class(self, object o, str name) except -1:
+        """The class of o has an attribute of this name, and nothing is stored under it."""
+        if not pm_is_interned(name):
+            return 0
+        if not pm_is_type(o, self.fast.version):
+            self.refresh(type(o))
+        if self.fast.version == 0 or pm_name_cell(&self.fast, name).name != NULL:
+            return 0
+        self.class_names.append(name)
+        if 2 * self.fast.used < self.fast.mask:
+            return self.add_cell(name, PM_OF_CLASS)
+        return self.refresh(type(o))
 
     cdef Py_ssize_t field_of(self, object cls, str name) except -2:
         """The field of this name, or -1: there is none, or a data descriptor of the class stands before it."""
@@ -209,6 +226,7 @@ cdef class ClassTable:
             info.module = text_at(pool, record, 0)
             info.qualname = text_at(pool, record, 1)
             info.names = []
+            info.class_names = []
             info.index = {}
             info.clear_cells(1)
             for i in range(RECORD_HEAD, record.size):
@@ -257,6 +275,7 @@ cdef class ClassTable:
         info.qualname = qualname
         info.cls = cls
         info.names = []
+        info.class_names = []
         info.index = {}
         info.clear_cells(1)
         info.class_id = count

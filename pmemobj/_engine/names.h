@@ -1,0 +1,68 @@
+/*
+ * names.h: the fast way from an attribute's name to its field, for objects of one type.
+ *
+ * A small hash table by the address of interned names.  It holds only while the type's version tag is what it was
+ * when the table was made: a property or method that appears later changes the tag.
+ */
+#ifndef PM_NAMES_H
+#define PM_NAMES_H
+
+#include "items.h"
+
+#define PM_NO_FIELD (-1)        /* not in the table: go the slow way */
+#define PM_OF_CLASS (-2)        /* nothing is stored under this name; the class has an attribute of it */
+
+typedef struct pm_name {
+    PyObject *name;             /* NULL: empty; borrowed from the owner of the table */
+    Py_ssize_t field;
+} pm_name;
+
+typedef struct pm_names {
+    unsigned version;           /* 0: the table holds for no type */
+    size_t mask, used;
+    pm_name *cells;
+} pm_names;
+
+/* A type's version tag changes whenever an attribute of it or of a base does; 0 is none. */
+static inline unsigned pm_type_version(PyObject *type)
+{
+#if PY_VERSION_HEX < 0x030c0000
+    if (!PyType_HasFeature((PyTypeObject *)type, Py_TPFLAGS_VALID_VERSION_TAG))
+        return 0;
+#endif
+    return ((PyTypeObject *)type)->tp_version_tag;
+}
+
+static inline int pm_is_type(PyObject *o, unsigned version)
+{
+    return version != 0 && pm_type_version((PyObject *)Py_TYPE(o)) == version;
+}
+
+/* The cell of the name, or the empty one where it belongs. */
+static inline pm_name *pm_name_cell(const pm_names *names, PyObject *name)
+{
+    size_t at = ((size_t)name >> 4) & names->mask;
+    while (names->cells[at].name != NULL && names->cells[at].name != name)
+        at = (at + 1) & names->mask;
+    return &names->cells[at];
+}
+
+static inline Py_ssize_t pm_field_of(const pm_names *names, PyObject *o, PyObject *name)
+{
+    if (!pm_is_type(o, names->version))
+        return PM_NO_FIELD;
+    const pm_name *cell = pm_name_cell(names, name);
+    return cell->name != NULL ? cell->field : PM_NO_FIELD;
+}
+
+/* Where a field is that is set, if this thread may look at it; or NULL. */
+static inline uint64_t *pm_field_at(const pm_pool *p, pm_object *head, Py_ssize_t field)
+{
+    const pm_instance *instance = (const pm_instance *)head;
+    if (field < 0 || !pm_may_read(p, head) || field >= (Py_ssize_t)instance->cap)
+        return NULL;
+    uint64_t *at = (uint64_t *)pm_at(p, instance->fields) + field;
+    return *at != 0 ? at : NULL;
+}
+
+#endif
