@@ -68,6 +68,6 @@ cdef class ClassTable:
 
 
 cdef class PersistentObject(Persistent):
-    cdef dict __dict__              # the volatile attributes
+    cdef dict __dict__              # the volatile attributes; NULL while there are none: never use it by this name
     cdef PyObject *info             # ClassInfo, owned; not_ready before the first use after a load
     cdef pm_names *fast             # of info

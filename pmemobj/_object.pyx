@@ -49,17 +49,30 @@ cdef extern from *:
         return Py_TYPE(o)->tp_descr_set != NULL;
     }
 
+    /* An object without volatile attributes needs no dict; the interpreter makes one when it gets the first. */
+    static inline void pm_drop_dict(PyObject *o) { Py_CLEAR(*_PyObject_GetDictPtr(o)); }
+
+    static inline PyObject *pm_dict_of(PyObject *o) { return *_PyObject_GetDictPtr(o); }
+
     static inline int pm_is_interned(PyObject *text) { return PyUnicode_CHECK_INTERNED(text) != 0; }
 
-    static inline PyObject *pm_tp_new(PyObject *base, PyObject *type, PyObject *arguments)
+    static inline PyObject *pm_tp_new(PyObject *base, PyObject *type, PyObject *arguments, PyObject *keywords)
     {
-        return ((PyTypeObject *)base)->tp_new((PyTypeObject *)type, arguments, NULL);
+        return ((PyTypeObject *)base)->tp_new((PyTypeObject *)type, arguments, keywords);
+    }
+
+    static inline int pm_tp_init(PyObject *o, PyObject *arguments, PyObject *keywords)
+    {
+        return Py_TYPE(o)->tp_init(o, arguments, keywords);
     }
     """
+    void pm_drop_dict(object o) noexcept
+    PyObject *pm_dict_of(object o) noexcept
     bint pm_is_interned(object text) noexcept
     PyObject *pm_type_lookup(object type, object name) noexcept
     bint pm_is_data_descriptor(PyObject *o) noexcept
-    object pm_tp_new(object base, object type, object arguments)
+    object pm_tp_new(object base, object type, object arguments, object keywords)
+    int pm_tp_init(object o, object arguments, object keywords) except -1
 
 cdef extern from "Python.h":
     bint PyType_Check(object o) noexcept
@@ -68,6 +81,9 @@ cdef extern from "Python.h":
     int PyObject_GenericSetAttr(object o, object name, PyObject *value) except -1
     int PyGC_Disable() noexcept
     int PyGC_Enable() noexcept
+
+cdef enum:
+    MANY_FIELDS = 64            # a new object has room for those of its class, unless it has more of them
 
 #: Attributes whose names begin so are kept in the Python object only.
 VOLATILE = ("_v_", "_p_")
@@ -99,6 +115,11 @@ cdef inline uint64_t *field_at(PersistentObject o, Py_ssize_t field) noexcept:
     if field >= instance.cap:
         return NULL
     return <uint64_t *>(o.p.base + instance.fields) + field
+
+
+cdef inline bint is_stored(PersistentObject o, Py_ssize_t field) noexcept:
+    """The class's record has a name for the field; the transaction that gave it one has not been undone."""
+    return <uint64_t>field + RECORD_HEAD < items_of(o.pool, (<ClassInfo>o.info).record).size
 
 
 # --- readiness
@@ -319,6 +340,7 @@ cdef class PersistentObject(Persistent):
 
     def __cinit__(self):
         set_info(self, not_ready)
+        pm_drop_dict(self)
 
     def __dealloc__(self):
         Py_XDECREF(self.info)
@@ -337,8 +359,9 @@ cdef class PersistentObject(Persistent):
         cdef PersistentObject o
         cdef ClassInfo info
         cdef pm_object *head
+        cdef uint64_t names
         with pool.transaction():
-            made = cls.__new__(cls, *args, **kwargs)
+            made = pm_tp_new(cls, cls, args, kwargs)
             if type(made) is not cls or (<PersistentObject>made).pool is not None:
                 raise TypeError(f"{cls.__name__}.__new__() must return a new {cls.__name__}")
             o = made
@@ -347,6 +370,9 @@ cdef class PersistentObject(Persistent):
             try:
                 head = <pm_object *>pm_at(pool.p, object_new(pool, PM_TYPE_OBJECT, sizeof(pm_instance), False))
                 pm_store(pool.p, &(<pm_instance *>head).class_id, info.class_id)
+                names = items_of(pool, info.record).size - RECORD_HEAD
+                if 0 < names <= MANY_FIELDS:
+                    reserve_field(pool, <pm_instance *>head, names - 1, names)
             except BaseException:
                 op_abort(pool)
                 raise
@@ -355,15 +381,14 @@ cdef class PersistentObject(Persistent):
             set_info(o, info)
             if has_init(cls):
                 o._v__init__()
-            if o.__init__(*args, **kwargs) is not None:
-                raise TypeError(f"{cls.__name__}.__init__() should return None")
+            pm_tp_init(o, args, kwargs)
         return o
 
     def __getattribute__(self, name):
         cdef Py_ssize_t field = pm_field_of(self.fast, self, name)
         cdef uint64_t *at = pm_field_at(self.p, self.head, field)
         cdef PyObject *value
-        if at != NULL:
+        if at != NULL and at[0]:
             value = pm_quick_value(self.p, at[0])
             return slot_load_slow(self.pool, at[0]) if value == NULL else pm_owned(value)
         if field == PM_OF_CLASS:
@@ -371,11 +396,13 @@ cdef class PersistentObject(Persistent):
         return get_slow(self, name)
 
     def __setattr__(self, name, value):
-        cdef uint64_t *at = pm_field_at(self.p, self.head, pm_field_of(self.fast, self, name))
+        cdef Py_ssize_t field = pm_field_of(self.fast, self, name)
+        cdef uint64_t *at = pm_field_at(self.p, self.head, field)
         cdef uint64_t slot
-        # A field that is set, by a value without a block: nothing to give back, nothing can fail.
-        if at != NULL and at[0] & 7 and pm_immediate(value, &slot) and pm_put(self.p, at, slot):
-            return
+        # A value without a block, in place of such a value or of none: nothing to give back, nothing can fail.
+        if at != NULL and pm_immediate(value, &slot):
+            if (at[0] & 7 or at[0] == 0 and is_stored(self, field)) and pm_put(self.p, at, slot):
+                return
         set_slow(self, name, value)
 
     def __delattr__(self, name):
@@ -395,8 +422,9 @@ cdef class PersistentObject(Persistent):
 
     def __dir__(self):
         names = set(object.__dir__(self))
-        if self.__dict__:
-            names.update(self.__dict__)
+        volatile = <object>pm_dict_of(self) if pm_dict_of(self) != NULL else None
+        if volatile:
+            names.update(volatile)
         return sorted(names)
 
     def __repr__(self):
@@ -411,7 +439,7 @@ cdef class PersistentObject(Persistent):
 
 cdef PersistentObject made(object cls, Pool pool, pm_object *head, ClassInfo info):
     """The proxy of a stored object.  Runs no user code."""
-    cdef PersistentObject o = pm_tp_new(PersistentObject, cls, ())
+    cdef PersistentObject o = pm_tp_new(PersistentObject, cls, (), {})
     bind(o, pool, head)
     if not has_init(cls):
         set_info(o, info)

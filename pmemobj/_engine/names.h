@@ -55,14 +55,13 @@ static inline Py_ssize_t pm_field_of(const pm_names *names, PyObject *o, PyObjec
     return cell->name != NULL ? cell->field : PM_NO_FIELD;
 }
 
-/* Where a field is that is set, if this thread may look at it; or NULL. */
+/* Where a field is, if the object has room for it and this thread may look at it; or NULL. */
 static inline uint64_t *pm_field_at(const pm_pool *p, pm_object *head, Py_ssize_t field)
 {
     const pm_instance *instance = (const pm_instance *)head;
     if (field < 0 || !pm_may_read(p, head) || field >= (Py_ssize_t)instance->cap)
         return NULL;
-    uint64_t *at = (uint64_t *)pm_at(p, instance->fields) + field;
-    return *at != 0 ? at : NULL;
+    return (uint64_t *)pm_at(p, instance->fields) + field;
 }
 
 #endif
