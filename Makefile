@@ -1,4 +1,4 @@
-# `make` lists the targets. Overridable: PYTHON, VENV, PYTEST_ARGS.
+# `make` lists the targets. Overridable: PYTHON, VENV, PYTEST_ARGS, BENCH_ARGS.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -13,6 +13,7 @@ endif
 VENV ?= .venv
 PY = $(abspath $(VENV))/bin/python
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 MADE := $(VENV)/.made-with-python$(VERSION)
@@ -26,11 +27,11 @@ STUBS = $(patsubst pmemobj/%.pyi,pmemobj.%,$(wildcard pmemobj/_*.pyi))
 
 ASAN = build/asan
 
-.PHONY: help system setup compile demo test test-long test-asan lint format bench docs wheel clean
+.PHONY: help system setup compile demo test test-long test-asan lint format bench bench-peers docs wheel clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target text; do \
-	printf '  make %-10s %s\n' "$$target" "$$text"; done
+	printf '  make %-11s %s\n' "$$target" "$$text"; done
 
 system: ## install the system packages that are missing (apt; root or sudo)
 	@tools/install_system_packages.sh $(PYTHON)
@@ -92,6 +93,12 @@ format: setup ## let ruff format the Python files
 
 bench: setup ## the benchmarks
 	$(PY) benchmarks/run.py
+
+# BENCH_ARGS="--quick", "--entries 1000000 --peers lmdb", ...: see benchmarks/peers/__main__.py.
+bench-peers: setup ## the same work by LMDB, SQLite, ZODB and others
+	@$(REQUIREMENTS) bench > $(VENV)/.bench.txt && $(PY) -m pip install -q -r $(VENV)/.bench.txt
+	@$(PY) -m benchmarks.peers.install_pynvm
+	$(PY) -m benchmarks.peers $(BENCH_ARGS)
 
 docs: setup ## HTML documentation in build/docs
 	@$(REQUIREMENTS) docs > $(VENV)/.docs.txt && $(PY) -m pip install -q -r $(VENV)/.docs.txt
