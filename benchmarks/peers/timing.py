@@ -1,19 +1,21 @@
 """Times one operation after the other, each over all stores of one class of durability.
 
 Within an operation the stores take turns: a repetition is one timed piece of work on each of them, and each
-repetition begins with another store, so that what else the machine does meets all alike.  Collection of garbage
+repetition has another order, so that what else the machine does, and what a store leaves behind in the caches and on
+the disk's queue, meets all alike.  Collection of garbage
 is off.  Reported are the median of a store's repetitions, in ns per operation, and the median of the repetitions'
 ratios to pmemobj.
 """
 
 import contextlib
 import gc
+import os
 import random
 import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,8 @@ class Plan:
 
     entries: in each store (less where Variant.shrink says so).  repeats: of each operation.  builds: of the filling
     of empty stores, which takes longest.  piece: seconds that one timed piece should take.  single: the most
-    transactions in a piece of single puts.
+    transactions in a piece of single puts.  clean: what filling left dirty is written out first, so that nobody's
+    sync has to wait for it.
     """
 
     entries: int = 100_000
@@ -38,9 +41,10 @@ class Plan:
     builds: int = 5
     piece: float = 0.04
     single: int = 5000
+    clean: bool = True
 
 
-QUICK = Plan(entries=2000, repeats=3, builds=2, piece=0.002, single=50)
+QUICK = Plan(entries=2000, repeats=3, builds=2, piece=0.002, single=50, clean=False)
 
 
 class Subject:
@@ -191,10 +195,10 @@ def in_turns(
 ) -> dict[str, list[float]]:
     """What `piece` returns, for each subject and repetition; it is called for the subjects by turns."""
     times: dict[str, list[float]] = {subject.variant.name: [] for subject in subjects}
+    order = random.Random(SEED)
     with no_collection():
-        for repeat in range(repeats):
-            first = repeat % len(subjects)
-            for subject in subjects[first:] + subjects[:first]:
+        for _ in range(repeats):
+            for subject in order.sample(subjects, len(subjects)):
                 times[subject.variant.name].append(piece(subject))
                 subject.store.settle()
     return times
@@ -220,6 +224,7 @@ def perform(subject: Subject, operation: Operation, count: int) -> tuple[float, 
 def piece_size(subject: Subject, operation: Operation, plan: Plan) -> int:
     """So many that a piece takes about plan.piece, and not much more than that for preparing and undoing it."""
     pilot = min(BATCH if operation.batched else 20, subject.entries)
+    perform(subject, operation, pilot)
     each, altogether = perform(subject, operation, pilot)
     count = int(min(plan.piece * 1e9 / each, 4 * plan.piece * pilot / altogether))
     if operation is SINGLE_PUT:
@@ -258,6 +263,8 @@ def rows(durability: str, operation: str, times: dict[str, list[float]]) -> list
 
 def compare(subjects: list[Subject], operation: Operation, plan: Plan, suffix: str = "") -> list[Row]:
     counts = {subject.variant.name: piece_size(subject, operation, plan) for subject in subjects}
+    if plan.clean:
+        os.sync()
     times = in_turns(subjects, plan.repeats, lambda s: perform(s, operation, counts[s.variant.name])[0])
     return rows(subjects[0].variant.durability, operation.name + suffix, times)
 
@@ -292,7 +299,10 @@ def measure(variants: list[Variant], plan: Plan, directory: Path) -> list[Row]:
         result += compare(whole, ITERATE, plan)
     for operation in (SINGLE_PUT, OVERWRITE, DELETE):
         who = [s for s in subjects if not s.variant.only or operation.name in s.variant.only]
-        result += compare(who, operation, plan)
+        # The time of a sync changes from one moment to the next: more turns, and shorter ones.
+        waits = operation is SINGLE_PUT and variants[0].durability == POWER
+        turns = replace(plan, repeats=3 * plan.repeats, piece=plan.piece / 3) if waits else plan
+        result += compare(who, operation, turns)
     for subject in subjects:
         subject.discard()
     return result

@@ -13,7 +13,7 @@ from benchmarks.report import Row
 STDLIB = {"pmemobj_store", "sqlite_store", "shelve_store", "fdatasync_store"}
 HERE = [variant for variant in VARIANTS if variant.module in STDLIB]
 STORES = [variant for variant in HERE if not variant.only]
-PLAN = timing.Plan(entries=200, repeats=2, builds=1, piece=0.0002, single=10)
+PLAN = timing.Plan(entries=200, repeats=2, builds=1, piece=0.0002, single=10, clean=False)
 
 
 def named(variants):
