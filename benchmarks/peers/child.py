@@ -82,7 +82,7 @@ def write(store: Store, progress: Path) -> None:
 
 
 def recover(store: Store, progress: Path, since: int) -> dict[str, object]:
-    """How long the open took, and how many of the puts that had returned are not there.  -1: it cannot be opened."""
+    """How long the open took, and how many of the puts that had returned are not there; or the error."""
     written = struct.unpack("<q", progress.read_bytes())[0]
     try:
         spent = open_and_read_one(store)
