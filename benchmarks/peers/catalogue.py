@@ -17,6 +17,9 @@ CLASSES = (PROCESS, POWER)
 #: What the others are compared with.
 REFERENCE = {PROCESS: "pmemobj manual", POWER: "pmemobj commit"}
 
+#: The column with a time or size divided by pmemobj's; the plots leave out what has this name.
+RATIO = "ratio"
+
 
 @dataclass(frozen=True)
 class Variant:

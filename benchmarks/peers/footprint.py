@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers import child
-from benchmarks.peers.catalogue import Variant
+from benchmarks.peers.catalogue import RATIO, Variant
 from benchmarks.report import Row
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,7 +114,7 @@ def measure(
                 shutil.rmtree(store)
         group = f"bytes on disk, {plan.large} entries stored {ORDERS[order]}"
         result += [
-            Row(group, name, "bytes", {**size, "vs pmemobj": size["on disk"] / sizes[REFERENCE]["on disk"]})
+            Row(group, name, "bytes", {**size, RATIO: size["on disk"] / sizes[REFERENCE]["on disk"]})
             for name, size in sizes.items()
         ]
     small, resident, opens = [], [], []

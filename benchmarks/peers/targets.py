@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.peers import timing
-from benchmarks.peers.catalogue import POWER, PROCESS
+from benchmarks.peers.catalogue import POWER, PROCESS, RATIO
 from benchmarks.report import Row
 
 #: The file beside the report; saved() reads it.
@@ -47,7 +47,7 @@ PYNVM = ["pynvm, flush only", "pynvm"]
 
 def targets(rows: Sequence[Row]) -> list[Target]:
     """In the order of the table; what was not measured is left out."""
-    found = {(row.group, row.name): row.values.get("vs pmemobj") for row in rows}
+    found = {(row.group, row.name): row.values.get(RATIO) for row in rows}
     result = []
     for name, durability, label, operations in FASTER:
         for operation in operations:
@@ -57,18 +57,14 @@ def targets(rows: Sequence[Row]) -> list[Target]:
     fdatasync = found.get((f"{POWER}: single put", "one fdatasync"))
     if fdatasync is not None:
         result.append(Target("durable commit, as a multiple of one fdatasync", 1 / fdatasync, "x"))
-    pynvm = {
-        row.group: row.values["vs pmemobj"]
-        for row in rows
-        if row.name in PYNVM and "vs pmemobj" in row.values
-    }
+    pynvm = {row.group: row.values[RATIO] for row in rows if row.name in PYNVM and RATIO in row.values}
     if pynvm:
         slowest = min(pynvm, key=pynvm.__getitem__)
         result.append(Target(f"pynvm: its best operation ({slowest})", pynvm[slowest], "x faster"))
     for row in rows:
         if row.group.startswith("bytes on disk") and row.name == "lmdb sync=False":
             label = row.group.removeprefix("bytes on disk, ")
-            result.append(Target(f"bytes on disk over LMDB's: {label}", 1 / row.values["vs pmemobj"], "x"))
+            result.append(Target(f"bytes on disk over LMDB's: {label}", 1 / row.values[RATIO], "x"))
     return result
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers.catalogue import POWER, REFERENCE, Variant, usable
+from benchmarks.peers.catalogue import POWER, RATIO, REFERENCE, Variant, usable
 from benchmarks.peers.store import BATCH, Items, Store, key
 from benchmarks.report import Row
 
@@ -254,7 +254,7 @@ def rows(durability: str, operation: str, times: dict[str, list[float]]) -> list
             "ns",
             {
                 "median": statistics.median(mine),
-                "vs pmemobj": statistics.median(a / b for a, b in zip(mine, reference, strict=True)),
+                RATIO: statistics.median(a / b for a, b in zip(mine, reference, strict=True)),
             },
         )
         for name, mine in times.items()

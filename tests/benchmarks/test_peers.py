@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from benchmarks.peers import footprint, targets, timing
-from benchmarks.peers.catalogue import CLASSES, POWER, PROCESS, VARIANTS, by_name, usable
+from benchmarks.peers.catalogue import CLASSES, POWER, PROCESS, RATIO, VARIANTS, by_name, usable
 from benchmarks.peers.store import BATCH, key
 from benchmarks.report import Row
 
@@ -52,7 +52,7 @@ def test_every_operation_is_timed(durability, tmp_path):
     rows, notes = timing.measure_usable(variants, PLAN, tmp_path / "stores")
     assert notes == []
     assert {row.name for row in rows} == {variant.name for variant in variants}
-    assert all(row.values["median"] > 0 and row.values["vs pmemobj"] > 0 for row in rows)
+    assert all(row.values["median"] > 0 and row.values[RATIO] > 0 for row in rows)
     singles = [row for row in rows if row.group == f"{durability}: single put"]
     assert len(singles) == len(variants)
     assert not list((tmp_path / "stores").iterdir())
@@ -79,9 +79,9 @@ def test_a_package_that_is_missing_is_reported(monkeypatch):
 
 def test_targets_are_taken_from_rows_and_kept(tmp_path):
     rows = [
-        Row(f"{PROCESS}: single put", "lmdb sync=False", "ns", {"median": 1.0, "vs pmemobj": 12.0}),
-        Row(f"{POWER}: single put", "one fdatasync", "ns", {"median": 1.0, "vs pmemobj": 0.8}),
-        Row("bytes on disk, 5 entries", "lmdb sync=False", "bytes", {"on disk": 1.0, "vs pmemobj": 0.5}),
+        Row(f"{PROCESS}: single put", "lmdb sync=False", "ns", {"median": 1.0, RATIO: 12.0}),
+        Row(f"{POWER}: single put", "one fdatasync", "ns", {"median": 1.0, RATIO: 0.8}),
+        Row("bytes on disk, 5 entries", "lmdb sync=False", "bytes", {"on disk": 1.0, RATIO: 0.5}),
     ]
     found = targets.targets(rows)
     assert [(target.measured, target.unit) for target in found] == [(12, "x faster"), (1.25, "x"), (2, "x")]
