@@ -1,0 +1,9 @@
+"""Single operations on each container, one file each; `cases(plan)` of a file gives its cases."""
+
+from benchmarks.micro import bulk, dicts, lists, nested, objects, sets, transactions, tuples
+
+MODULES = (lists, dicts, sets, tuples, objects, nested, bulk, transactions)
+
+
+def cases(plan):
+    return [case for module in MODULES for case in module.cases(plan)]
