@@ -27,11 +27,12 @@ STUBS = $(patsubst pmemobj/%.pyi,pmemobj.%,$(wildcard pmemobj/_*.pyi))
 
 ASAN = build/asan
 
-.PHONY: help system setup compile demo test test-long test-asan lint format bench bench-peers docs wheel clean
+.PHONY: help system setup compile demo test test-long test-asan lint format docs wheel clean
+.PHONY: bench bench-peers bench-c bench-latency bench-apps bench-instructions bench-targets
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target text; do \
-	printf '  make %-11s %s\n' "$$target" "$$text"; done
+	printf '  make %-18s %s\n' "$$target" "$$text"; done
 
 system: ## install the system packages that are missing (apt; root or sudo)
 	@tools/install_system_packages.sh $(PYTHON)
@@ -91,8 +92,11 @@ format: setup ## let ruff format the Python files
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-bench: setup ## the benchmarks
-	$(PY) benchmarks/run.py
+bench: setup ## every operation against the builtins, two minutes
+	$(PY) benchmarks/run.py $(BENCH_ARGS)
+
+bench-c: setup ## the same from C with libpmemobj, and what a durable commit costs
+	$(PY) benchmarks/against_c.py $(BENCH_ARGS)
 
 # BENCH_ARGS="--quick", "--entries 1000000 --peers lmdb", ...: see benchmarks/peers/__main__.py.
 bench-peers: setup ## the same work by LMDB, SQLite, ZODB and others

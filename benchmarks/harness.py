@@ -85,7 +85,7 @@ class Plan:
     def for_sync(cls, sync: str, entries: int) -> "Plan":
         """A plan that ends within a second even if every write waits for the disk."""
         if sync == "commit":
-            return cls(entries=entries, writes=300, inserts=300)
+            return cls(entries=entries, writes=100, inserts=100)
         return cls(entries=entries, inserts=max(20_000, entries))
 
 
