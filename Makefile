@@ -103,6 +103,17 @@ bench-peers: setup ## the same work by LMDB, SQLite, ZODB and others
 	@$(REQUIREMENTS) bench > $(VENV)/.bench.txt && $(PY) -m pip install -q -r $(VENV)/.bench.txt
 	@$(PY) -m benchmarks.peers.install_pynvm
 	$(PY) -m benchmarks.peers $(BENCH_ARGS)
+bench-latency: setup ## the slowest of ten million single operations
+	$(PY) benchmarks/latency.py $(BENCH_ARGS)
+
+bench-apps: setup ## three small programs: a crawler, a job queue, a word count
+	$(PY) benchmarks/applications.py $(BENCH_ARGS)
+
+bench-instructions: setup ## instructions of each operation, counted by valgrind
+	$(PY) benchmarks/instructions.py $(BENCH_ARGS)
+
+bench-targets: setup ## measure all that docs/performance.md promises, and write it
+	$(PY) benchmarks/targets.py $(BENCH_ARGS)
 
 docs: setup ## HTML documentation in build/docs
 	@$(REQUIREMENTS) docs > $(VENV)/.docs.txt && $(PY) -m pip install -q -r $(VENV)/.docs.txt
