@@ -110,6 +110,7 @@ bench-apps: setup ## three small programs: a crawler, a job queue, a word count
 	$(PY) benchmarks/applications.py $(BENCH_ARGS)
 
 bench-instructions: setup ## instructions of each operation, counted by valgrind
+	@tools/install_system_packages.sh $(PYTHON) valgrind
 	$(PY) benchmarks/instructions.py $(BENCH_ARGS)
 
 bench-targets: setup ## measure all that docs/performance.md promises, and write it

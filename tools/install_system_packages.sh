@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Installs what the build and the tests need from the system, if anything is missing.
 #
-# Usage: install_system_packages.sh [PYTHON]
+# Usage: install_system_packages.sh [PYTHON [PROGRAM...]]
+#
+# PROGRAM: what else is needed, where the package is called as the program is, such as valgrind.
 #
 # As root, or with a sudo that asks no password, it calls apt-get; otherwise it prints
 # the command to run and fails. Debian 12, Ubuntu 22.04 and 24.04 use the same names.
@@ -53,6 +55,9 @@ need "$version-dev" -- python_header
 # For the tests: the interpreter's own suites, and the checker of libpmemobj's pools.
 need "lib$version-testsuite" -- "$python" -c 'import test.list_tests, test.mapping_tests, test.test_set'
 need pmdk-tools -- command -v pmempool
+for program in "${@:2}"; do
+    need "$program" -- command -v "$program"
+done
 
 if [ ${#missing[@]} -eq 0 ]; then
     exit 0
