@@ -238,15 +238,20 @@ int jr_make_ready(struct jr *j, uint64_t words)
 
 /* ------------------------------------------------------------------ thread ------------------------ */
 
-static void *merger_main(void *journal)
+/* Faults in the ring's pages ahead of the appender's first turn.  Not before the first wake: an open that is not
+ * followed by many commits does not need them. */
+static void populate(const struct jr_ring *r)
 {
-    struct jr *j = journal;
-    struct jr_ring *r = &j->ring;
-    struct jr_merger *m = r->merger;
-    /* The ring's pages are faulted in here, ahead of the appender's first turn. */
     for (uint64_t at = 0; at < r->words * 8; at += POPULATE_PIECE)
         if (madvise((char *)r->map + at, POPULATE_PIECE, MADV_POPULATE_WRITE))
             break;
+}
+
+static void *merger_main(void *journal)
+{
+    struct jr *j = journal;
+    struct jr_merger *m = j->ring.merger;
+    bool populated = false;
     pthread_mutex_lock(&m->wake_lock);
     while (!m->stop) {
         if (!m->wanted) {
@@ -259,6 +264,9 @@ static void *merger_main(void *journal)
         jr_drain(j);            /* an error shows when the appender needs the room */
         if (flush)
             jr_flushed(j);
+        else if (!populated)
+            populate(&j->ring);
+        populated |= !flush;
         pthread_mutex_lock(&m->wake_lock);
     }
     pthread_mutex_unlock(&m->wake_lock);
