@@ -5,7 +5,7 @@ Each finding is a line of text that begins with the path of the object.  Nothing
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from pmemobj._cengine cimport pm_at, pm_vec, pm_vec_at
+from pmemobj._cengine cimport pm_at, pm_cache_free, pm_vec, pm_vec_at
 from pmemobj._core cimport Pool, owned_size, pool_check_read
 from pmemobj._layout cimport *
 from pmemobj._values cimport PM_IS_REFERENCE, PM_SLOT_KIND, slot_load, stable_hash
@@ -41,6 +41,7 @@ cdef class Checker:
     def run(self):
         """Looks at everything; then `findings` is complete and `blocks` holds what nothing refers to."""
         cdef uint64_t at = self.pool.p.root.limbo
+        pm_cache_free(self.pool.p)              # what is stored is to be looked at, not what was read once
         while at and at not in self.limbo:
             self.limbo.add(at)
             self.meet(at, f"limbo:{at:#x}", 0)

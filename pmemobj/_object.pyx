@@ -118,7 +118,8 @@ cdef inline uint64_t *field_at(PersistentObject o, Py_ssize_t field) noexcept:
 
 
 cdef inline bint is_stored(PersistentObject o, Py_ssize_t field) noexcept:
-    """The class's record has a name for the field; the transaction that gave it one has not been undone."""
+    """The class's record has a name for the field: the transaction that gave it one has not been undone.  An object
+    should have no more room than that; but a field without a name would be lost."""
     return <uint64_t>field + RECORD_HEAD < items_of(o.pool, (<ClassInfo>o.info).record).size
 
 

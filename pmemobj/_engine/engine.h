@@ -87,6 +87,7 @@ typedef struct pm_pool {
     void *owner;                /* thread state of the open transaction */
     struct jr *journal;
     struct pm_cache *cache;     /* NULL or see cache.h */
+    uint32_t cache_rest;
 
     pm_logged *log;
     size_t nlog, log_cap;

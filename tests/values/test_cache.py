@@ -180,7 +180,21 @@ def test_it_is_bounded(pool):
     pool.root = [f"{i:040}" for i in range(3 * LONG)]
     first, second = list(pool.root), list(pool.root)
     assert first == second
-    assert 0 < sum(a is b for a, b in zip(first, second, strict=True)) <= 8192
+    assert sum(a is b for a, b in zip(first, second, strict=True)) <= 8192
+
+
+def test_it_rests_while_it_is_of_no_use(pool):
+    few, many = [f"{i:041}" for i in range(100)], [f"{i:040}" for i in range(3 * LONG)]
+    pool.root = {"few": few, "many": many}
+    stored = pool.root["many"]
+    for _ in range(4):
+        assert list(stored) == many
+    assert stored[0] is not stored[0]
+    stored = pool.root["few"]
+    for _ in range(11_000):  # more than a million reads
+        list(stored)
+    assert stored[0] is stored[0]
+    assert list(stored) == few
 
 
 def test_many_short_texts(pool):
