@@ -99,6 +99,7 @@ cdef extern from "_engine/engine.h" nogil:
         jr *journal
         size_t nlog, nimages, ndirty, nranges
         size_t fresh_words
+        uint64_t overwritten
 
     uint64_t pm_offset(const pm_pool *p, const void *at)
     void *pm_at(const pm_pool *p, uint64_t offset)
@@ -129,6 +130,9 @@ cdef extern from "_engine/cache.h":
     void pm_cache_forget(pm_pool *p, uint64_t offset) noexcept
     void pm_cache_undo(pm_pool *p) noexcept
     void pm_cache_free(pm_pool *p) noexcept
+
+cdef extern from "_engine/text.h":
+    bint pm_replace(pm_pool *p, uint64_t *at, object value) noexcept
 
 cdef extern from "_engine/slab.h" nogil:
     enum:

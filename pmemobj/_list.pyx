@@ -510,23 +510,37 @@ cdef int permute(PersistentList self, const uint64_t *slots, uint64_t count) exc
     return 0
 
 
+cdef bint texts_are(PersistentList self, list items) except -1:
+    """Are the list's texts, whose cells do not tell, still what was read?"""
+    cdef Py_ssize_t i
+    cdef uint64_t slot
+    for i in range(len(items)):
+        slot = pm_vec_at(self.p, cells_of(self), i, 1)[0]
+        if is_quiet(slot) and isinstance(items[i], str) and slot_load(self.pool, slot) != items[i]:
+            return False
+    return True
+
+
 cdef int sort(PersistentList self, object key, bint reverse) except -1:
     """Sorts positions, so that slots move as they are; the list is looked at again before they do."""
     cdef Batch before = Batch.__new__(Batch), after = Batch.__new__(Batch)
     cdef list items, keys, order
     cdef Py_ssize_t count, i
+    cdef uint64_t overwritten
     check_read(self)
     count = cells_of(self).size
     before.slots = new_slots(count)
     after.slots = new_slots(count)
     copy_cells(self.p, cells_of(self), before.slots)
+    overwritten = self.p.overwritten
     items = read_items(self, 0, count)
     keys = items if key is None else [key(item) for item in items]
     order = list(range(count))
     if len(items) == count:
         order.sort(key=keys.__getitem__, reverse=reverse)
     check_read(self)
-    if not cells_are(self.p, cells_of(self), before.slots, count):
+    if not cells_are(self.p, cells_of(self), before.slots, count) or \
+            self.p.overwritten != overwritten and not texts_are(self, items):
         raise ValueError("list modified during sort")
     for i in range(count):
         after.slots[i] = before.slots[<Py_ssize_t>order[i]]

@@ -18,7 +18,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from pmemobj._cengine cimport (
-    pm_at, pm_fresh, pm_offset, pm_pool, pm_put, pm_store, pm_vec, pm_vec_at,
+    pm_at, pm_fresh, pm_offset, pm_pool, pm_put, pm_replace, pm_store, pm_vec, pm_vec_at,
 )
 from pmemobj._core cimport (
     Persistent, Pool, Unresolved, alloc, bind, check_read, object_new, op_abort, op_begin, op_end,
@@ -400,9 +400,12 @@ cdef class PersistentObject(Persistent):
         cdef Py_ssize_t field = pm_field_of(self.fast, self, name)
         cdef uint64_t *at = pm_field_at(self.p, self.head, field)
         cdef uint64_t slot
-        # A value without a block, in place of such a value or of none: nothing to give back, nothing can fail.
-        if at != NULL and pm_immediate(value, &slot):
-            if (at[0] & 7 or at[0] == 0 and is_stored(self, field)) and pm_put(self.p, at, slot):
+        # Nothing to allocate or to give back: nothing can fail.
+        if at != NULL:
+            if at[0]:
+                if pm_replace(self.p, at, value):
+                    return
+            elif pm_immediate(value, &slot) and is_stored(self, field) and pm_put(self.p, at, slot):
                 return
         set_slow(self, name, value)
 

@@ -88,6 +88,7 @@ typedef struct pm_pool {
     struct jr *journal;
     struct pm_cache *cache;     /* NULL or see cache.h */
     uint32_t cache_rest;
+    uint64_t overwritten;       /* how often a block has been written anew: see text.h */
 
     pm_logged *log;
     size_t nlog, log_cap;

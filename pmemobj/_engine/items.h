@@ -1,5 +1,5 @@
 /*
- * items.h: the hot paths of lists, tuples and their iterators: an exact int as index, values without a block.
+ * items.h: the hot paths of lists, tuples and their iterators: an exact int as index, values that need no new block.
  *
  * Each does all of its work or none, and says so; whatever is out of the ordinary (another thread's transaction, a
  * closed pool, a bad index, a value with a block) is left to the caller's long way.  None runs Python code, starts
@@ -10,6 +10,7 @@
 
 #include "op.h"
 #include "slot.h"
+#include "text.h"
 #include "vec.h"
 
 /* The object is there and this thread may look at it. */
@@ -63,8 +64,8 @@ static inline PyObject *pm_item_previous(pm_pool *p, pm_object *head, uint64_t *
 
 static inline int pm_item_set(pm_pool *p, pm_object *head, PyObject *index, PyObject *value)
 {
-    uint64_t slot, *at = pm_item_at(p, head, index);
-    return at != NULL && *at & 7 && pm_immediate(value, &slot) && pm_put(p, at, slot);
+    uint64_t *at = pm_item_at(p, head, index);
+    return at != NULL && pm_replace(p, at, value);
 }
 
 static inline int pm_item_append(pm_pool *p, pm_object *head, PyObject *value)
