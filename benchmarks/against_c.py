@@ -13,7 +13,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -170,13 +169,13 @@ def measured(directory: Path, rounds: int = 9, works: Sequence[Work] = tuple(WOR
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--directory", help="where the pools are made (default: a temporary directory)")
+    parser.add_argument("--directory", help="where the pools are made (default: below build/)")
     parser.add_argument("--output", type=Path, default=report.DIRECTORY, help="where the results go")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--pairs", type=int, default=durable.PAIRS)
     options = parser.parse_args(argv)
     start = time.monotonic()
-    with tempfile.TemporaryDirectory(dir=options.directory) as directory:
+    with report.scratch(options.directory) as directory:
         rows = durable.measured(Path(directory), options.pairs)
         print(report.markdown(rows), flush=True)
         compared = measured(Path(directory), options.rounds)

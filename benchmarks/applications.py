@@ -6,7 +6,6 @@ python benchmarks/applications.py [--scale 4] [--rounds 3]
 import argparse
 import statistics
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -26,7 +25,7 @@ def compare(name, application, amount, rounds, directory=None) -> list[Row]:
     expected = None
     for _ in range(rounds):
         for version, run in application.VERSIONS.items():
-            with tempfile.TemporaryDirectory(dir=directory) as own:
+            with report.scratch(directory) as own:
                 start = time.perf_counter()
                 operations, found = run(Path(own), amount)
                 rates[version].append(operations / (time.perf_counter() - start))
@@ -49,7 +48,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scale", type=float, default=4, help="how much work (default: 4)")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--directory", help="where the files are made (default: a temporary directory)")
+    parser.add_argument("--directory", help="where the files are made (default: below build/)")
     parser.add_argument("--output", type=Path, default=report.DIRECTORY, help="where the results go")
     options = parser.parse_args(argv)
     start = time.monotonic()

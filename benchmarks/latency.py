@@ -10,7 +10,6 @@ not in turns with the builtin: its background thread would otherwise get rests t
 import argparse
 import random
 import sys
-import tempfile
 import time
 from array import array
 from collections.abc import Callable
@@ -122,11 +121,11 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--operations", type=lambda text: int(float(text)), default=OPERATIONS)
     parser.add_argument("--sync", default="interval", choices=("commit", "interval", "manual"))
-    parser.add_argument("--directory", help="where the pool is made (default: a temporary directory)")
+    parser.add_argument("--directory", help="where the pool is made (default: below build/)")
     parser.add_argument("--output", type=Path, default=report.DIRECTORY, help="where the results go")
     options = parser.parse_args(argv)
     start = time.monotonic()
-    with tempfile.TemporaryDirectory(dir=options.directory) as directory:
+    with report.scratch(options.directory) as directory:
         rows = measured(Path(directory), options.operations, options.sync)
     print(report.markdown(rows))
     report.save("latency", rows, options.output, sync=options.sync, operations=f"{options.operations:,}")

@@ -31,6 +31,14 @@ class Row:
     values: dict[str, float]  # column -> value
 
 
+def scratch(directory: str | os.PathLike[str] | None = None) -> tempfile.TemporaryDirectory[str]:
+    """A directory for pools, that goes with its `with` block: inside the given one, or on the disk where the
+    repository is, because the system's own for temporary files may be in memory."""
+    build = ROOT / "build"
+    build.mkdir(exist_ok=True)
+    return tempfile.TemporaryDirectory(dir=directory or build, prefix="bench-")
+
+
 def _field(path: str, name: str) -> str:
     """What follows `name:` in a file of /proc."""
     for line in Path(path).read_text().splitlines():
@@ -73,14 +81,14 @@ def version(package: str) -> str:
 
 
 def machine(packages: Sequence[str] = (), directory: str | os.PathLike[str] | None = None) -> dict[str, Any]:
-    """Where and what is measured.  directory: where the pools were, for the file system; temporary files' if not
-    given.  packages: distributions whose versions matter."""
+    """Where and what is measured.  directory: where the pools were, for the file system; the repository's if
+    not given.  packages: distributions whose versions matter."""
     memory = int(_field("/proc/meminfo", "MemTotal").split()[0])
     return {
         "cpu": _field("/proc/cpuinfo", "model name"),
         "cores": len(os.sched_getaffinity(0)),
         "memory": f"{memory / 2**20:.1f} GiB",
-        "filesystem": filesystem(directory or tempfile.gettempdir()),
+        "filesystem": filesystem(directory or ROOT),
         "kernel": platform.release(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "compiler": platform.python_compiler(),

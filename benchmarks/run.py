@@ -6,7 +6,6 @@ python benchmarks/run.py [--match TEXT] [--sizes 1000 100000] [--sync interval .
 import argparse
 import platform
 import sys
-import tempfile
 import time
 from itertools import groupby
 from pathlib import Path
@@ -34,7 +33,7 @@ def arguments(argv=None):
     parser.add_argument("--sync", nargs="+", default=["interval"], choices=POLICIES)
     parser.add_argument("--scale", action="store_true", help="instead: 10^7 entries against 10^4")
     parser.add_argument("--repeats", type=int, default=harness.REPEATS)
-    parser.add_argument("--directory", help="where the pool is made (default: a temporary directory)")
+    parser.add_argument("--directory", help="where the pool is made (default: below build/)")
     parser.add_argument("--output", type=Path, default=report.DIRECTORY, help="where the results go")
     parser.add_argument("--name", help="name of the results (default: micro or scale)")
     return parser.parse_args(argv)
@@ -68,7 +67,7 @@ def main(argv=None):
     start, rows = time.monotonic(), []
     for sync in options.sync:
         with (
-            tempfile.TemporaryDirectory(dir=options.directory) as directory,
+            report.scratch(options.directory) as directory,
             pmemobj.open(Path(directory, "bench.pool"), sync=sync) as pool,
         ):
             if options.scale:
