@@ -66,9 +66,11 @@ def _git(*arguments: str) -> str:
 
 
 def commit() -> str:
-    """The short name of the commit that was measured, with a + if files differ from it."""
+    """The short name of the commit that was measured, with a + if files differ from it.  Texts do not count:
+    a run of the benchmarks changes some itself."""
     try:
-        return _git("rev-parse", "--short", "HEAD") + ("+" if _git("status", "--porcelain", "-uno") else "")
+        changed = _git("status", "--porcelain", "-uno", "--", ".", ":!*.md")
+        return _git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
