@@ -6,8 +6,9 @@
  *  1. Check that the journal belongs to the pool, and read all of it: the log, and behind its last record what
  *     the ring holds, if this is still the boot that wrote it.  Nothing is written before both
  *     are known to be in order: an error leaves both files as they were.
- *  2. Write the valid records again and sync them.  What the page cache holds of them may never have
- *     reached the disk, also when an earlier sync failed and left the pages looking clean.
+ *  2. Write the valid records again that are not known to have been synced, and sync them.  What the page cache
+ *     holds of them may never have reached the disk, also when an earlier sync failed and left the pages looking
+ *     clean.
  *  3. Header: durable_through = the last valid record, ring_durable = the end of the ring's.  Sync.  From now on the pool file may hold parts
  *     of these records, so a later reader that finds fewer must call it damage.
  *  4. Apply to the pool file; sync the pool file.
@@ -202,8 +203,10 @@ struct recovery {
     uint64_t journal_bytes;     /* of all segments */
     /* where the valid records end */
     uint64_t last_segment;      /* index in the header's table */
-    uint64_t last_word;         /* in that segment */
     uint64_t next_seq;
+    uint64_t first_seq[JR_MAX_SEGMENTS + 1];    /* of each segment's first record */
+    uint64_t used[JR_MAX_SEGMENTS];             /* words of its valid records */
+    uint64_t synced_through;    /* the last record that is known to be on disk */
     uint64_t later;             /* valid records found behind that */
     uint64_t *ring;             /* a copy of it, when it counts */
     uint64_t ring_from, ring_end;   /* positions of its records that the log does not cover */
@@ -367,6 +370,7 @@ static int scan(struct recovery *r)
     const uint64_t *payload;
     uint64_t n, synced_through = h->durable_through;
     int ended = 0, rc;
+    r->synced_through = h->durable_through;
 
     for (uint64_t i = 0; i < h->segments; i++) {
         uint64_t words = h->segment[i].bytes / 8, from = 0;
@@ -377,15 +381,21 @@ static int scan(struct recovery *r)
             c.at = r->words;
             c.end = r->words + words;
             c.salt = h->segment[i].salt;
-            while ((found = jr_next(&c, &payload, &n)) == JR_RECORD) {
+            r->first_seq[i] = c.seq;
+            for (;;) {
+                const uint64_t *record = c.at;
+                if ((found = jr_next(&c, &payload, &n)) != JR_RECORD)
+                    break;
+                if (record[2] > r->synced_through)
+                    r->synced_through = record[2];
                 r->report->records++;
                 if (!extents_are_sound(payload, payload + n, r->pool_size))
                     return damaged(r, "a record names a range outside the pool");
             }
             from = (uint64_t)(c.at - r->words);
             r->report->bytes += from * 8;
+            r->used[i] = from;
             r->last_segment = i;
-            r->last_word = from;
             r->next_seq = c.seq;
             if (found == JR_UNCHAINED)
                 return damaged(r, "a record does not follow from the one before it");
@@ -472,20 +482,28 @@ static int scan_ring(struct recovery *r)
 
 static int has_ring_records(const struct recovery *r) { return r->ring_end > r->ring_from; }
 
-static uint64_t valid_bytes(const struct recovery *r, uint64_t index)
+/* Bytes of the loaded segment, up to `end`, before its first record that is not known to be on disk. */
+static uint64_t synced_bytes(const struct recovery *r, uint64_t end)
 {
-    return index < r->last_segment ? r->header.segment[index].bytes : r->last_word * 8;
+    uint64_t at = 0;
+    while (at * 8 < end && r->words[at + 1] <= r->synced_through)
+        at += JR_HEADER_WORDS + (uint32_t)r->words[at + 3];
+    return at * 8;
 }
 
 /* Step 2, without its sync. */
 static int rewrite(struct recovery *r)
 {
     for (uint64_t i = 0; i <= r->last_segment; i++) {
-        uint64_t bytes = valid_bytes(r, i);
+        uint64_t bytes = r->used[i] * 8;
+        if (i < r->last_segment && r->first_seq[i + 1] - 1 <= r->synced_through)
+            continue;
         int rc = load(r, i, bytes);
         if (rc)
             return rc;
-        int error = io_write_all(r->fd, r->words, bytes, (off_t)r->header.segment[i].offset);
+        uint64_t from = synced_bytes(r, bytes);
+        int error = io_write_all(r->fd, (char *)r->words + from, bytes - from,
+                                 (off_t)(r->header.segment[i].offset + from));
         if (error)
             return io_failure(r, error, "writing");
     }
@@ -500,7 +518,7 @@ static int apply_all(struct recovery *r, struct jr_target *target)
 {
     struct jr_cursor c = {.seq = r->header.first_seq, .link = r->header.link};
     for (uint64_t i = 0; i <= r->last_segment; i++) {
-        uint64_t bytes = valid_bytes(r, i), n;
+        uint64_t bytes = r->used[i] * 8, n;
         const uint64_t *payload;
         int rc = load(r, i, bytes);
         if (rc)

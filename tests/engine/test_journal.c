@@ -866,10 +866,8 @@ int main(int argc, char **argv)
     }
     int ran = 0;
     int names = 2;
-    if (argc > 2 && !strcmp(argv[2], "ring")) {
-        ring_bytes = 65536;
-        names++;
-    }
+    bool ring = argc > 2 && !strcmp(argv[2], "ring");
+    names += ring;
     for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
         bool wanted = argc == names;
         for (int k = names; k < argc; k++)
@@ -877,6 +875,7 @@ int main(int argc, char **argv)
         if (!wanted)
             continue;
         double from = seconds();
+        ring_bytes = ring ? 65536 : 0;
         printf("%s\n", tests[i].name);
         tests[i].run();
         printf("  %.2f s\n", seconds() - from);
