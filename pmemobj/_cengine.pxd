@@ -2,9 +2,9 @@
 # its journal and its file (_engine/journal.h, poolfile.h).
 
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from pmemobj._layout cimport pm_root, pm_vec
+from pmemobj._layout cimport pm_root, pm_table, pm_vec
 
 
 cdef extern from "_engine/journal.h" nogil:
@@ -151,6 +151,35 @@ cdef extern from "_engine/vec.h" nogil:
     uint64_t *pm_vec_at(const pm_pool *p, const pm_vec *v, uint64_t i, unsigned stride)
     uint64_t *pm_vec_run(const pm_pool *p, const pm_vec *v, uint64_t i, uint64_t end, unsigned stride,
                          uint64_t *run)
+
+cdef extern from "_engine/table.h" nogil:
+    enum:
+        PM_SEGMENT_LOG
+
+    ctypedef struct pm_probe:
+        uint64_t segment, mask, at
+        uint64_t *cells
+
+    uint64_t PM_SEGMENT(uint64_t offset, unsigned log, unsigned depth)
+    unsigned PM_SEGMENT_CELLS(uint64_t segment)
+    unsigned PM_SEGMENT_DEPTH(uint64_t segment)
+    uint64_t pm_tag(uint64_t hash)
+    uint64_t pm_tag_home(uint64_t tag, unsigned log, unsigned depth)
+    uint64_t *pm_directory(const pm_pool *p, const pm_table *t)
+    uint64_t pm_table_segment(const pm_pool *p, const pm_table *t, uint64_t tag)
+    uint64_t pm_segment_limit(uint64_t tag, unsigned log, unsigned depth)
+    void pm_probe_start(const pm_pool *p, const pm_table *t, uint64_t hash, pm_probe *probe)
+    void pm_probe_free(const pm_pool *p, const pm_table *t, uint64_t hash, pm_probe *probe)
+    bint pm_probe_has_room(const pm_table *t, const pm_probe *probe)
+    int64_t pm_table_next(const pm_pool *p, const pm_table *t, unsigned stride, pm_probe *probe)
+    void pm_cells_put(uint64_t *cells, unsigned log, unsigned depth, uint64_t cell)
+    void pm_table_append(pm_pool *p, pm_table *t, unsigned stride, const pm_probe *probe, uint64_t key, uint64_t value)
+    void pm_table_forget(pm_pool *p, const pm_table *t, uint64_t hash, uint64_t number)
+    void pm_prefetch(const void *at)
+
+cdef extern from "_engine/keys.h":
+    void pm_keys_forget(pm_pool *p) noexcept
+    void pm_keys_release(pm_pool *p) noexcept
 
 cdef extern from "_engine/known.h" nogil:
     ctypedef struct pm_known_cell:

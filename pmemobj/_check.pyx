@@ -3,17 +3,17 @@
 Each finding is a line of text that begins with the path of the object.  Nothing is changed.
 """
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
-from pmemobj._cengine cimport pm_at, pm_cache_free, pm_vec, pm_vec_at
+from pmemobj._cengine cimport (
+    PM_SEGMENT_CELLS, PM_SEGMENT_DEPTH, pm_at, pm_cache_free, pm_directory, pm_probe, pm_probe_start, pm_table_next,
+    pm_vec, pm_vec_at,
+)
 from pmemobj._core cimport Pool, owned_size, pool_check_read
 from pmemobj._layout cimport *
 from pmemobj._values cimport PM_IS_REFERENCE, PM_SLOT_KIND, slot_load, stable_hash
 
 from pmemobj._core import blocks_in_use
-
-cdef extern from "_engine/table.h" nogil:
-    uint64_t pm_table_home(uint64_t hash, uint64_t cells)
 
 cdef dict NAMES = {
     PM_TYPE_LIST: "list", PM_TYPE_DICT: "dict", PM_TYPE_SET: "set", PM_TYPE_TUPLE: "tuple", PM_TYPE_OBJECT: "object",
@@ -186,10 +186,7 @@ cdef class Checker:
         cdef uint64_t *entry
         if not self.vector(&t.entries, stride, path):
             return 0
-        if (t.index_cells & (t.index_cells - 1) or t.index_cells > self.pool.p.size
-                or (t.index == 0) != (t.index_cells == 0)):
-            return self.fault(path, f"has an index of {t.index_cells} cells")
-        if t.index and not self.block(t.index, t.index_cells * 4, path):
+        if not self.index(t, path):
             return 0
         if t.index == 0 and t.entries.size > PM_TABLE_SMALL:
             self.fault(path, f"has {t.entries.size} entries and no index")
@@ -207,11 +204,56 @@ cdef class Checker:
             self.fault(path, f"counts {t.used} entries, has {live}")
         return 0
 
+    cdef bint segment(self, uint64_t segment, str path) except -1:
+        cdef unsigned log = PM_SEGMENT_CELLS(segment)
+        cdef uint64_t *cells
+        cdef uint64_t i
+        if log < 4 or log > 40:
+            self.fault(path, f"has an index segment of 2**{log} cells")
+            return False
+        if not self.block(segment & PM_OFFSET_MASK, <uint64_t>8 << log, path):
+            return False
+        cells = <uint64_t *>pm_at(self.pool.p, segment & PM_OFFSET_MASK)
+        for i in range(<uint64_t>1 << log):
+            if cells[i] == 0:
+                return True
+        self.fault(path, "has an index segment without a free cell")
+        return False
+
+    cdef bint index(self, pm_table *t, str path) except -1:
+        """Its blocks are sound, so that looking up a key in it is safe."""
+        cdef uint64_t i = 0, k, words, segment, run
+        cdef bint half_gone = t.head.refs == 0  # an object that is being destroyed
+        if t.index_depth > 40 or (t.index == 0 and t.index_depth):
+            self.fault(path, f"has an index of depth {t.index_depth}")
+            return False
+        if t.index == 0 or t.index_depth == 0:
+            return t.index == 0 or self.segment(t.index, path)
+        words = <uint64_t>1 << t.index_depth
+        if not self.block(t.index, words * 8, path):
+            return False
+        while i < words:
+            segment = pm_directory(self.pool.p, t)[i]
+            if segment == 0 and half_gone and t.entries.size == 0:
+                i += 1
+                continue
+            if PM_SEGMENT_DEPTH(segment) > t.index_depth or not self.segment(segment, path):
+                self.fault(path, f"has a damaged index segment at {i}")
+                return False
+            run = words >> PM_SEGMENT_DEPTH(segment)
+            for k in range(run):
+                if i + k >= words or pm_directory(self.pool.p, t)[i + k] != segment:
+                    self.fault(path, f"has a damaged index directory at {i}")
+                    return False
+            i += run
+        return True
+
     cdef int key(self, pm_table *t, uint64_t number, uint64_t *entry, str path) except -1:
         """Its slot is sound, its hash is that of the key, and a lookup finds it."""
-        cdef uint64_t at, probes = 0
         cdef uint64_t hash
-        cdef uint32_t *cells
+        cdef int64_t found
+        cdef pm_probe probe
+        cdef unsigned stride = 3 if t.head.type == PM_TYPE_DICT else 2
         faults = len(self.findings)
         self.slot(entry[1], f"{path} key #{number}")
         if len(self.findings) == faults and PM_SLOT_KIND(entry[1]) <= PM_REF_FROZENSET:
@@ -221,13 +263,11 @@ cdef class Checker:
                     self.fault(path, f"entry {number} has the hash of another key")
             except (TypeError, LookupError):
                 pass                    # a class or decoder that this program has not
-        if t.index == 0:
-            return 0
-        cells = <uint32_t *>pm_at(self.pool.p, t.index)
-        at = pm_table_home(entry[0], t.index_cells)
-        while cells[at] and cells[at] != number + 1 and probes <= t.index_cells:
-            at = (at + 1) & (t.index_cells - 1)
-            probes += 1
-        if cells[at] != number + 1:
+        pm_probe_start(self.pool.p, t, entry[0], &probe)
+        while True:
+            found = pm_table_next(self.pool.p, t, stride, &probe)
+            if found < 0 or found == <int64_t>number:
+                break
+        if found < 0:
             self.fault(path, f"entry {number} cannot be found through the index")
         return 0

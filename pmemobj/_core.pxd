@@ -7,8 +7,10 @@
 from cpython.pythread cimport PyThread_type_lock
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from pmemobj._cengine cimport PM_GATE_IN_OP, jr, pf_info, pm_is_mine, pm_known, pm_op_commit_words, pm_pool, pm_vec
-from pmemobj._layout cimport pm_object
+from pmemobj._cengine cimport (
+    PM_GATE_IN_OP, jr, pf_info, pm_is_mine, pm_known, pm_op_commit_words, pm_pool, pm_probe, pm_vec,
+)
+from pmemobj._layout cimport pm_object, pm_table
 
 
 cdef struct freed:
@@ -122,6 +124,12 @@ cdef int release(Pool pool, uint64_t offset, uint64_t size) except -1
 cdef int vec_reserve(Pool pool, pm_vec *v, uint64_t items, unsigned stride) except -1
 cdef int vec_shrink(Pool pool, pm_vec *v, unsigned stride) except -1
 cdef int vec_free(Pool pool, pm_vec *v, unsigned stride) except -1
+
+# A fresh index for a table of up to `items` entries; room in it for one more entry, whose cell the probe is left at;
+# its end, True when nothing is left of it.
+cdef int index_build(Pool pool, pm_table *t, unsigned stride, uint64_t items) except -1
+cdef int index_make_room(Pool pool, pm_table *t, unsigned stride, uint64_t hash, pm_probe *probe) except -1
+cdef bint index_drop(Pool pool, pm_table *t, uint64_t budget) except -1
 
 # --- objects and slots; all but the first two inside an operation
 

@@ -22,7 +22,7 @@ from cpython.pythread cimport (
 )
 from libc.errno cimport EAGAIN, EIO
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc, realloc
+from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
 from pmemobj._cengine cimport *
@@ -57,6 +57,7 @@ cdef extern from "pythread.h" nogil:
 include "_core_libpmemobj.pxi"
 include "_core_gate.pxi"
 include "_core_heap.pxi"
+include "_core_index.pxi"
 include "_core_objects.pxi"
 include "_core_tx.pxi"
 include "_core_gc.pxi"

@@ -9,6 +9,7 @@
 
 cdef enum:
     DESTROY_ITEMS = 512         # slots dropped in one operation
+    DESTROY_SEGMENTS = 64       # of a table's index, given back in one operation
     BACKLOG_OBJECTS = 64        # objects of the limbo list of a crash, destroyed after one operation
 
 cdef make_proxy proxy_makers[PM_TYPES]
@@ -152,6 +153,7 @@ cdef int drop_items(Pool pool, pm_vec *v, unsigned stride, unsigned first, uint6
     """Drops the slots of the last items; word `first` of an item is its first slot."""
     cdef uint64_t *item
     cdef unsigned word
+    pm_keys_forget(pool.p)
     while v.size and budget[0]:
         item = pm_vec_at(pool.p, v, v.size - 1, stride)
         for word in range(first, stride):
@@ -182,8 +184,8 @@ cdef bint destroy_step(Pool pool, pm_object *o) except -1:
         if table.entries.size:
             return False
         vec_free(pool, &table.entries, 3 if o.type == PM_TYPE_DICT else 2)
-        if table.index:
-            release(pool, table.index, table.index_cells * 4)
+        if not index_drop(pool, table, DESTROY_SEGMENTS):
+            return False
         size = sizeof(pm_table)
     elif o.type == PM_TYPE_OBJECT:
         instance = <pm_instance *>o

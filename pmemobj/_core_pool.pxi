@@ -129,6 +129,7 @@ cdef class Pool:
     def __dealloc__(self):
         if self.p != NULL:
             pm_cache_free(self.p)
+            pm_keys_release(self.p)
             pm_pool_fini(self.p)
         free(self.p)
         free(self.known.cells)
@@ -300,6 +301,7 @@ cdef class Pool:
     cdef int _orphan_proxies(self) except -1:
         """Every proxy is told that its pool is gone; what was made of its memory is forgotten."""
         cdef size_t i
+        pm_keys_release(self.p)
         if self.known.cells != NULL:
             for i in range(self.known.mask + 1):
                 if self.known.cells[i].offset and self.known.cells[i].proxy != NULL:

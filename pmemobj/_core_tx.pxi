@@ -29,6 +29,7 @@ cdef void forget_since(Pool pool, marks start) noexcept:
     """Cancels what was reserved, released and created since; makes the proxies of the latter stale."""
     cdef pm_known_cell *cell
     pm_cache_undo(pool.p)
+    pm_keys_forget(pool.p)
     if pool.nactions > start.actions:
         obj_cancel(pool, start.actions)
     pool.p.nranges = start.ranges

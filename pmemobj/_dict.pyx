@@ -3,6 +3,7 @@
 cimport cython
 from cpython.dict cimport PyDict_CheckExact
 from cpython.long cimport PyLong_CheckExact
+from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_CheckExact
 from libc.stdint cimport int64_t, uint64_t
 
@@ -10,7 +11,7 @@ from pmemobj._cengine cimport pm_store, pm_vec_at
 from pmemobj._core cimport Persistent, Pool, bind, check_read, op_abort, op_begin, op_end, register_proxy, slot_drop
 from pmemobj._layout cimport PM_TYPE_DICT, pm_object, pm_table
 from pmemobj._table cimport *
-from pmemobj._values cimport PM_IS_REFERENCE, encode, pm_immediate, prepare, slot_load
+from pmemobj._values cimport encode, pm_immediate, prepare, slot_load
 
 from collections.abc import ItemsView, Iterator, KeysView, MutableMapping, Set, ValuesView
 from types import GenericAlias, MappingProxyType
@@ -66,55 +67,39 @@ cdef class PersistentDict(Persistent):
     # --- one key
 
     def __getitem__(self, key):
-        cdef uint64_t hash
         cdef int64_t i
         check_read(self)
-        i = table_find(self, 3, key, &hash)
+        i = table_find(self, 3, key)
         if i < 0:
             raise KeyError(key)
         return slot_load(self.pool, value_at(self, i)[0])
 
     def get(self, key, default=None, /):
         """The value of the key, or default."""
-        cdef uint64_t hash
         cdef int64_t i
         check_read(self)
-        i = table_find(self, 3, key, &hash)
+        i = table_find(self, 3, key)
         return slot_load(self.pool, value_at(self, i)[0]) if i >= 0 else default
 
     def __contains__(self, key):
-        cdef uint64_t hash
         check_read(self)
-        return table_find(self, 3, key, &hash) >= 0
+        return table_find(self, 3, key) >= 0
 
     def __setitem__(self, key, value):
-        cdef uint64_t hash, slot, key_slot
-        cdef uint64_t *cell
-        cdef int64_t i
-        cdef Pool pool
+        cdef uint64_t slot = 0
         check_read(self)
-        if pm_immediate(value, &slot) and (PyUnicode_CheckExact(key) or PyLong_CheckExact(key)):
-            i = table_find(self, 3, key, &hash)
-            pool = self.pool
-            if i >= 0:
-                cell = value_at(self, i)
-                if not PM_IS_REFERENCE(cell[0]):
-                    op_begin(pool)
-                    pm_store(self.p, cell, slot)
-                    op_end(pool)
+        if PyUnicode_CheckExact(key) or PyLong_CheckExact(key):
+            if pm_immediate(value, &slot):
+                if pm_table_put(self.p, table_of(self), 3, key, NULL, slot):
                     return
-            elif pm_immediate(key, &key_slot) and pm_table_has_room(table_of(self)):
-                op_begin(pool)
-                pm_table_append(self.p, table_of(self), 3, hash, key_slot, slot)
-                op_end(pool)
+            elif PyUnicode_CheckExact(value) and pm_table_put(self.p, table_of(self), 3, key, <PyObject *>value, 0):
                 return
         store(self, key, value)
 
     def __delitem__(self, key):
-        cdef uint64_t hash
         cdef int64_t i
         check_read(self)
-        i = table_find(self, 3, key, &hash)
+        i = table_find(self, 3, key)
         if i < 0:
             raise KeyError(key)
         table_remove(self, 3, i)
@@ -122,23 +107,22 @@ cdef class PersistentDict(Persistent):
     def setdefault(self, key, default=None, /):
         """The value of the key; if it is missing, default is stored first.  Gives what is stored: a
         PersistentList for a list."""
-        cdef uint64_t hash
         cdef int64_t i
         check_read(self)
-        i = table_find(self, 3, key, &hash)
+        i = table_find(self, 3, key)
         if i >= 0:
             return slot_load(self.pool, value_at(self, i)[0])
         return slot_load(self.pool, store(self, key, default, True))
 
     def pop(self, key, default=MISSING, /):
         """Removes the key and gives its value, or default; KeyError without one."""
-        cdef uint64_t hash, key_slot, slot
+        cdef uint64_t key_slot, slot
         cdef int64_t i
         cdef stamp seen
         cdef int _
         for _ in range(RETRIES):
             check_read(self)
-            i = table_find(self, 3, key, &hash)
+            i = table_find(self, 3, key)
             if i < 0:
                 if default is MISSING:
                     raise KeyError(key)

@@ -76,7 +76,7 @@ cdef extern from "_engine/layout.h" nogil:
         uint64_t used
         pm_vec entries
         uint64_t index
-        uint64_t index_cells
+        uint64_t index_depth
 
     ctypedef struct pm_instance:
         pm_object head

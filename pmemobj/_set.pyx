@@ -58,15 +58,9 @@ cdef class PersistentSet(Persistent):
 
     def add(self, element, /):
         """Adds an element; no effect if it is there already."""
-        cdef uint64_t hash, slot
         check_read(self)
-        if (PyUnicode_CheckExact(element) or PyLong_CheckExact(element)) and pm_immediate(element, &slot):
-            if table_find(self, 2, element, &hash) >= 0:
-                return
-            if pm_table_has_room(table_of(self)):
-                op_begin(self.pool)
-                pm_table_append(self.p, table_of(self), 2, hash, slot, 0)
-                op_end(self.pool)
+        if PyUnicode_CheckExact(element) or PyLong_CheckExact(element):
+            if pm_table_put(self.p, table_of(self), 2, element, NULL, 0):
                 return
         add(self, element)
 
@@ -320,18 +314,16 @@ cdef object a_set(object other):
 
 cdef int64_t find(PersistentSet s, object element) except -2:
     """As table_find; a set, itself unhashable, is looked up as the frozenset of its elements."""
-    cdef uint64_t hash
     if isinstance(element, (set, PersistentSet)) and type(element).__hash__ is None:
         element = frozenset(element)
         check_read(s)
-    return table_find(s, 2, element, &hash)
+    return table_find(s, 2, element)
 
 
 cdef bint element_in(PersistentSet s, object element) except -1:
     """Unlike `in`, an unhashable element is an error whatever it is.  User code may have run before."""
-    cdef uint64_t hash
     check_read(s)
-    return table_find(s, 2, element, &hash) >= 0
+    return table_find(s, 2, element) >= 0
 
 
 cdef set common(PersistentSet s, object other):
@@ -375,7 +367,6 @@ cdef int change(PersistentSet s, dict given, bint toggle) except -1:
     """Removes the given elements that are there; adds the others if asked to."""
     cdef stamp seen
     cdef int64_t i
-    cdef uint64_t hash
     cdef int _
     cdef list numbers
     for _ in range(RETRIES):
@@ -384,7 +375,7 @@ cdef int change(PersistentSet s, dict given, bint toggle) except -1:
         numbers = []
         added = {}
         for element in given:
-            i = table_find(s, 2, element, &hash)
+            i = table_find(s, 2, element)
             if i >= 0:
                 numbers.append(i)
             elif toggle:

@@ -4,30 +4,23 @@
 # table; the caller has passed check_read.  Those that take (pool, t) run inside an operation and no Python code.
 
 from cpython.long cimport PyLong_CheckExact
+from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_CheckExact
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
-from pmemobj._cengine cimport pm_fresh, pm_pool, pm_store, pm_vec_at
-from pmemobj._core cimport Persistent, Pool
+from pmemobj._cengine cimport pm_pool, pm_probe, pm_probe_free, pm_probe_has_room, pm_table_append
+from pmemobj._core cimport Persistent, Pool, index_make_room
 from pmemobj._layout cimport pm_table
 
-
-cdef extern from "_engine/table.h" nogil:
-    uint64_t pm_table_cells(uint64_t items)
-    uint64_t pm_table_home(uint64_t hash, uint64_t cells)
-    uint64_t pm_table_start(const pm_table *t, uint64_t hash)
-    int64_t pm_table_next(const pm_pool *p, const pm_table *t, unsigned stride, uint64_t hash, uint64_t *at)
-    uint32_t *pm_table_free_cell(uint32_t *cells, uint64_t ncells, uint64_t hash)
-    void pm_table_set_cell(pm_pool *p, uint32_t *cell, uint32_t value)
-    bint pm_table_has_room(const pm_table *t)
-    void pm_table_append(pm_pool *p, pm_table *t, unsigned stride, uint64_t hash, uint64_t key, uint64_t value)
 
 cdef extern from "_engine/keys.h":
     enum:
         PM_NOT_FOUND
         PM_UNDECIDED
-    int64_t pm_find_str(const pm_pool *p, const pm_table *t, unsigned stride, object key, uint64_t *hash) noexcept
-    int64_t pm_find_int(const pm_pool *p, const pm_table *t, unsigned stride, object key, uint64_t *hash) noexcept
+    int64_t pm_find_str(pm_pool *p, const pm_table *t, unsigned stride, object key, pm_probe *probe) noexcept
+    int64_t pm_find_int(const pm_pool *p, const pm_table *t, unsigned stride, object key, pm_probe *probe,
+                        uint64_t *slot) noexcept
+    bint pm_table_put(pm_pool *p, pm_table *t, unsigned stride, object key, PyObject *text, uint64_t value) noexcept
 
 
 cdef enum:
@@ -58,20 +51,22 @@ cdef inline bint quiet(uint64_t slot) noexcept:
 
 # Entry number, or PM_NOT_FOUND.  User code may run: the answer holds for the table as it is on return, and
 # check_read has been passed again.
-cdef int64_t table_find_slow(Persistent o, unsigned stride, object key, uint64_t *hash) except -2
+cdef int64_t table_find_slow(Persistent o, unsigned stride, object key) except -2
 # The same for a key that will be stored: TypeError if that is impossible.
 cdef int64_t table_find_storable(Persistent o, unsigned stride, object key, uint64_t *hash) except -2
 cdef object prepare_key(Pool pool, object key)
 
-cdef inline int64_t table_find(Persistent o, unsigned stride, object key, uint64_t *hash) except -2:
+cdef inline int64_t table_find(Persistent o, unsigned stride, object key) except -2:
     cdef int64_t i
+    cdef uint64_t slot
+    cdef pm_probe probe
     if PyUnicode_CheckExact(key):
-        return pm_find_str(o.p, table_of(o), stride, key, hash)
+        return pm_find_str(o.p, table_of(o), stride, key, &probe)
     if PyLong_CheckExact(key):
-        i = pm_find_int(o.p, table_of(o), stride, key, hash)
+        i = pm_find_int(o.p, table_of(o), stride, key, &probe, &slot)
         if i != PM_UNDECIDED:
             return i
-    return table_find_slow(o, stride, key, hash)
+    return table_find_slow(o, stride, key)
 
 # --- inside an operation
 
@@ -81,9 +76,13 @@ cdef int table_delete(Pool pool, pm_table *t, unsigned stride, uint64_t number) 
 cdef inline int table_insert(Pool pool, pm_table *t, unsigned stride, uint64_t hash, uint64_t key,
                              uint64_t value) except -1:
     """A key that is not there yet; the table owns both slots from now on."""
-    if not pm_table_has_room(t):
+    cdef pm_probe probe
+    if t.entries.size >= t.entries.cap:
         table_make_room(pool, t, stride, 1)
-    pm_table_append(pool.p, t, stride, hash, key, value)
+    pm_probe_free(pool.p, t, hash, &probe)
+    if not pm_probe_has_room(t, &probe):
+        index_make_room(pool, t, stride, hash, &probe)
+    pm_table_append(pool.p, t, stride, &probe, key, value)
     return 0
 
 # --- whole operations

@@ -15,10 +15,13 @@ from cpython.object cimport Py_EQ, PyObject_Hash, PyObject_RichCompareBool
 from cpython.tuple cimport PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from libc.string cimport memcmp, memcpy, memset
 
-from pmemobj._cengine cimport pm_at, pm_vec, pm_vec_run
+from pmemobj._cengine cimport (
+    PM_SEGMENT_CELLS, PM_SEGMENT_DEPTH, PM_SEGMENT_LOG, pm_at, pm_directory, pm_fresh, pm_keys_forget, pm_probe_start,
+    pm_store, pm_table_forget, pm_table_next, pm_vec, pm_vec_at, pm_vec_run,
+)
 from pmemobj._core cimport (
-    alloc, bind, check_read, level_abort, level_begin, level_commit, object_new, op_abort, op_begin, op_end,
-    pool_check_read, release, slot_drop, vec_free, vec_reserve,
+    bind, check_read, index_build, index_drop, level_abort, level_begin, level_commit, object_new, op_abort, op_begin,
+    op_end, pool_check_read, slot_drop, vec_free, vec_reserve,
 )
 from pmemobj._layout cimport *
 from pmemobj._values cimport (
@@ -32,11 +35,8 @@ cdef extern from "Python.h":
     int Py_EnterRecursiveCall(const char *where) except -1
     void Py_LeaveRecursiveCall() noexcept
 
-cdef extern from "_engine/table.h" nogil:
-    void pm_table_forget_last(pm_pool *p, const pm_table *t, unsigned stride)
-
 cdef enum:
-    SMALL_INDEX = 64            # cells of an index that an empty table keeps
+    SMALL_TABLE = 64            # entries that an empty table keeps room for
     FIRST_ITEMS = 4             # room in a new table
     LEVEL_ITEMS = 256           # more changes than this are recorded by line, not by word
     MAX_DEPTH = 20              # of nested tuples in a plain key
@@ -128,10 +128,11 @@ cdef bint plain_equal(Pool pool, uint64_t slot, object key) except -1:
 
 
 cdef int64_t find_plain(Pool pool, pm_table *t, unsigned stride, object key, uint64_t hash) except -2:
-    cdef uint64_t at = pm_table_start(t, hash)
+    cdef pm_probe probe
     cdef int64_t i
+    pm_probe_start(pool.p, t, hash, &probe)
     while True:
-        i = pm_table_next(pool.p, t, stride, hash, &at)
+        i = pm_table_next(pool.p, t, stride, &probe)
         if i < 0 or plain_equal(pool, pm_vec_at(pool.p, &t.entries, i, stride)[1], key):
             return i
 
@@ -159,7 +160,8 @@ cdef bint same_key(object a, object b) except -1:
 
 cdef int64_t find_other(Persistent o, unsigned stride, object key, uint64_t hash) except -2:
     cdef pm_table *t
-    cdef uint64_t at, slot
+    cdef pm_probe probe
+    cdef uint64_t slot
     cdef int64_t i
     cdef stamp seen
     cdef int _
@@ -168,9 +170,9 @@ cdef int64_t find_other(Persistent o, unsigned stride, object key, uint64_t hash
         check_read(o)
         t = table_of(o)
         seen = stamp_of(o)
-        at = pm_table_start(t, hash)
+        pm_probe_start(o.p, t, hash, &probe)
         while True:
-            i = pm_table_next(o.p, t, stride, hash, &at)
+            i = pm_table_next(o.p, t, stride, &probe)
             if i < 0:
                 return PM_NOT_FOUND
             slot = pm_vec_at(o.p, &t.entries, i, stride)[1]
@@ -215,20 +217,21 @@ cdef object stand_in(object key):
     raise _Never
 
 
-cdef int64_t table_find_slow(Persistent o, unsigned stride, object key, uint64_t *hash) except -2:
+cdef int64_t table_find_slow(Persistent o, unsigned stride, object key) except -2:
+    cdef uint64_t hash
     if is_plain(key):
-        stable_hash(o.pool, key, hash)
-        return find_plain(o.pool, table_of(o), stride, key, hash[0])
+        stable_hash(o.pool, key, &hash)
+        return find_plain(o.pool, table_of(o), stride, key, hash)
     PyObject_Hash(key)                      # TypeError: unhashable type
     try:
-        stable_hash(o.pool, key, hash)
+        stable_hash(o.pool, key, &hash)
     except TypeError:
         try:
-            stable_hash(o.pool, stand_in(key), hash)
+            stable_hash(o.pool, stand_in(key), &hash)
         except (_Never, TypeError):
             check_read(o)
             return PM_NOT_FOUND
-    return find_other(o, stride, key, hash[0])
+    return find_other(o, stride, key, hash)
 
 
 cdef int64_t table_find_storable(Persistent o, unsigned stride, object key, uint64_t *hash) except -2:
@@ -240,37 +243,6 @@ cdef int64_t table_find_storable(Persistent o, unsigned stride, object key, uint
 
 
 # --- growth; inside an operation
-
-cdef int new_index(Pool pool, pm_table *t, unsigned stride, uint64_t items) except -1:
-    """A fresh index with the cells of the present entries, for a table of up to `items`."""
-    cdef pm_pool *p = pool.p
-    cdef uint64_t ncells = pm_table_cells(items), i = 0, run, k
-    cdef uint64_t offset = alloc(pool, ncells * 4)
-    cdef uint32_t *cells = <uint32_t *>pm_at(p, offset)
-    cdef uint64_t *entry
-    memset(cells, 0, ncells * 4)
-    while i < t.entries.size:
-        entry = pm_vec_run(p, &t.entries, i, t.entries.size, stride, &run)
-        for k in range(run):
-            if entry[1]:
-                pm_table_free_cell(cells, ncells, entry[0])[0] = <uint32_t>(i + k + 1)
-            entry += stride
-        i += run
-    pm_fresh(p, cells, ncells * 4)
-    if t.index:
-        release(pool, t.index, t.index_cells * 4)
-    pm_store(p, &t.index, offset)
-    pm_store(p, &t.index_cells, ncells)
-    return 0
-
-
-cdef int drop_index(Pool pool, pm_table *t) except -1:
-    if t.index:
-        release(pool, t.index, t.index_cells * 4)
-        pm_store(pool.p, &t.index, 0)
-        pm_store(pool.p, &t.index_cells, 0)
-    return 0
-
 
 cdef void put_vec(pm_pool *p, pm_vec *v, pm_vec value) noexcept:
     pm_store(p, &v.size, value.size)
@@ -316,19 +288,21 @@ cdef int compact(Pool pool, pm_table *t, unsigned stride, uint64_t room) except 
 
 
 cdef int table_make_room(Pool pool, pm_table *t, unsigned stride, uint64_t items) except -1:
-    """Room for so many more entries.  Where a quarter of the entries is deleted they are left out, so that the
-    work of rebuilding is paid by as many deletions or insertions."""
+    """Room for so many more entries, in the index too if they are many.  Where a quarter of the entries is deleted
+    they are left out, so that the work of rebuilding is paid by as many deletions or insertions."""
     cdef uint64_t size = t.entries.size, deleted = size - t.used, wanted = t.used + items
     if size + items > 0xfffffffe:
         raise OverflowError("a dict or set can have at most 2**32 - 2 entries")
     if deleted and 4 * deleted >= size:
         compact(pool, t, stride, wanted + t.used // 2)
-        drop_index(pool, t)
-    else:
-        wanted = size + items
-        vec_reserve(pool, &t.entries, wanted if wanted > FIRST_ITEMS else FIRST_ITEMS, stride)
-    if wanted > PM_TABLE_SMALL and (t.index == 0 or 3 * wanted > 2 * t.index_cells):
-        new_index(pool, t, stride, wanted if items > t.used else 2 * (wanted - 1))
+        index_drop(pool, t, ~<uint64_t>0)
+        if wanted > PM_TABLE_SMALL:
+            index_build(pool, t, stride, wanted if items > t.used else 2 * (wanted - 1))
+        return 0
+    wanted = size + items
+    vec_reserve(pool, &t.entries, wanted if wanted > FIRST_ITEMS else FIRST_ITEMS, stride)
+    if items > t.used and wanted > PM_TABLE_SMALL:
+        index_build(pool, t, stride, wanted)
     return 0
 
 
@@ -343,17 +317,17 @@ cdef int table_delete(Pool pool, pm_table *t, unsigned stride, uint64_t number) 
         pm_store(p, entry + 1, 0)
         if stride == 3:
             pm_store(p, entry + 2, 0)
-    elif t.used == 0 and t.index_cells > SMALL_INDEX:
+    elif t.used == 0 and t.entries.cap > SMALL_TABLE:
         vec_free(pool, &t.entries, stride)
-        drop_index(pool, t)
+        index_drop(pool, t, ~<uint64_t>0)
     else:
         size = number
-        pm_table_forget_last(p, t, stride)
-        pm_store(p, &t.entries.size, size)
+        pm_table_forget(p, t, entry[0], size)
         while size and pm_vec_at(p, &t.entries, size - 1, stride)[1] == 0:
-            pm_table_forget_last(p, t, stride)
             size -= 1
-            pm_store(p, &t.entries.size, size)
+            pm_table_forget(p, t, pm_vec_at(p, &t.entries, size, stride)[0], size)
+        pm_store(p, &t.entries.size, size)
+    pm_keys_forget(p)
     slot_drop(pool, key)
     if stride == 3:
         slot_drop(pool, value)
@@ -388,8 +362,9 @@ cdef int drop_all(Pool pool, pm_table *t, unsigned stride) except -1:
             entry += stride
         i += run
     vec_free(pool, &t.entries, stride)
-    drop_index(pool, t)
+    index_drop(pool, t, ~<uint64_t>0)
     pm_store(pool.p, &t.used, 0)
+    pm_keys_forget(pool.p)
     return 0
 
 
@@ -573,27 +548,58 @@ cdef object table_new(Persistent o, Pool pool, unsigned stride, dict items, obje
 
 # --- verification
 
+cdef object check_segment(pm_pool *p, pm_table *t, uint64_t segment, uint64_t prefix, object where):
+    """The tags of its cells belong there; returns how many cells are taken."""
+    cdef unsigned log = PM_SEGMENT_CELLS(segment), depth = PM_SEGMENT_DEPTH(segment)
+    cdef uint64_t *cells = <uint64_t *>pm_at(p, segment & PM_OFFSET_MASK)
+    cdef uint64_t i, taken = 0
+    assert 4 <= log <= 40, f"{where}: a segment of 2**{log} cells"
+    for i in range(<uint64_t>1 << log):
+        if cells[i]:
+            taken += 1
+            assert 1 <= cells[i] & 0xffffffff <= t.entries.size, f"{where}: cell {i} holds {cells[i]:#x}"
+            assert depth == 0 or cells[i] >> (64 - depth) == prefix, f"{where}: cell {i} is in the wrong segment"
+    assert taken < <uint64_t>1 << log, f"{where}: a segment is full"
+    return taken
+
+
+cdef object check_index(pm_pool *p, pm_table *t, object where):
+    cdef uint64_t i = 0, taken = 0, words = <uint64_t>1 << t.index_depth, segment, run
+    cdef unsigned log, depth
+    if t.index == 0:
+        assert t.index_depth == 0 and t.entries.size <= PM_TABLE_SMALL, f"{where}: {t.entries.size} entries, no index"
+        return
+    if t.index_depth == 0:
+        log = PM_SEGMENT_CELLS(t.index)
+        assert PM_SEGMENT_DEPTH(t.index) == 0 and log <= PM_SEGMENT_LOG, f"{where}: a segment of 2**{log} cells"
+        taken = check_segment(p, t, t.index, 0, where)
+        assert 3 * taken <= <uint64_t>2 << log, f"{where}: {taken} cells are taken"
+    else:
+        while i < words:
+            segment = pm_directory(p, t)[i]
+            depth = PM_SEGMENT_DEPTH(segment)
+            assert 1 <= depth <= t.index_depth, f"{where}: a segment of depth {depth}"
+            assert PM_SEGMENT_CELLS(segment) >= PM_SEGMENT_LOG, f"{where}: a small segment in a directory"
+            run = words >> depth
+            taken += check_segment(p, t, segment, i // run, where)
+            for i in range(i, i + run):
+                assert pm_directory(p, t)[i] == segment, f"{where}: the directory is wrong at {i}"
+            i += 1
+    assert t.used <= taken <= t.entries.size, f"{where}: {t.entries.size} entries, {t.used} of them live, {taken} cells"
+
+
 cdef object table_check(Persistent o, unsigned stride):
     cdef pm_table *t
-    cdef uint32_t *cells
+    cdef pm_probe probe
     cdef uint64_t *entry
-    cdef uint64_t i, at, taken = 0, live = 0, hash
+    cdef uint64_t i, live = 0, hash
     cdef stamp seen
     check_read(o)
     t = table_of(o)
     where = f"{type(o).__name__} at {<uint64_t>(<char *>o.head - o.p.base):#x}"
     assert t.head.type == (PM_TYPE_DICT if stride == 3 else PM_TYPE_SET), f"{where}: type {t.head.type}"
     assert t.entries.size <= t.entries.cap, f"{where}: {t.entries.size} entries, room for {t.entries.cap}"
-    if t.index == 0:
-        assert t.index_cells == 0 and t.entries.size <= PM_TABLE_SMALL, f"{where}: {t.entries.size} entries, no index"
-    else:
-        assert t.index_cells >= 16 and t.index_cells & (t.index_cells - 1) == 0, f"{where}: {t.index_cells} cells"
-        cells = <uint32_t *>pm_at(o.p, t.index)
-        for i in range(t.index_cells):
-            if cells[i]:
-                assert cells[i] <= t.entries.size, f"{where}: cell {i} holds {cells[i]}"
-                taken += 1
-        assert taken <= t.entries.size and 3 * taken <= 2 * t.index_cells, f"{where}: {taken} cells are taken"
+    check_index(o.p, t, where)
     seen = stamp_of(o)
     slots = []
     for i in range(t.entries.size):
@@ -604,12 +610,12 @@ cdef object table_check(Persistent o, unsigned stride):
             continue
         live += 1
         slots.append((i, entry[0], entry[1]))
-        if t.index == 0:
-            continue
-        at = pm_table_home(entry[0], t.index_cells)
-        while cells[at] != i + 1:
-            assert cells[at], f"{where}: the index does not lead to entry {i}"
-            at = (at + 1) & (t.index_cells - 1)
+        pm_probe_start(o.p, t, entry[0], &probe)
+        while True:
+            found = pm_table_next(o.p, t, stride, &probe)
+            assert found >= 0, f"{where}: the index does not lead to entry {i}"
+            if found == <int64_t>i:
+                break
     assert live == t.used, f"{where}: {live} live entries, used is {t.used}"
     for i, stored, slot in slots:
         key = slot_load(o.pool, slot)
@@ -618,7 +624,7 @@ cdef object table_check(Persistent o, unsigned stride):
         if not same_stamp(o, seen):
             raise RuntimeError(f"{where} changed while it was being checked")
         assert hash == stored, f"{where}: the hash of {key!r} is {hash:#x}, entry {i} says {stored:#x}"
-        found = table_find_slow(o, stride, key, &hash)
+        found = table_find_slow(o, stride, key)
         if not same_stamp(o, seen):
             raise RuntimeError(f"{where} changed while it was being checked")
         assert found == <int64_t>i, f"{where}: {key!r} is entry {i} and also {found}"

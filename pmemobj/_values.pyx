@@ -13,13 +13,13 @@ from cpython.complex cimport PyComplex_FromDoubles, PyComplex_ImagAsDouble, PyCo
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject, PyObject_Hash
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
-from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memcmp, memcpy, memset
+from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memcmp, memcpy
 
 from pmemobj._cengine cimport pm_at, pm_fresh, pm_pool, pm_store, pm_vec, pm_vec_at, pm_vec_run
 from pmemobj._core cimport (
     Persistent, Pool, alloc, check_read, object_keep, object_new, op_abort, op_begin, op_end, pool_check_read,
-    Unresolved, proxy_of, resolved, slot_drop, vec_reserve,
+    Unresolved, index_build, proxy_of, resolved, slot_drop, vec_reserve,
 )
 from pmemobj._layout cimport *
 
@@ -45,10 +45,6 @@ cdef extern from *:
 
 cdef extern from "_engine/slot.h":
     object pm_plain_block(const pm_pool *p, uint64_t slot)
-
-cdef extern from "_engine/table.h" nogil:
-    uint64_t pm_table_cells(uint64_t items)
-    uint32_t *pm_table_free_cell(uint32_t *cells, uint64_t ncells, uint64_t hash)
 
 
 # --- registered types; filled by registry.py and pickling.py
@@ -362,19 +358,12 @@ cdef int fill_table(Pool pool, Plan plan, uint64_t offset, object source, bint i
     """Fills a new, empty dict or set object from a builtin one, whose keys are distinct already."""
     cdef pm_table *t = <pm_table *>pm_at(pool.p, offset)
     cdef unsigned stride = 3 if is_dict else 2
-    cdef uint64_t n = len(source), i = 0, cells = 0
+    cdef uint64_t n = len(source), i = 0
     cdef uint64_t *entry
-    cdef uint32_t *index = NULL
     nans = None
     if n == 0:
         return 0
     vec_reserve(pool, &t.entries, n, stride)
-    if n > PM_TABLE_SMALL:
-        cells = pm_table_cells(n)
-        pm_store(pool.p, &t.index, alloc(pool, cells * 4))
-        pm_store(pool.p, &t.index_cells, cells)
-        index = <uint32_t *>pm_at(pool.p, t.index)
-        memset(index, 0, cells * 4)
     for key, item in (source.items() if is_dict else [(key, None) for key in source]):
         if i == n:
             raise RuntimeError("the value changed while it was being stored")
@@ -395,12 +384,10 @@ cdef int fill_table(Pool pool, Plan plan, uint64_t offset, object source, bint i
             entry[2] = encode_value(pool, plan, item)
         pm_fresh(pool.p, entry, 8 * stride)
         i += 1
-        if index != NULL:
-            pm_table_free_cell(index, cells, entry[0])[0] = <uint32_t>i
-    if index != NULL:
-        pm_fresh(pool.p, index, cells * 4)
-    pm_store(pool.p, &t.entries.size, i)
     pm_store(pool.p, &t.used, i)
+    pm_store(pool.p, &t.entries.size, i)
+    if i > PM_TABLE_SMALL:
+        index_build(pool, t, stride, i)
     return 0
 
 

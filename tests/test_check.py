@@ -15,7 +15,7 @@ ROOT_AT = 6144  # of the root block's offset in the file
 ROOT_SLOT, LIMBO, CHUNKS, PAGES = 56, 72, 80, 128
 REFS, LIMBO_NEXT, LIMBO_PREV = 0, 8, 16
 VEC_SIZE, VEC_CAP, VEC_DATA, VEC_DIR_CAP = 24, 32, 40, 48  # of a list
-USED, ENTRIES_SIZE, ENTRIES_CAP, ENTRIES_DATA, INDEX, INDEX_CELLS = 24, 32, 40, 48, 64, 72  # of a table
+USED, ENTRIES_SIZE, ENTRIES_CAP, ENTRIES_DATA, INDEX, INDEX_DEPTH = 24, 32, 40, 48, 64, 72  # of a table
 FIELDS_CAP, FIELDS = 24, 32  # class_id and cap share a word
 
 
@@ -367,37 +367,62 @@ def test_entries_size(made):
     patch.reports("root: has 1048576 items and room for ")
 
 
-@pytest.mark.parametrize("cells", [100, 1 << 20, 1 << 62, 0])
-def test_index_cells(made, cells):
+def segment(patch):
+    """Offset of the cells of the only segment, and the words there."""
+    word = patch.word(patch.object + INDEX)
+    return word & OFFSET, range(word & OFFSET, (word & OFFSET) + (8 << (word >> 56)), 8)
+
+
+@pytest.mark.parametrize("log", [0, 3, 20, 41, 255])
+def test_index_cells(made, log):
     patch = made(large())
-    patch.put(patch.object + INDEX_CELLS, cells)
+    patch.change(patch.object + INDEX, lambda word: word & ~(255 << 56) | log << 56)
+    patch.reports("root")
+
+
+@pytest.mark.parametrize("depth", [1, 3, 41, 1 << 62])
+def test_index_depth(made, depth):
+    patch = made(large())
+    patch.put(patch.object + INDEX_DEPTH, depth)
     patch.reports("root")
 
 
 def test_table_without_its_index(made):
     patch = made(large())
     patch.put(patch.object + INDEX, 0)
-    patch.put(patch.object + INDEX_CELLS, 0)
     patch.reports("root: has 100 entries and no index")
 
 
 def test_index_that_lost_an_entry(made):
     patch = made(large())
-    index, cells = patch.word(patch.object + INDEX), patch.word(patch.object + INDEX_CELLS)
-    for at in range(index, index + 4 * cells, 8):
+    for at in segment(patch)[1]:
         patch.put(at, 0)
     found = patch.reports("root: entry 0 cannot be found through the index")
     assert len(found) == 100
 
 
 def test_index_full_of_other_entries(made):
-    """No empty cell ends the probe."""
+    """No empty cell would end a probe."""
     patch = made(large())
-    index, cells = patch.word(patch.object + INDEX), patch.word(patch.object + INDEX_CELLS)
-    for at in range(index, index + 4 * cells, 8):
+    for at in segment(patch)[1]:
         patch.put(at, 1 | 1 << 32)
-    found = patch.reports("root: entry 1 cannot be found through the index")
-    assert len(found) == 99
+    assert patch.reports() == ["root: has an index segment without a free cell"]
+
+
+@pytest.mark.parametrize("damage", [0, 1, 255 << 48, 1 << 60])
+def test_index_directory(made, damage):
+    patch = made(dict.fromkeys(range(6000)))
+    directory = patch.word(patch.object + INDEX)
+    assert patch.word(patch.object + INDEX_DEPTH) == 2
+    patch.put(directory + 8, damage)
+    patch.reports("root")
+
+
+def test_index_directory_with_a_doubled_word(made):
+    patch = made(dict.fromkeys(range(6000)))
+    directory = patch.word(patch.object + INDEX)
+    patch.put(directory + 8, patch.word(directory))
+    patch.reports("root: has a damaged index segment at 1")
 
 
 def test_hash_of_an_entry(made):

@@ -100,6 +100,9 @@ typedef struct pm_pool {
     size_t ndirty, dirty_cap;
     pm_range *ranges;           /* large fresh ranges, not in the dirty set yet */
     size_t nranges, ranges_cap;
+
+    void *keys;                 /* see keys.h; NULL while there are none */
+    uint64_t key_generation;    /* what `keys` says holds only while this is the same */
 } pm_pool;
 
 static inline uint64_t pm_offset(const pm_pool *p, const void *at)

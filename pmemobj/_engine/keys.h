@@ -1,22 +1,77 @@
 /*
- * keys.h: the commonest keys, exact str and int, looked up in a pm_table without running Python code.
+ * keys.h: the commonest keys, exact str and int, looked up in a pm_table and stored without running Python code.
  *
  * The hashes are those of stable_hash in _values.pyx and lie on media: the same in every process.
+ *
+ * Text keys that were found are remembered with the str object that found them, so that the next search with
+ * this object is neither hashed nor compared:
+ *
+ *  1. A row holds a strong reference to an exact str, which cannot change, so the object is the text.
+ *  2. A row names a key slot and an entry number.  A text block belongs to one slot: if the entry of that number
+ *     holds the row's slot, and the block is still the one that was compared, then it is the key, in this table.
+ *  3. The block is the same as long as no key's block has been given back since, and nothing has been undone:
+ *     whoever does either calls pm_keys_forget.
+ *  4. Rows are given back when the pool is closed, and in a forked child.  Releasing a str runs no user code.
  */
 #ifndef PM_KEYS_H
 #define PM_KEYS_H
 
 #include <Python.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
+#include "op.h"
+#include "slab.h"
 #include "slot.h"
 #include "table.h"
 
 #define PM_SEED_STR 0x73747200u
 #define PM_NOT_FOUND (-1)
 #define PM_UNDECIDED (-3)       /* some other number may be equal to this int: look closer */
+
+#define PM_KEY_ROWS 8192u       /* 256 KiB */
+#define PM_KEY_LENGTH 256       /* of a str that is remembered, at most */
+
+typedef struct pm_key_row {
+    PyObject *key;              /* NULL: free */
+    uint64_t slot, number, generation;
+} pm_key_row;
+
+/* What is remembered holds no more. */
+static inline void pm_keys_forget(pm_pool *p) { p->key_generation++; }
+
+static inline void pm_keys_release(pm_pool *p)
+{
+    pm_key_row *rows = (pm_key_row *)p->keys;
+    p->keys = NULL;
+    for (unsigned i = 0; rows != NULL && i < PM_KEY_ROWS; i++)
+        Py_XDECREF(rows[i].key);
+    free(rows);
+}
+
+/* Str objects that are not immediates lie at least 64 bytes apart. */
+static inline pm_key_row *pm_key_row_of(void *rows, const pm_table *t, const PyObject *key)
+{
+    uintptr_t at = ((uintptr_t)key >> 6) + ((uintptr_t)t >> 3) * 0x9e3779b1u;
+    return (pm_key_row *)rows + at % PM_KEY_ROWS;
+}
+
+static inline void pm_key_remember(pm_pool *p, const pm_table *t, PyObject *key, uint64_t slot, uint64_t number)
+{
+    if (Py_REFCNT(key) == 1 || PyUnicode_GET_LENGTH(key) > PM_KEY_LENGTH)
+        return;                                 /* its owner will not come again with it, or it is too large */
+    if (p->keys == NULL && (p->keys = calloc(PM_KEY_ROWS, sizeof(pm_key_row))) == NULL)
+        return;
+    pm_key_row *row = pm_key_row_of(p->keys, t, key);
+    PyObject *before = row->key;
+    /* Where more keys are in use than there are rows, most would be replaced before they come again. */
+    if (before != NULL && before != key && row->generation == p->key_generation && (number * 0x9e3779b1u >> 28 & 3))
+        return;
+    Py_INCREF(key);
+    row->key = key;
+    row->slot = slot;
+    row->number = number;
+    row->generation = p->key_generation;
+    Py_XDECREF(before);
+}
 
 static inline uint64_t pm_str_hash(PyObject *text)
 {
@@ -36,6 +91,22 @@ static inline int pm_immediate_str(PyObject *text, uint64_t *slot)
     return 1;
 }
 
+static inline int pm_same_bytes(const char *a, const char *b, size_t n)
+{
+    if (n < 8 || n > 64)
+        return memcmp(a, b, n) == 0;
+    uint64_t x, y;
+    for (size_t i = 0; i < n - 8; i += 8) {
+        memcpy(&x, a + i, 8);
+        memcpy(&y, b + i, 8);
+        if (x != y)
+            return 0;
+    }
+    memcpy(&x, a + n - 8, 8);
+    memcpy(&y, b + n - 8, 8);
+    return x == y;
+}
+
 /* Is this string, too long for an immediate, the one in the slot? */
 static inline int pm_same_text(const pm_pool *p, uint64_t slot, PyObject *text)
 {
@@ -46,45 +117,163 @@ static inline int pm_same_text(const pm_pool *p, uint64_t slot, PyObject *text)
         return 0;
     const uint64_t *block = (const uint64_t *)pm_at(p, slot & PM_OFFSET_MASK);
     uint64_t length = (uint64_t)PyUnicode_GET_LENGTH(text);
-    return block[0] == length && memcmp(block + 1, PyUnicode_DATA(text), length * width) == 0;
+    return block[0] == length && pm_same_bytes((const char *)(block + 1), (const char *)PyUnicode_DATA(text), length * width);
 }
 
-/* Entry number of an exact str, or PM_NOT_FOUND; its hash. */
-static inline int64_t pm_find_str(const pm_pool *p, const pm_table *t, unsigned stride, PyObject *key, uint64_t *hash)
+static __attribute__((noinline)) int64_t pm_find_text(pm_pool *p, const pm_table *t, unsigned stride, PyObject *key,
+                                                      pm_probe *probe)
 {
-    uint64_t slot, h = pm_str_hash(key), at = pm_table_start(t, h);
     int64_t i;
-    *hash = h;
-    if (pm_immediate_str(key, &slot)) {
-        while ((i = pm_table_next(p, t, stride, h, &at)) >= 0)
-            if (pm_vec_at(p, &t->entries, (uint64_t)i, stride)[1] == slot)
-                return i;
-        return PM_NOT_FOUND;
+    pm_probe_start(p, t, pm_str_hash(key), probe);
+    while ((i = pm_table_next(p, t, stride, probe)) >= 0) {
+        uint64_t slot = pm_vec_at(p, &t->entries, (uint64_t)i, stride)[1];
+        if (pm_same_text(p, slot, key)) {
+            pm_key_remember(p, t, key, slot, (uint64_t)i);
+            return i;
+        }
     }
-    while ((i = pm_table_next(p, t, stride, h, &at)) >= 0)
-        if (pm_same_text(p, pm_vec_at(p, &t->entries, (uint64_t)i, stride)[1], key))
+    return PM_NOT_FOUND;
+}
+
+static __attribute__((noinline)) int64_t pm_find_short(const pm_pool *p, const pm_table *t, unsigned stride,
+                                                       PyObject *key, uint64_t slot, pm_probe *probe)
+{
+    int64_t i;
+    pm_probe_start(p, t, pm_str_hash(key), probe);
+    while ((i = pm_table_next(p, t, stride, probe)) >= 0)
+        if (pm_vec_at(p, &t->entries, (uint64_t)i, stride)[1] == slot)
             return i;
     return PM_NOT_FOUND;
 }
 
-/* Entry number of an exact int and its hash; PM_UNDECIDED, without the hash, when it is big or meets a key of
- * another type with the same hash. */
-static inline int64_t pm_find_int(const pm_pool *p, const pm_table *t, unsigned stride, PyObject *key, uint64_t *hash)
+/* Entry number of an exact str.  If it is not there: PM_NOT_FOUND, and the probe has its hash and place. */
+static inline int64_t pm_find_str(pm_pool *p, const pm_table *t, unsigned stride, PyObject *key, pm_probe *probe)
+{
+    uint64_t slot;
+    if (pm_immediate_str(key, &slot))
+        return pm_find_short(p, t, stride, key, slot, probe);
+    if (p->keys != NULL) {
+        const pm_key_row *row = pm_key_row_of(p->keys, t, key);
+        if (row->key == key && row->generation == p->key_generation && row->number < t->entries.size
+                && pm_vec_at(p, &t->entries, row->number, stride)[1] == row->slot)
+            return (int64_t)row->number;
+    }
+    return pm_find_text(p, t, stride, key, probe);
+}
+
+/* The same for an exact int and its slot; PM_UNDECIDED, without either, when it is big or meets a key of another
+ * type with the same hash. */
+static inline int64_t pm_find_int(const pm_pool *p, const pm_table *t, unsigned stride, PyObject *key, pm_probe *probe,
+                                  uint64_t *slot)
 {
     int overflow;
     int64_t i, n = PyLong_AsLongLongAndOverflow(key, &overflow);
     if (overflow || n >= (1ll << 61) - 1 || n <= -((1ll << 61) - 1))
         return PM_UNDECIDED;
-    uint64_t slot = (uint64_t)n << 1 | 1, h = n == -1 ? (uint64_t)-2 : (uint64_t)n, at = pm_table_start(t, h);
-    while ((i = pm_table_next(p, t, stride, h, &at)) >= 0) {
+    *slot = (uint64_t)n << 1 | 1;
+    pm_probe_start(p, t, n == -1 ? (uint64_t)-2 : (uint64_t)n, probe);
+    while ((i = pm_table_next(p, t, stride, probe)) >= 0) {
         uint64_t found = pm_vec_at(p, &t->entries, (uint64_t)i, stride)[1];
-        if (found == slot)
+        if (found == *slot)
             return i;
         if (!(found & 1))
             return PM_UNDECIDED;
     }
-    *hash = h;
     return PM_NOT_FOUND;
+}
+
+/* --- storing ---------------------------------------------------------------------------------------- */
+
+/* Words of the block of a text, no immediate, that pm_direct_text can write, or 0. */
+static inline uint64_t pm_text_words(PyObject *text)
+{
+    uint64_t bytes = (uint64_t)PyUnicode_GET_LENGTH(text) * PyUnicode_KIND(text);
+    return bytes > 56 ? 0 : (bytes + 15) / 8;
+}
+
+/* A text in a block of its own, in the page whose bitmap word pm_class_bits gave; its slot. */
+static inline uint64_t pm_direct_text(pm_direct *d, uint64_t *bits, PyObject *text, uint64_t words)
+{
+    uint64_t word = pm_offset(d->p, bits), page = word & ~(uint64_t)(PM_PAGE_SIZE - 1);
+    uint64_t number = (word - page) * 8 + (unsigned)__builtin_ctzll(~*bits);
+    uint64_t offset = page + sizeof(pm_page) + number * (words * 8);
+    uint64_t *block = (uint64_t *)pm_at(d->p, offset);
+    unsigned width = PyUnicode_KIND(text);
+    unsigned kind = width == 4 ? PM_REF_STR4 : width == 2 ? PM_REF_STR2 : PM_REF_STR1L;
+    pm_direct_store(d, bits, *bits | (*bits + 1));
+    block[0] = (uint64_t)PyUnicode_GET_LENGTH(text);
+    block[words - 1] = 0;
+    memcpy(block + 1, PyUnicode_DATA(text), block[0] * width);
+    pm_direct_filled(d, block, words);
+    return PM_REFERENCE(PyUnicode_IS_ASCII(text) ? PM_REF_STR1 : kind, offset);
+}
+
+/* A new last entry: what pm_table_append does, as a whole operation.  `text` is the key, or NULL and `key` its slot;
+ * `value_text` likewise.  0: nothing has been done. */
+static inline int pm_table_insert(pm_pool *p, pm_table *t, unsigned stride, const pm_probe *probe, PyObject *text,
+                                  uint64_t key, PyObject *value_text, uint64_t value)
+{
+    pm_direct d;
+    uint64_t size = t->entries.size, words = 0, value_words = 0;
+    uint64_t *bits = NULL, *value_bits = NULL;
+    if (size >= t->entries.cap || !pm_probe_has_room(t, probe))
+        return 0;
+    if (text != NULL) {
+        words = pm_text_words(text);
+        if (words == 0 || (bits = pm_class_bits(p, PM_CLASS_OF_WORDS(words), 1)) == NULL)
+            return 0;
+    }
+    if (value_text != NULL) {
+        value_words = pm_text_words(value_text);
+        if (value_words == 0
+                || (value_bits = pm_class_bits(p, PM_CLASS_OF_WORDS(value_words), 1 + (words == value_words))) == NULL)
+            return 0;
+    }
+    if (!pm_direct_begin(&d, p, words + value_words + 6 + stride + 1 + 2 + 3))
+        return 0;
+    if (text != NULL)
+        key = pm_direct_text(&d, bits, text, words);
+    if (value_text != NULL)
+        value = pm_direct_text(&d, value_bits, value_text, value_words);
+    uint64_t *entry = pm_vec_at(p, &t->entries, size, stride);
+    pm_direct_keep(&d, entry, stride);
+    entry[0] = probe->hash;
+    entry[1] = key;
+    if (stride == 3)
+        entry[2] = value;
+    if (d.to != NULL)
+        pm_direct_filled(&d, entry, stride);
+    if (t->index)
+        pm_direct_store(&d, probe->cells + probe->at, probe->wanted | (size + 1));
+    pm_direct_store_two(&d, &t->used, t->used + 1, size + 1);
+    pm_direct_end(&d);
+    return 1;
+}
+
+/* t[key] = value (in a set: key is added) as a whole operation: key an exact str or int, the value a slot without
+ * reference or, with value_text, a string that needs a block.  0: nothing has been done, go the long way. */
+static inline int pm_table_put(pm_pool *p, pm_table *t, unsigned stride, PyObject *key, PyObject *value_text,
+                               uint64_t value)
+{
+    pm_probe probe;
+    PyObject *text = NULL;
+    uint64_t slot = 0;
+    int64_t i;
+    if (PyUnicode_CheckExact(key)) {
+        i = pm_find_str(p, t, stride, key, &probe);
+        if (i < 0 && !pm_immediate_str(key, &slot))
+            text = key;
+    } else {
+        i = pm_find_int(p, t, stride, key, &probe, &slot);
+        if (i == PM_UNDECIDED)
+            return 0;
+    }
+    if (i < 0)
+        return pm_table_insert(p, t, stride, &probe, text, slot, value_text, value);
+    if (stride == 2)
+        return 1;
+    uint64_t *cell = pm_vec_at(p, &t->entries, (uint64_t)i, stride) + 2;
+    return value_text == NULL && !PM_IS_REFERENCE(*cell) && pm_put(p, cell, value);
 }
 
 #endif

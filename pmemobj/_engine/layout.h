@@ -128,16 +128,16 @@ typedef struct pm_list {        /* also the tuple: the same body, never changed 
     pm_vec items;               /* cells: one slot each */
 } pm_list;                      /* 56 bytes */
 
-/* Hash table: insertion-ordered entries and an open-addressing index of 32-bit entry numbers.
- * Dict entries are {hash, key slot, value slot}, set entries {hash, key slot}; a key slot of 0 is a
- * deleted entry.  An index cell is 0 when empty, else entry number + 1; a table of at most
- * PM_TABLE_SMALL entries has no index. */
+/* Hash table: insertion-ordered entries and an index (see table.h).  Dict entries are {hash, key slot, value
+ * slot}, set entries {hash, key slot}; a key slot of 0 is a deleted entry.  A table of at most PM_TABLE_SMALL
+ * entries has no index.  A segment of the index is named by a word: bits 0-47 its offset, bits 48-55 its depth
+ * (by how many bits of the tag it is chosen), bits 56-63 the logarithm of its number of 8-byte cells. */
 typedef struct pm_table {
     pm_object head;
-    uint64_t used;              /* live entries */
+    uint64_t used;              /* live entries; right before entries.size, with which it changes */
     pm_vec entries;             /* entries.size counts the deleted ones too */
-    uint64_t index;             /* offset of the index cells */
-    uint64_t index_cells;       /* a power of two, or 0 */
+    uint64_t index;             /* 0: none; the only segment; or the offset of the directory */
+    uint64_t index_depth;       /* the directory has 2^index_depth segment words; 0: there is none */
 } pm_table;                     /* 80 bytes */
 
 #define PM_TABLE_SMALL 8u

@@ -83,6 +83,89 @@ static inline int pm_put(pm_pool *p, uint64_t *at, uint64_t value)
     return 1;
 }
 
+/* A whole operation that stores and fills a few words and cannot fail: it is written straight into the journal's
+ * next record, or into this thread's transaction.  pm_direct_begin gives 0 when it must go the long way; after
+ * that everything up to pm_direct_end succeeds, and no Python code runs. */
+typedef struct pm_direct {
+    pm_pool *p;
+    uint64_t *to;               /* where the record goes on; NULL in a transaction */
+} pm_direct;
+
+/* `words`: what the payload takes at most. */
+static inline int pm_direct_begin(pm_direct *d, pm_pool *p, uint64_t words)
+{
+    d->p = p;
+    d->to = NULL;
+    if (jr_has_failed(p->journal))
+        return 0;
+    if (p->write_gate != 0)
+        return pm_is_mine(p, p->write_gate);
+    if (!pm_may_commit(p, words))
+        return 0;
+    d->to = p->journal->ring.head + 1;
+    return 1;
+}
+
+static inline void pm_direct_store(pm_direct *d, uint64_t *at, uint64_t value)
+{
+    uint64_t offset = pm_offset(d->p, at);
+    if (d->to) {
+        *d->to++ = JR_EXTENT(offset, 1);
+        *d->to++ = value;
+    } else {
+        pm_capture(d->p, offset);
+    }
+    *at = value;
+}
+
+/* Two neighbours. */
+static inline void pm_direct_store_two(pm_direct *d, uint64_t *at, uint64_t value, uint64_t next)
+{
+    uint64_t offset = pm_offset(d->p, at);
+    if (d->to) {
+        *d->to++ = JR_EXTENT(offset, 2);
+        *d->to++ = value;
+        *d->to++ = next;
+    } else {
+        pm_capture(d->p, offset);
+        pm_capture(d->p, offset + 8);
+    }
+    at[0] = value;
+    at[1] = next;
+}
+
+/* Before memory is filled that was in use when the transaction began. */
+static inline void pm_direct_keep(pm_direct *d, const uint64_t *at, uint64_t words)
+{
+    if (d->to == NULL)
+        pm_snapshot(d->p, at, words * 8);
+}
+
+/* After some words, at least one and all in one page, have been filled. */
+static inline void pm_direct_filled(pm_direct *d, const uint64_t *at, uint64_t words)
+{
+    uint64_t offset = pm_offset(d->p, at);
+    if (d->to) {
+        uint64_t *to = d->to;
+        *to++ = JR_EXTENT(offset, words);
+        do
+            *to++ = *at++;
+        while (--words);
+        d->to = to;
+        return;
+    }
+    uint64_t first = offset / PM_LINE % 64, last = (offset + words * 8 - 1) / PM_LINE % 64;
+    uint64_t lines = ((2ull << (last - first)) - 1) << first;
+    if ((d->p->lines[offset >> PM_PAGE_SHIFT].dirty & lines) != lines)
+        d->p->engine->mark_dirty(d->p, offset, words * 8);
+}
+
+static inline void pm_direct_end(pm_direct *d)
+{
+    if (d->to)
+        jr_ring_commit(&d->p->journal->ring, (uint64_t)(d->to - d->p->journal->ring.head - 1));
+}
+
 /* The same with two words. */
 static inline int pm_put_two(pm_pool *p, uint64_t *at, uint64_t value, uint64_t *other, uint64_t other_value)
 {

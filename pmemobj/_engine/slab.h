@@ -43,6 +43,24 @@ static inline uint64_t pm_class_alloc(pm_pool *p, unsigned size_class)
     return at + sizeof(pm_page) + (uint64_t)(word * 64 + bit) * page->block_size;
 }
 
+/* For blocks of 2 to 8 words, whose classes are the first ones: the bitmap word of which so many may be taken,
+ * by the caller, and its page would still not be full.  NULL: go the long way. */
+#define PM_CLASS_OF_WORDS(words) ((unsigned)(words) - 2)
+
+static inline uint64_t *pm_class_bits(const pm_pool *p, unsigned size_class, unsigned blocks)
+{
+    uint64_t at = p->root->pages[size_class];
+    if (__builtin_expect(at == 0, 0))
+        return NULL;
+    uint64_t *bits = ((pm_page *)pm_at(p, at))->bitmap;
+    while (*bits == ~0ull)                      /* a listed page has a free block */
+        bits++;
+    uint64_t unused = ~*bits;
+    for (; blocks; blocks--)
+        unused &= unused - 1;
+    return unused ? bits : NULL;
+}
+
 static inline uint64_t pm_small_alloc(pm_pool *p, uint64_t size)
 {
     return pm_class_alloc(p, pm_class_of[(size + 7) / 8]);

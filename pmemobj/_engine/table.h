@@ -1,129 +1,177 @@
 /*
- * table.h: the hash table of dict and set without its keys' meaning: index cells and entries (see pm_table).
+ * table.h: the hash table of dict and set without its keys' meaning: entries and the index (see pm_table).
  *
- * The index is self-validating: a cell counts only if its entry number is below entries.size and that entry is
- * not deleted and has the hash looked for.  So a deletion leaves its cell as it is, and a probe ends only at
- * an empty cell; the table is rebuilt before more than 2/3 of the cells are taken.  The last entry of a table
- * is never a deleted one: deleting the last takes the deleted ones before it away, with their cells.
+ *  1. An index cell is a word: the tag, which is the upper half of the mixed hash, over the entry number + 1;
+ *     0 is empty.  The index is self-validating: a cell counts only if its tag is the one looked for, its
+ *     entry number is below entries.size, and that entry is not deleted and has the hash looked for.  So a
+ *     deletion leaves its cell as it is.
+ *  2. A segment is a power of two of cells, probed linearly up to an empty cell.  A probe begins at the tag's
+ *     bits that follow the first `depth`; these say which segment of the directory it is.  A table with one
+ *     segment has no directory, and depth 0.
+ *  3. Tags alone say where cells go, so a segment is divided without a look at the entries: growing costs at
+ *     most two segments at a time, however large the table is.  In a directory segments are divided one after
+ *     the other in the order of their tags while the table doubles; see pm_segment_limit.
+ *  4. The last entry is never a deleted one: deleting the last takes the deleted ones before it away, with
+ *     their cells.
  */
 #ifndef PM_TABLE_H
 #define PM_TABLE_H
 
 #include "vec.h"
 
-/* Cells for a table whose entries vector may grow to `items`. */
-static inline uint64_t pm_table_cells(uint64_t items)
+#define PM_SEGMENT_LOG 12u                  /* log2 of the cells of a segment in a directory, at least */
+#define PM_PROBE_MAX 256u                   /* cells; a longer way to a free one asks how full the segment is */
+
+#define PM_SEGMENT(offset, log, depth) ((offset) | (uint64_t)(depth) << 48 | (uint64_t)(log) << 56)
+#define PM_SEGMENT_CELLS(segment) ((unsigned)((segment) >> 56))     /* log2 of their number */
+#define PM_SEGMENT_DEPTH(segment) ((unsigned)((segment) >> 48) & 255)
+
+static inline uint64_t pm_tag(uint64_t hash) { return hash * 0x9e3779b97f4a7c15ull >> 32; }
+
+/* Which cell of the segment a tag belongs to. */
+static inline uint64_t pm_tag_home(uint64_t tag, unsigned log, unsigned depth)
 {
-    uint64_t cells = 16;
-    while (2 * cells < 3 * items)
-        cells *= 2;
-    return cells;
+    return (uint32_t)(tag << depth) >> (32 - log);
 }
 
-/* Where the probe for `hash` begins. */
-static inline uint64_t pm_table_home(uint64_t hash, uint64_t cells)
+static inline void pm_prefetch(const void *at) { __builtin_prefetch(at); }
+
+static inline uint64_t *pm_directory(const pm_pool *p, const pm_table *t) { return (uint64_t *)pm_at(p, t->index); }
+
+/* The segment that holds cells of that tag; there is an index. */
+static inline uint64_t pm_table_segment(const pm_pool *p, const pm_table *t, uint64_t tag)
 {
-    return (hash * 0x9e3779b97f4a7c15ull >> 20) & (cells - 1);
+    return t->index_depth == 0 ? t->index : pm_directory(p, t)[tag >> (32 - t->index_depth)];
 }
 
-/* The next entry number whose stored hash is `hash`, from probe position *at on (start with
- * pm_table_home), or -1 at the end.  *at is left behind it.  Tables without index are scanned: *at counts. */
-static inline int64_t pm_table_next(const pm_pool *p, const pm_table *t, unsigned stride, uint64_t hash, uint64_t *at)
+/* A search for a hash.  Tables without index are scanned: `at` counts entries then. */
+typedef struct pm_probe {
+    uint64_t hash, wanted;      /* the cell looked for, without its entry number */
+    uint64_t *cells;
+    uint64_t segment, mask, at;
+} pm_probe;
+
+static inline void pm_probe_start(const pm_pool *p, const pm_table *t, uint64_t hash, pm_probe *probe)
 {
+    probe->hash = hash;
+    probe->at = 0;
+    if (t->index == 0)
+        return;
+    uint64_t tag = pm_tag(hash), segment = pm_table_segment(p, t, tag);
+    unsigned log = PM_SEGMENT_CELLS(segment);
+    probe->wanted = tag << 32;
+    probe->segment = segment;
+    probe->cells = (uint64_t *)pm_at(p, segment & PM_OFFSET_MASK);
+    probe->mask = (1ull << log) - 1;
+    probe->at = pm_tag_home(tag, log, PM_SEGMENT_DEPTH(segment));
+}
+
+/* The next entry number with that hash, or -1 at the end; with an index, `at` is the free cell there. */
+static inline int64_t pm_table_next(const pm_pool *p, const pm_table *t, unsigned stride, pm_probe *probe)
+{
+    uint64_t size = t->entries.size;
     if (t->index == 0) {
-        for (; *at < t->entries.size; (*at)++) {
-            const uint64_t *entry = pm_vec_at(p, &t->entries, *at, stride);
-            if (entry[0] == hash && entry[1] != 0)
-                return (int64_t)(*at)++;
+        for (; probe->at < size; probe->at++) {
+            const uint64_t *entry = pm_vec_at(p, &t->entries, probe->at, stride);
+            if (entry[0] == probe->hash && entry[1] != 0)
+                return (int64_t)probe->at++;
         }
         return -1;
     }
-    const uint32_t *cells = (const uint32_t *)pm_at(p, t->index);
-    uint64_t mask = t->index_cells - 1;
     for (;;) {
-        uint32_t cell = cells[*at];
+        uint64_t cell = probe->cells[probe->at], number = (cell ^ probe->wanted) - 1;
         if (cell == 0)
             return -1;
-        *at = (*at + 1) & mask;
-        if (cell <= t->entries.size) {
-            const uint64_t *entry = pm_vec_at(p, &t->entries, cell - 1, stride);
-            if (entry[0] == hash && entry[1] != 0)
-                return cell - 1;
+        if (number < size) {
+            const uint64_t *entry = pm_vec_at(p, &t->entries, number, stride);
+            if (entry[0] == probe->hash && entry[1] != 0) {
+                probe->at = (probe->at + 1) & probe->mask;
+                return (int64_t)number;
+            }
         }
+        probe->at = (probe->at + 1) & probe->mask;
     }
 }
 
-/* Where a lookup of `hash` starts counting. */
-static inline uint64_t pm_table_start(const pm_table *t, uint64_t hash)
+/* Up to how many entries of the table a segment of a directory takes new cells: from half full for the first
+ * tags to three quarters for the last, so that not all segments are divided at the same time. */
+static inline uint64_t pm_segment_limit(uint64_t tag, unsigned log, unsigned depth)
 {
-    return t->index ? pm_table_home(hash, t->index_cells) : 0;
+    return ((0x20000 + (tag >> 16)) << (log + depth)) >> 18;
 }
 
-/* The first free cell for `hash`: empty, so that no other entry is forgotten. */
-static inline uint32_t *pm_table_free_cell(uint32_t *cells, uint64_t ncells, uint64_t hash)
-{
-    uint64_t at = pm_table_home(hash, ncells);
-    while (cells[at])
-        at = (at + 1) & (ncells - 1);
-    return cells + at;
-}
-
-/* One more entry fits: its vector has room, and the index stays at most 2/3 full. */
-static inline int pm_table_has_room(const pm_table *t)
+/* The free cell at the end of the probe may be taken: its segment is not too full. */
+static inline int pm_probe_has_room(const pm_table *t, const pm_probe *probe)
 {
     uint64_t size = t->entries.size;
-    if (size >= t->entries.cap)
-        return 0;
-    return t->index ? 3 * (size + 1) <= 2 * t->index_cells : size < PM_TABLE_SMALL;
+    if (t->index == 0)
+        return size < PM_TABLE_SMALL;
+    unsigned log = PM_SEGMENT_CELLS(probe->segment), depth = PM_SEGMENT_DEPTH(probe->segment);
+    if (t->index_depth == 0)
+        return 3 * (size + 1) <= 2ull << log;
+    uint64_t tag = probe->wanted >> 32;
+    return size < pm_segment_limit(tag, log, depth)
+        && ((probe->at - pm_tag_home(tag, log, depth)) & probe->mask) < PM_PROBE_MAX;
 }
 
-/* Stores a 4-byte cell: the word that holds it, since words are what is logged. */
-static inline void pm_table_set_cell(pm_pool *p, uint32_t *cell, uint32_t value)
+/* Puts a cell into a segment with room. */
+static inline void pm_cells_put(uint64_t *cells, unsigned log, unsigned depth, uint64_t cell)
 {
-    uint64_t *word = (uint64_t *)((uintptr_t)cell & ~(uintptr_t)7);
-    uint32_t both[2];
-    memcpy(both, word, 8);
-    both[cell != (uint32_t *)word] = value;
-    uint64_t changed;
-    memcpy(&changed, both, 8);
-    pm_store(p, word, changed);
+    uint64_t mask = (1ull << log) - 1, at = pm_tag_home(cell >> 32, log, depth);
+    while (cells[at])
+        at = (at + 1) & mask;
+    cells[at] = cell;
 }
 
-/* A new last entry; there is room.  `value` is that of a dict.  Inside a level its place may have been an entry
- * when the level began, so its lines are kept. */
-static inline void pm_table_append(pm_pool *p, pm_table *t, unsigned stride, uint64_t hash, uint64_t key,
+/* Leaves the probe at the free cell for `hash`. */
+static inline void pm_probe_free(const pm_pool *p, const pm_table *t, uint64_t hash, pm_probe *probe)
+{
+    pm_probe_start(p, t, hash, probe);
+    if (t->index)
+        while (probe->cells[probe->at])
+            probe->at = (probe->at + 1) & probe->mask;
+}
+
+/* A new last entry, with the free cell that the probe found; there is room.  `value` is that of a dict.  Inside
+ * a level its place may have been an entry when the level began, so its lines are kept. */
+static inline void pm_table_append(pm_pool *p, pm_table *t, unsigned stride, const pm_probe *probe, uint64_t key,
                                    uint64_t value)
 {
     uint64_t size = t->entries.size;
     uint64_t *entry = pm_vec_at(p, &t->entries, size, stride);
     if (p->depth)
         pm_snapshot(p, entry, stride * 8);
-    entry[0] = hash;
+    entry[0] = probe->hash;
     entry[1] = key;
     if (stride == 3)
         entry[2] = value;
     if (p->depth == 0)
         pm_fresh(p, entry, stride * 8);
     if (t->index)
-        pm_table_set_cell(p, pm_table_free_cell((uint32_t *)pm_at(p, t->index), t->index_cells, hash),
-                          (uint32_t)(size + 1));
-    pm_store(p, &t->entries.size, size + 1);
+        pm_store(p, probe->cells + probe->at, probe->wanted | (size + 1));
     pm_store(p, &t->used, t->used + 1);
+    pm_store(p, &t->entries.size, size + 1);
 }
 
-/* Empties the cell of the last entry.  Cells are taken in the order of the entries, so this leaves the index as
- * it was before that entry came: no probe loses its way. */
-static inline void pm_table_forget_last(pm_pool *p, const pm_table *t, unsigned stride)
+/* Takes the cell of an entry away.  Cells behind it that were displaced move up, so no probe loses its way. */
+static inline void pm_table_forget(pm_pool *p, const pm_table *t, uint64_t hash, uint64_t number)
 {
-    uint64_t last = t->entries.size - 1;
+    pm_probe probe;
     if (t->index == 0)
         return;
-    uint32_t *cells = (uint32_t *)pm_at(p, t->index);
-    uint64_t at = pm_table_home(pm_vec_at(p, &t->entries, last, stride)[0], t->index_cells);
-    while (cells[at] && cells[at] != last + 1)
-        at = (at + 1) & (t->index_cells - 1);
-    if (cells[at])
-        pm_table_set_cell(p, cells + at, 0);
+    pm_probe_start(p, t, hash, &probe);
+    uint64_t *cells = probe.cells, mask = probe.mask, hole = probe.at;
+    unsigned log = PM_SEGMENT_CELLS(probe.segment), depth = PM_SEGMENT_DEPTH(probe.segment);
+    for (; cells[hole] != (probe.wanted | (number + 1)); hole = (hole + 1) & mask)
+        if (cells[hole] == 0)
+            return;
+    for (uint64_t at = (hole + 1) & mask; cells[at]; at = (at + 1) & mask) {
+        if (((at - pm_tag_home(cells[at] >> 32, log, depth)) & mask) >= ((at - hole) & mask)) {
+            pm_store(p, cells + hole, cells[at]);
+            hole = at;
+        }
+    }
+    pm_store(p, cells + hole, 0);
 }
 
 #endif
