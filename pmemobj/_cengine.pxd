@@ -157,7 +157,7 @@ cdef extern from "_engine/table.h" nogil:
         PM_SEGMENT_LOG
 
     ctypedef struct pm_probe:
-        uint64_t segment, mask, at
+        uint64_t hash, segment, mask, at
         uint64_t *cells
 
     uint64_t PM_SEGMENT(uint64_t offset, unsigned log, unsigned depth)

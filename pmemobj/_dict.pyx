@@ -4,10 +4,11 @@ cimport cython
 from cpython.dict cimport PyDict_CheckExact
 from cpython.long cimport PyLong_CheckExact
 from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
 from cpython.unicode cimport PyUnicode_CheckExact
 from libc.stdint cimport int64_t, uint64_t
 
-from pmemobj._cengine cimport pm_store, pm_vec_at
+from pmemobj._cengine cimport pm_pool, pm_store, pm_vec_at
 from pmemobj._core cimport Persistent, Pool, bind, check_read, op_abort, op_begin, op_end, register_proxy, slot_drop
 from pmemobj._layout cimport PM_TYPE_DICT, pm_object, pm_table
 from pmemobj._table cimport *
@@ -30,6 +31,40 @@ cdef extern from *:
     static void pm_is_mapping(PyObject *type) { ((PyTypeObject *)type)->tp_flags |= Py_TPFLAGS_MAPPING; }
     """
     void pm_is_mapping(object cls)
+
+cdef extern from *:
+    """
+    /* The pair (key, value), whose references it takes: `last`, borrowed from its only owner, or a new one.  The
+     * collector may have stopped tracking `last` while its items were scalars. */
+    static PyObject *pm_pair(PyObject *last, PyObject *key, PyObject *value)
+    {
+        if (Py_REFCNT(last) == 1) {
+            PyObject *old_key = PyTuple_GET_ITEM(last, 0), *old_value = PyTuple_GET_ITEM(last, 1);
+            Py_INCREF(last);
+            PyTuple_SET_ITEM(last, 0, key);
+            PyTuple_SET_ITEM(last, 1, value);
+            if (!PyObject_GC_IsTracked(last))
+                PyObject_GC_Track(last);
+            Py_DECREF(old_key);
+            Py_DECREF(old_value);               /* user code, perhaps */
+            return last;
+        }
+        last = PyTuple_New(2);
+        if (last == NULL) {
+            Py_DECREF(key);
+            Py_DECREF(value);
+            return NULL;
+        }
+        PyTuple_SET_ITEM(last, 0, key);
+        PyTuple_SET_ITEM(last, 1, value);
+        return last;
+    }
+    """
+    object pm_pair(PyObject *last, PyObject *key, PyObject *value)
+
+cdef extern from "_engine/keys.h":
+    bint pm_is_simple(object items) noexcept
+    void pm_prefetch_texts(const pm_pool *p, const uint64_t *entry, unsigned stride) noexcept
 
 cdef object MISSING = object()
 
@@ -166,6 +201,9 @@ cdef class PersistentDict(Persistent):
     def update(self, *args, **kwargs):
         """As dict.update: a mapping or an iterable of pairs, and keywords.  All of it is stored, or nothing."""
         check_read(self)
+        if len(args) == 1 and not kwargs and PyDict_CheckExact(args[0]) and pm_is_simple(args[0]):
+            table_update(self, 3, args[0])      # nothing in it can change it
+            return
         table_update(self, 3, items_of(args, kwargs, "update"))
 
     def clear(self):

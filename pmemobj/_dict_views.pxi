@@ -16,6 +16,7 @@ cdef class PersistentDictIterator:
     cdef bint backwards
     cdef uint64_t left          # live entries to come
     cdef uint64_t at            # next entry; backwards: the one after it
+    cdef object pair            # the item given last, or None; given again if nobody else has it
 
     def __iter__(self):
         return self
@@ -45,6 +46,8 @@ cdef class PersistentDictIterator:
             else:
                 entry = pm_vec_at(d.p, &t.entries, self.at, 3)
                 self.at += 1
+                if self.at & 7 == 0:
+                    pm_prefetch_texts(d.p, entry, 3)
             key_slot = entry[1]
             if key_slot:
                 break
@@ -57,7 +60,8 @@ cdef class PersistentDictIterator:
         if not quiet(key_slot):
             if not same_item(d, self.seen, self.at if self.backwards else self.at - 1, key_slot, slot):
                 raise RuntimeError("dictionary changed during iteration")
-        return key, slot_load(d.pool, slot)
+        value = slot_load(d.pool, slot)
+        return next_pair(self, key, value)
 
     def __length_hint__(self):
         if self.d is None or self.d.head == NULL or not same_stamp(self.d, self.seen):
@@ -73,6 +77,15 @@ cdef class PersistentDictIterator:
         rest.left = self.left
         rest.at = self.at
         return iter, (list(rest),)
+
+
+cdef inline object next_pair(PersistentDictIterator it, object key, object value):
+    Py_INCREF(key)
+    Py_INCREF(value)
+    pair = pm_pair(<PyObject *>it.pair, <PyObject *>key, <PyObject *>value)
+    if pair is not it.pair:
+        it.pair = pair
+    return pair
 
 
 Iterator.register(PersistentDictIterator)

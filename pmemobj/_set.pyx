@@ -5,7 +5,7 @@ from cpython.long cimport PyLong_CheckExact
 from cpython.unicode cimport PyUnicode_CheckExact
 from libc.stdint cimport int64_t, uint64_t
 
-from pmemobj._cengine cimport pm_vec_at
+from pmemobj._cengine cimport pm_pool, pm_vec_at
 from pmemobj._core cimport Persistent, Pool, bind, check_read, op_abort, op_begin, op_end, register_proxy
 from pmemobj._layout cimport PM_TYPE_SET, pm_object
 from pmemobj._table cimport *
@@ -15,6 +15,9 @@ from collections.abc import Iterator, MutableSet
 from types import GenericAlias
 
 __all__ = ["PersistentSet"]
+
+cdef extern from "_engine/keys.h":
+    void pm_prefetch_texts(const pm_pool *p, const uint64_t *entry, unsigned stride) noexcept
 
 cdef extern from "Python.h":
     int PyGC_Disable() noexcept
@@ -425,6 +428,7 @@ cdef class PersistentSetIterator:
 
     def __next__(self):
         cdef uint64_t slot = 0
+        cdef uint64_t *entry
         cdef PersistentSet s = self.s
         if s is None:
             raise StopIteration
@@ -437,8 +441,11 @@ cdef class PersistentSetIterator:
             raise StopIteration
         self.left -= 1
         while slot == 0:
-            slot = key_at(s, self.at)
+            entry = pm_vec_at(s.p, &table_of(s).entries, self.at, 2)
+            slot = entry[1]
             self.at += 1
+            if self.at & 7 == 0:
+                pm_prefetch_texts(s.p, entry, 2)
         return slot_load(s.pool, slot)
 
     def __length_hint__(self):

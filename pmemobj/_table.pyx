@@ -25,7 +25,7 @@ from pmemobj._core cimport (
 )
 from pmemobj._layout cimport *
 from pmemobj._values cimport (
-    PM_IS_REFERENCE, PM_SLOT_KIND, Plan, encode_value, pm_immediate, prepare, slot_load, stable_hash,
+    PM_IS_REFERENCE, PM_SLOT_KIND, Plan, encode_value, fill_table, pm_immediate, prepare, slot_load, stable_hash,
 )
 
 from numbers import Number
@@ -34,6 +34,11 @@ cdef extern from "Python.h":
     bint PyBool_Check(object value) noexcept
     int Py_EnterRecursiveCall(const char *where) except -1
     void Py_LeaveRecursiveCall() noexcept
+
+cdef extern from "_engine/keys.h":
+    uint64_t pm_op_text(pm_pool *p, object text) noexcept
+    bint pm_is_scalar(object value) noexcept
+    bint pm_is_simple(object items) noexcept
 
 cdef enum:
     SMALL_TABLE = 64            # entries that an empty table keeps room for
@@ -380,9 +385,49 @@ cdef int table_clear(Persistent o, unsigned stride) except -1:
     return 0
 
 
+cdef inline uint64_t encode_scalar(Pool pool, object value) except 0:
+    cdef uint64_t slot = 0
+    if PyUnicode_CheckExact(value):
+        slot = pm_op_text(pool.p, value)
+    return slot or encode_value(pool, None, value)
+
+
+cdef inline int store_simple(Pool pool, pm_table *t, unsigned stride, object key, object value) except -1:
+    """t[key] = value inside an operation, both scalars and the key an exact str or int."""
+    cdef pm_pool *p = pool.p
+    cdef pm_probe probe
+    cdef uint64_t slot = 0, old, hash
+    cdef uint64_t *entry
+    cdef int64_t i = PM_UNDECIDED
+    if PyUnicode_CheckExact(key):
+        i = pm_find_str(p, t, stride, key, &probe)
+    elif PyLong_CheckExact(key):
+        i = pm_find_int(p, t, stride, key, &probe, &slot)
+    if i == PM_UNDECIDED:
+        stable_hash(pool, key, &hash)
+        i = find_plain(pool, t, stride, key, hash)
+        if i < 0:
+            pm_probe_free(p, t, hash, &probe)
+    if i >= 0:
+        if stride == 3:
+            slot = encode_scalar(pool, value)
+            entry = pm_vec_at(p, &t.entries, i, 3)
+            old = entry[2]
+            pm_store(p, entry + 2, slot)
+            slot_drop(pool, old)
+        return 0
+    slot = encode_scalar(pool, key)
+    old = encode_scalar(pool, value) if stride == 3 else 0
+    if t.entries.size >= t.entries.cap or not pm_probe_has_room(t, &probe):
+        return table_insert(pool, t, stride, probe.hash, slot, old)
+    pm_table_append(p, t, stride, &probe, slot, old)
+    return 0
+
+
 @cython.final
 cdef class Batch:
     """Items to be stored at once: everything that runs user code is done before the operation."""
+    cdef dict simple            # keys are exact str or int, values scalars; else None, and the following:
     cdef list keys, values
     cdef Plan plan
     cdef dict others            # position -> (hash, entry number or PM_NOT_FOUND), for keys that are not plain
@@ -392,6 +437,11 @@ cdef class Batch:
         """`o` is the table to store into, or None for a new one.  Leaves out the second of two equal keys."""
         cdef Py_ssize_t i
         cdef int64_t found
+        if pm_is_simple(items):
+            self.simple = items
+            self.plan = Plan.__new__(Plan)
+            self.plan.stored = {}
+            return 0
         self.plan = prepare(pool, items)
         self.plan.stored = {}
         self.keys = list(items)
@@ -443,11 +493,29 @@ cdef class Batch:
             slot_drop(pool, old)
         return 0
 
+    cdef int store_simple(self, Pool pool, pm_table *t, unsigned stride) except -1:
+        cdef uint64_t n = len(self.simple)
+        if n > 1 and t.entries.cap == 0:
+            return fill_table(pool, self.plan, <uint64_t>(<char *>t - pool.p.base), self.simple, stride == 3)
+        if n > t.used and n > 1:
+            table_make_room(pool, t, stride, n)
+        for key, value in self.simple.items():
+            if not pm_is_scalar(value):     # another thread's doing, while this one waited
+                raise RuntimeError("the value changed while it was being stored")
+            if stride == 3:
+                store_simple(pool, t, 3, key, value)
+            else:
+                store_simple(pool, t, 2, key, value)
+        return 0
+
     cdef int store(self, Pool pool, pm_table *t, unsigned stride) except -1:
         """Inside an operation."""
-        cdef Py_ssize_t n = len(self.keys), i
+        cdef Py_ssize_t n, i
         cdef int64_t found
         cdef uint64_t key, value = 0
+        if self.simple is not None:
+            return self.store_simple(pool, t, stride)
+        n = len(self.keys)
         if self.others is not None:         # while the entries still have the numbers that were found
             for i, (_, number) in self.others.items():
                 if number >= 0:

@@ -36,11 +36,10 @@ cdef extern from "Python.h":
     int PyGC_Disable() noexcept
     int PyGC_Enable() noexcept
 
-cdef extern from *:
-    """
-    #define XXH_INLINE_ALL
-    #include <xxhash.h>
-    """
+cdef extern from "_engine/keys.h":
+    uint64_t pm_str_hash(object text) noexcept
+    uint64_t pm_op_text(void *p, object text) noexcept
+    bint pm_is_simple(object items) noexcept
     uint64_t XXH3_64bits_withSeed(const void *data, size_t length, uint64_t seed) noexcept nogil
 
 cdef extern from "_engine/slot.h":
@@ -188,6 +187,8 @@ cdef int look_through_container(Pool pool, Plan plan, object value, type cls) ex
     if id(value) in plan.seen:
         return 0
     plan.seen[id(value)] = value
+    if cls is dict and pm_is_simple(value):
+        return 0
     key_failed = False
     try:
         with_recursion_limit()
@@ -354,36 +355,55 @@ cdef uint64_t float_bits(double value) noexcept:
     return bits
 
 
+cdef inline uint64_t encode_scalar(Pool pool, Plan plan, object value) except 0:
+    cdef uint64_t slot = pm_op_text(pool.p, value) if type(value) is str else 0
+    return slot or encode_value(pool, plan, value)
+
+
+cdef bint fill_entry(
+    Pool pool, Plan plan, pm_table *t, unsigned stride, uint64_t i, uint64_t n, object key, object item, dict nans
+) except -1:
+    """Fills entry i of a new table.  False: the key is there already."""
+    cdef uint64_t *entry
+    if i == n:
+        raise RuntimeError("the value changed while it was being stored")
+    if type(key) is float and key != key:
+        # Two NaN objects with the same bits are two keys for a builtin, but one for us: the last value stays.
+        first = nans.setdefault(float_bits(key), i)
+        if first != i:
+            if stride == 3:
+                entry = pm_vec_at(pool.p, &t.entries, first, 3)
+                slot_drop(pool, entry[2])
+                entry[2] = encode_value(pool, plan, item)
+            return False
+    entry = pm_vec_at(pool.p, &t.entries, i, stride)
+    entry[0] = pm_str_hash(key) if type(key) is str else prepared_hash(pool, plan, key)
+    entry[1] = encode_scalar(pool, plan, key)
+    if stride == 3:
+        entry[2] = encode_scalar(pool, plan, item)
+    return True
+
+
 cdef int fill_table(Pool pool, Plan plan, uint64_t offset, object source, bint is_dict) except -1:
     """Fills a new, empty dict or set object from a builtin one, whose keys are distinct already."""
     cdef pm_table *t = <pm_table *>pm_at(pool.p, offset)
     cdef unsigned stride = 3 if is_dict else 2
-    cdef uint64_t n = len(source), i = 0
+    cdef uint64_t n = len(source), i = 0, k = 0, run
     cdef uint64_t *entry
-    nans = None
+    cdef dict nans = {}
     if n == 0:
         return 0
     vec_reserve(pool, &t.entries, n, stride)
-    for key, item in (source.items() if is_dict else [(key, None) for key in source]):
-        if i == n:
-            raise RuntimeError("the value changed while it was being stored")
-        if type(key) is float and key != key:
-            # Two NaN objects with the same bits are two keys for a builtin, but one for us: the last value stays.
-            nans = {} if nans is None else nans
-            first = nans.setdefault(float_bits(key), i)
-            if first != i:
-                if is_dict:
-                    entry = pm_vec_at(pool.p, &t.entries, first, stride)
-                    slot_drop(pool, entry[2])
-                    entry[2] = encode_value(pool, plan, item)
-                continue
-        entry = pm_vec_at(pool.p, &t.entries, i, stride)
-        entry[0] = prepared_hash(pool, plan, key)
-        entry[1] = encode_value(pool, plan, key)
-        if is_dict:
-            entry[2] = encode_value(pool, plan, item)
-        pm_fresh(pool.p, entry, 8 * stride)
-        i += 1
+    if is_dict:
+        for key, item in (<dict>source).items():
+            i += fill_entry(pool, plan, t, 3, i, n, key, item, nans)
+    else:
+        for key in source:
+            i += fill_entry(pool, plan, t, 2, i, n, key, None, nans)
+    while k < i:
+        entry = pm_vec_run(pool.p, &t.entries, k, i, stride, &run)
+        pm_fresh(pool.p, entry, 8 * stride * run)
+        k += run
     pm_store(pool.p, &t.used, i)
     pm_store(pool.p, &t.entries.size, i)
     if i > PM_TABLE_SMALL:
@@ -492,7 +512,6 @@ cdef object decoded(Pool pool, object value):
 # --- keys
 
 cdef enum:
-    SEED_STR = 0x73747200
     SEED_BYTES = 0x62797400
     SEED_TUPLE = 0x74757000
     SEED_SET = 0x73657400
@@ -510,8 +529,7 @@ cdef int stable_hash(Pool pool, object key, uint64_t *hash) except -1:
     cdef type cls = type(key)
     cdef uint64_t one, all = 0
     if cls is str:
-        hash[0] = XXH3_64bits_withSeed(
-            PyUnicode_DATA(key), PyUnicode_GET_LENGTH(key) * PyUnicode_KIND(key), SEED_STR + PyUnicode_KIND(key))
+        hash[0] = pm_str_hash(key)
         return 0
     if cls is int or cls is float or cls is bool or cls is complex:
         hash[0] = <uint64_t>PyObject_Hash(key)

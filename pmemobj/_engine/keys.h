@@ -182,6 +182,19 @@ static inline int64_t pm_find_int(const pm_pool *p, const pm_table *t, unsigned 
     return PM_NOT_FOUND;
 }
 
+/* Fetches what the entries eight to fifteen further on refer to.  What lies there may be no entries: only the
+ * cache sees what it fetches then. */
+static inline void pm_prefetch_texts(const pm_pool *p, const uint64_t *entry, unsigned stride)
+{
+    const uint64_t *ahead = entry + 8 * stride, *end = ahead + 8 * stride;
+    if (pm_offset(p, end) > p->size)
+        return;
+    for (; ahead < end; ahead += stride)
+        for (unsigned word = 1; word < stride; word++)
+            if (PM_IS_REFERENCE(ahead[word]))
+                pm_prefetch(p->base + (ahead[word] & PM_OFFSET_MASK));
+}
+
 /* --- storing ---------------------------------------------------------------------------------------- */
 
 /* Words of the block of a text, no immediate, that pm_direct_text can write, or 0. */
@@ -191,21 +204,65 @@ static inline uint64_t pm_text_words(PyObject *text)
     return bytes > 56 ? 0 : (bytes + 15) / 8;
 }
 
-/* A text in a block of its own, in the page whose bitmap word pm_class_bits gave; its slot. */
-static inline uint64_t pm_direct_text(pm_direct *d, uint64_t *bits, PyObject *text, uint64_t words)
+/* Fills the first free block of the page whose bitmap word pm_class_bits gave; the slot of the text.  The caller
+ * takes the block by setting the word's lowest 0 bit. */
+static inline uint64_t pm_fill_text(const pm_pool *p, const uint64_t *bits, PyObject *text, uint64_t words)
 {
-    uint64_t word = pm_offset(d->p, bits), page = word & ~(uint64_t)(PM_PAGE_SIZE - 1);
+    uint64_t word = pm_offset(p, bits), page = word & ~(uint64_t)(PM_PAGE_SIZE - 1);
     uint64_t number = (word - page) * 8 + (unsigned)__builtin_ctzll(~*bits);
     uint64_t offset = page + sizeof(pm_page) + number * (words * 8);
-    uint64_t *block = (uint64_t *)pm_at(d->p, offset);
+    uint64_t *block = (uint64_t *)pm_at(p, offset);
     unsigned width = PyUnicode_KIND(text);
     unsigned kind = width == 4 ? PM_REF_STR4 : width == 2 ? PM_REF_STR2 : PM_REF_STR1L;
-    pm_direct_store(d, bits, *bits | (*bits + 1));
     block[0] = (uint64_t)PyUnicode_GET_LENGTH(text);
     block[words - 1] = 0;
     memcpy(block + 1, PyUnicode_DATA(text), block[0] * width);
-    pm_direct_filled(d, block, words);
     return PM_REFERENCE(PyUnicode_IS_ASCII(text) ? PM_REF_STR1 : kind, offset);
+}
+
+static inline uint64_t pm_direct_text(pm_direct *d, uint64_t *bits, PyObject *text, uint64_t words)
+{
+    uint64_t slot = pm_fill_text(d->p, bits, text, words);
+    pm_direct_store(d, bits, *bits | (*bits + 1));
+    pm_direct_filled(d, (const uint64_t *)pm_at(d->p, slot & PM_OFFSET_MASK), words);
+    return slot;
+}
+
+/* The slot of a str inside an operation.  0: nothing has been done, encode_value can. */
+static inline uint64_t pm_op_text(pm_pool *p, PyObject *text)
+{
+    uint64_t slot, words;
+    uint64_t *bits;
+    if (pm_immediate_str(text, &slot))
+        return slot;
+    words = pm_text_words(text);
+    if (words == 0 || (bits = pm_class_bits(p, PM_CLASS_OF_WORDS(words), 1)) == NULL)
+        return 0;
+    slot = pm_fill_text(p, bits, text, words);
+    pm_store(p, bits, *bits | (*bits + 1));
+    const void *block = pm_at(p, slot & PM_OFFSET_MASK);
+    if (p->depth == 0 || !pm_is_dirty(p, slot & PM_OFFSET_MASK, words * 8))
+        pm_fresh(p, block, words * 8);
+    return slot;
+}
+
+/* Values that are looked through by looking at their type. */
+static inline int pm_is_scalar(PyObject *value)
+{
+    PyTypeObject *type = Py_TYPE(value);
+    return type == &PyUnicode_Type || type == &PyLong_Type || type == &PyFloat_Type || type == &PyBytes_Type
+        || type == &PyBool_Type || value == Py_None;
+}
+
+/* Keys are exact str or int, values scalars: nothing in such a dict can run Python code. */
+static inline int pm_is_simple(PyObject *items)
+{
+    Py_ssize_t at = 0;
+    PyObject *key, *value;
+    while (PyDict_Next(items, &at, &key, &value))
+        if (!(PyUnicode_CheckExact(key) || PyLong_CheckExact(key)) || !pm_is_scalar(value))
+            return 0;
+    return 1;
 }
 
 /* A new last entry: what pm_table_append does, as a whole operation.  `text` is the key, or NULL and `key` its slot;

@@ -141,6 +141,14 @@ static inline void pm_direct_keep(pm_direct *d, const uint64_t *at, uint64_t wor
         pm_snapshot(d->p, at, words * 8);
 }
 
+/* These bytes, at least one and all in one page, are in the dirty set already. */
+static inline int pm_is_dirty(const pm_pool *p, uint64_t offset, uint64_t length)
+{
+    uint64_t first = offset / PM_LINE % 64, last = (offset + length - 1) / PM_LINE % 64;
+    uint64_t lines = ((2ull << (last - first)) - 1) << first;
+    return (p->lines[offset >> PM_PAGE_SHIFT].dirty & lines) == lines;
+}
+
 /* After some words, at least one and all in one page, have been filled. */
 static inline void pm_direct_filled(pm_direct *d, const uint64_t *at, uint64_t words)
 {
@@ -154,9 +162,7 @@ static inline void pm_direct_filled(pm_direct *d, const uint64_t *at, uint64_t w
         d->to = to;
         return;
     }
-    uint64_t first = offset / PM_LINE % 64, last = (offset + words * 8 - 1) / PM_LINE % 64;
-    uint64_t lines = ((2ull << (last - first)) - 1) << first;
-    if ((d->p->lines[offset >> PM_PAGE_SHIFT].dirty & lines) != lines)
+    if (!pm_is_dirty(d->p, offset, words * 8))
         d->p->engine->mark_dirty(d->p, offset, words * 8);
 }
 
