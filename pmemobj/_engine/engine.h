@@ -103,6 +103,7 @@ typedef struct pm_pool {
 
     void *keys;                 /* see keys.h; NULL while there are none */
     uint64_t key_generation;    /* what `keys` says holds only while this is the same */
+    uint64_t key_conflicts;     /* keys that met a row of another one */
 } pm_pool;
 
 static inline uint64_t pm_offset(const pm_pool *p, const void *at)

@@ -62,8 +62,8 @@ static inline void pm_key_remember(pm_pool *p, const pm_table *t, PyObject *key,
         return;
     pm_key_row *row = pm_key_row_of(p->keys, t, key);
     PyObject *before = row->key;
-    /* Where more keys are in use than there are rows, most would be replaced before they come again. */
-    if (before != NULL && before != key && row->generation == p->key_generation && (number * 0x9e3779b1u >> 28 & 3))
+    /* Where more keys are in use than there are rows, each would be replaced before it comes again. */
+    if (before != NULL && before != key && row->generation == p->key_generation && ++p->key_conflicts % 16)
         return;
     Py_INCREF(key);
     row->key = key;
