@@ -4,7 +4,7 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from pmemobj._layout cimport pm_root, pm_table, pm_vec
+from pmemobj._layout cimport pm_chunk, pm_root, pm_table, pm_vec
 
 
 cdef extern from "_engine/journal.h" nogil:
@@ -74,6 +74,7 @@ cdef extern from "_engine/poolfile.h" nogil:
 
     pf_kind pf_probe(int fd, pf_info *info)
     int pf_lock(int fd)
+    uint64_t pf_chunk_phase(const char *base)
     void pf_punch_zeros(int fd, uint64_t size)
     void pf_cover_holes(int fd, char *base, uint64_t start, uint64_t size)
     int pf_set_state(int fd, const pf_info *info, uint64_t state)
@@ -91,6 +92,7 @@ cdef extern from "_engine/engine.h" nogil:
         char *base
         uint64_t size
         pm_root *root
+        uint64_t chunk_phase
         uint32_t read_gate, write_gate
         uint32_t depth
         uint32_t pending
@@ -136,14 +138,17 @@ cdef extern from "_engine/text.h":
 
 cdef extern from "_engine/slab.h" nogil:
     enum:
-        PM_CHUNK_PAGES
         PM_PAGE_OBJECTS
 
     uint64_t pm_small_alloc(pm_pool *p, uint64_t size)
     uint64_t pm_object_alloc(pm_pool *p, uint64_t size)
     int pm_small_free(pm_pool *p, uint64_t offset, uint64_t *empty_chunk)
-    uint64_t pm_small_usable(uint64_t size)
-    void pm_chunk_add(pm_pool *p, uint64_t offset)
+    uint64_t pm_usable(uint64_t size)
+    int pm_chunk_add(pm_pool *p, uint64_t offset)
+    uint64_t pm_span_alloc(pm_pool *p, unsigned pages)
+    unsigned pm_span_pages(uint64_t size)
+    int pm_span_free(pm_pool *p, uint64_t offset, unsigned pages, uint64_t *empty_chunk)
+    unsigned pm_chunk_span(const pm_chunk *chunk, unsigned first)
     uint64_t pm_chunk_in_use(pm_pool *p, uint64_t offset)
     uint64_t pm_chunk_objects(const pm_pool *p, uint64_t offset, unsigned page_number, uint64_t *offsets)
 

@@ -14,8 +14,7 @@ from pmemobj._layout cimport pm_object, pm_table
 
 
 cdef struct freed:
-    uint64_t offset
-    bint small
+    uint64_t offset, size
 
 
 cdef struct marks:              # where the lists of a level or operation began

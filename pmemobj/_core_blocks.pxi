@@ -41,17 +41,23 @@ cdef int page_blocks(Pool pool, uint64_t offset, uint64_t chunk, set listed, dic
 cdef int chunk_blocks(Pool pool, uint64_t offset, set chunks, set pages, dict blocks, list findings) except -1:
     cdef pm_chunk *chunk = <pm_chunk *>pm_at(pool.p, offset)
     cdef bint has_room = chunk.bitmap != ~<uint64_t>0
-    cdef int i
+    cdef unsigned i
     cdef uint64_t first = (offset + sizeof(pm_chunk) + PM_PAGE_SIZE - 1) & ~<uint64_t>(PM_PAGE_SIZE - 1)
     cdef uint64_t pages_here = (offset + PM_CHUNK_BYTES - first) // PM_PAGE_SIZE
     if chunk.first_page != first or chunk.empty != ~<uint64_t>0 << pages_here or chunk.empty & ~chunk.bitmap:
         findings.append(f"the chunk at {offset:#x} has a damaged header")
         return 0
+    if chunk.spans & (~chunk.bitmap | chunk.empty) or chunk.starts & ~chunk.spans or \
+            chunk.spans & ~chunk.starts & ~(chunk.spans << 1):
+        findings.append(f"the chunk at {offset:#x} has damaged spans")
+        return 0
     if has_room != chunk.listed or has_room != (offset in chunks):
         findings.append(f"the chunk at {offset:#x} {'has' if has_room else 'has no'} room but is wrongly listed")
     chunks.discard(offset)
     for i in range(64):
-        if (chunk.bitmap & ~chunk.empty) >> i & 1:
+        if chunk.starts >> i & 1:
+            blocks[chunk.first_page + <uint64_t>i * PM_PAGE_SIZE] = pm_chunk_span(chunk, i) * PM_PAGE_SIZE
+        elif (chunk.bitmap & ~chunk.empty & ~chunk.spans) >> i & 1:
             page_blocks(pool, chunk.first_page + <uint64_t>i * PM_PAGE_SIZE, offset, pages, blocks, findings)
     return 0
 

@@ -4,7 +4,7 @@ cdef int no_memory() except -1:
     raise MemoryError("out of memory for the list of changes")
 
 
-cdef int push_free(Pool pool, uint64_t offset, bint small) except -1:
+cdef int push_free(Pool pool, uint64_t offset, uint64_t size) except -1:
     cdef freed *grown
     if pool.nfrees == pool.frees_cap:
         grown = <freed *>realloc(pool.frees, (2 * pool.frees_cap + 64) * sizeof(freed))
@@ -13,7 +13,7 @@ cdef int push_free(Pool pool, uint64_t offset, bint small) except -1:
         pool.frees = grown
         pool.frees_cap = 2 * pool.frees_cap + 64
     pool.frees[pool.nfrees].offset = offset
-    pool.frees[pool.nfrees].small = small
+    pool.frees[pool.nfrees].size = size
     pool.nfrees += 1
     pool.p.pending = 1
     return 0
@@ -32,22 +32,35 @@ cdef pobj_action *next_action(Pool pool) except NULL:
 
 
 cdef uint64_t alloc_large(Pool pool, uint64_t size, uint64_t type_num) except 0:
-    """Reserved: libpmemobj's metadata changes only when the commit publishes it."""
-    cdef uint64_t offset = obj_reserve(pool, next_action(pool), size, type_num)
+    """Whole chunks.  Reserved: libpmemobj's metadata changes only when the commit publishes it."""
+    cdef uint64_t offset = obj_reserve(pool, next_action(pool), max(size, <uint64_t>PM_CHUNK_BYTES), type_num)
     pool.nactions += 1
     pool.p.pending = 1
     return offset
 
 
+cdef int add_chunk(Pool pool) except -1:
+    """It becomes the first of the list."""
+    if pm_chunk_add(pool.p, alloc_large(pool, PM_CHUNK_BYTES, PM_ALLOC_CHUNK)):
+        raise errors.PoolDamagedError(f"{pool.path}: libpmemobj has placed an allocation where none can be")
+    return 0
+
+
 cdef uint64_t alloc(Pool pool, uint64_t size) except 0:
     """A block of at least `size` bytes, contents undefined.  Fill it, then pm_fresh."""
     cdef uint64_t offset
-    if size > PM_SMALL_MAX:
-        return alloc_large(pool, size, PM_ALLOC_BLOCK)
-    offset = pm_small_alloc(pool.p, size)
-    if offset == 0:
-        pm_chunk_add(pool.p, alloc_large(pool, PM_CHUNK_BYTES, PM_ALLOC_CHUNK))
+    if size <= PM_SMALL_MAX:
         offset = pm_small_alloc(pool.p, size)
+        if offset == 0:
+            add_chunk(pool)
+            offset = pm_small_alloc(pool.p, size)
+    elif size <= PM_SPAN_MAX:
+        offset = pm_span_alloc(pool.p, pm_span_pages(size))
+        if offset == 0:
+            add_chunk(pool)
+            offset = pm_span_alloc(pool.p, pm_span_pages(size))
+    else:
+        offset = alloc_large(pool, size, PM_ALLOC_BLOCK)
     return offset
 
 
@@ -55,25 +68,29 @@ cdef uint64_t alloc_object(Pool pool, uint64_t size) except 0:
     """As alloc(), on a page of objects."""
     cdef uint64_t offset = pm_object_alloc(pool.p, size)
     if offset == 0:
-        pm_chunk_add(pool.p, alloc_large(pool, PM_CHUNK_BYTES, PM_ALLOC_CHUNK))
+        add_chunk(pool)
         offset = pm_object_alloc(pool.p, size)
     return offset
 
 
 cdef int release(Pool pool, uint64_t offset, uint64_t size) except -1:
     """Gives back a block that was allocated with that size, when the operation or transaction commits."""
-    return push_free(pool, offset, size <= PM_SMALL_MAX)
+    return push_free(pool, offset, size)
 
 
 cdef int free_now(Pool pool, freed block) except -1:
     """At commit only."""
     cdef uint64_t chunk = block.offset
     pm_cache_forget(pool.p, block.offset)
-    if block.small:
-        if pm_small_free(pool.p, block.offset, &chunk):
-            raise errors.PoolDamagedError(f"{pool.path}: the block at {block.offset:#x} is not in use")
-        if chunk == 0:
-            return 0
+    cdef int error = 0
+    if block.size <= PM_SMALL_MAX:
+        error = pm_small_free(pool.p, block.offset, &chunk)
+    elif block.size <= PM_SPAN_MAX:
+        error = pm_span_free(pool.p, block.offset, pm_span_pages(block.size), &chunk)
+    if error:
+        raise errors.PoolDamagedError(f"{pool.path}: the block at {block.offset:#x} is not in use")
+    if chunk == 0:
+        return 0
     obj_defer_free(pool, next_action(pool), chunk)
     pool.nactions += 1
     return 0
@@ -83,8 +100,7 @@ cdef int free_now(Pool pool, freed block) except -1:
 
 cdef inline uint64_t block_items(uint64_t items, unsigned stride) noexcept nogil:
     """Items that fit the block which a request for `items` gets."""
-    cdef uint64_t size = items * stride * 8
-    return pm_small_usable(size) // (stride * 8) if size <= PM_SMALL_MAX else items
+    return pm_usable(items * stride * 8) // (stride * 8)
 
 
 cdef int copy_block(Pool pool, pm_vec *v, uint64_t items, unsigned stride) except -1:

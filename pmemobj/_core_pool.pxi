@@ -257,6 +257,7 @@ cdef class Pool:
             pm_open_failed()
             raise
         self.p.base = <char *>self.pop
+        self.p.chunk_phase = pf_chunk_phase(self.p.base)
         if pm_opened(self.p):
             raise MemoryError()
         # What libpmemobj has written at open lies below; it is not in the file yet.

@@ -13,6 +13,8 @@ cdef extern from "_engine/layout.h" nogil:
         PM_PAGE_BITS
         PM_CHUNK_BYTES
         PM_SMALL_MAX
+        PM_SPAN_MAX
+        PM_CHUNK_PAGES
         PM_CLASSES
         PM_SEG_WORDS
         PM_TABLE_SMALL
@@ -50,7 +52,7 @@ cdef extern from "_engine/layout.h" nogil:
         uint16_t listed
 
     ctypedef struct pm_chunk:
-        uint64_t bitmap, next, prev, first_page, listed, empty
+        uint64_t bitmap, next, prev, first_page, listed, empty, spans, starts
 
     ctypedef struct pm_root:
         uint64_t magic, version, incompat, compat

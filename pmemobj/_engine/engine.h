@@ -79,6 +79,7 @@ typedef struct pm_pool {
     char *base;                 /* offset 0 of the pool file, mapped privately */
     uint64_t size;
     pm_root *root;
+    uint64_t chunk_phase;       /* offset of every chunk modulo PM_CHUNK_STRIDE */
     uint32_t read_gate, write_gate;
     uint32_t depth;             /* open levels: transactions and savepoints */
     uint32_t pending;           /* work for the slow path of pm_op_end: frees, actions, dying objects, sync */

@@ -28,9 +28,12 @@
 
 #define PM_PAGE_SHIFT 12
 #define PM_PAGE_SIZE 4096u
-#define PM_CHUNK_BYTES (256u * 1024u - 64u)   /* one libpmemobj allocation that is cut into pages */
+#define PM_CHUNK_STRIDE (256u * 1024u)
+#define PM_CHUNK_BYTES (PM_CHUNK_STRIDE - 64u) /* one libpmemobj allocation that is cut into pages */
 #define PM_PAGE_BITS 4                        /* bitmap words of a page: up to 252 blocks of 16 bytes */
-#define PM_SMALL_MAX 2016u                    /* larger blocks come from libpmemobj directly */
+#define PM_SMALL_MAX 2016u                    /* larger blocks are spans: whole pages, side by side */
+#define PM_CHUNK_PAGES 63u                    /* pages of a chunk */
+#define PM_SPAN_MAX (PM_CHUNK_PAGES * PM_PAGE_SIZE)     /* larger blocks come from libpmemobj directly */
 #define PM_CLASSES 24                         /* size classes of ordinary blocks */
 #define PM_OBJECT_MAX 256u                    /* largest pm_object with its body */
 #define PM_OBJECT_CLASSES 8                   /* size classes PM_CLASSES.. : pages that hold pm_objects only */
@@ -46,14 +49,16 @@ typedef struct pm_page {
     uint16_t listed;            /* 1 while on the list above */
 } pm_page;                      /* 64 bytes; block i is at page + 64 + i * block_size */
 
-/* Stands at the start of a chunk; the pages follow from the next multiple of PM_PAGE_SIZE on. */
+/* Stands at the start of a chunk, which libpmemobj places at a multiple of PM_CHUNK_STRIDE plus an offset that is
+ * the same for all of a pool.  The pages follow from the next multiple of PM_PAGE_SIZE on. */
 typedef struct pm_chunk {
     uint64_t bitmap;            /* 1 = page in use; bits past the last page are 1 for ever */
     uint64_t next, prev;        /* list of the chunks that have a free page */
     uint64_t first_page;        /* offset of page 0 */
     uint64_t listed;            /* 1 while on the list above */
     uint64_t empty;             /* the bitmap of this chunk without pages in use */
-    uint64_t reserved[2];
+    uint64_t spans;             /* 1 = page of a span; all others in use have a pm_page */
+    uint64_t starts;            /* 1 = first page of a span */
 } pm_chunk;                     /* 64 bytes */
 
 /* ------------------------------------------------------------------ root block -------------------- */

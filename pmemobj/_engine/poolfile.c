@@ -108,6 +108,13 @@ int pf_lock(int fd)
 
 #define HUGE_PAGE ((uint64_t)2 << 20)
 
+/* A heap begins with a header of 1 KiB; then come zones, whose own headers and chunks are multiples of 256 KiB
+ * long; an allocation of chunks has a header of 16 bytes. */
+uint64_t pf_chunk_phase(const char *base)
+{
+    return (word_at(base, PMDK_HEAP_OFFSET_AT) + 1024 + 16) % PM_CHUNK_STRIDE;
+}
+
 /* A file's data begins and ends with pages. */
 static int is_zero(const char *page)
 {

@@ -48,6 +48,9 @@ int pf_lock(int fd);
 /* Writes the state word and syncs it.  0 or errno. */
 int pf_set_state(int fd, const struct pf_info *info, uint64_t state);
 
+/* Where libpmemobj's allocations of whole chunks begin, modulo PM_CHUNK_STRIDE, in a mapped pool. */
+uint64_t pf_chunk_phase(const char *base);
+
 /* Gives back the disk space of pages that hold only zeros, as most of a new pool does.  Where it is not possible
  * nothing changes. */
 void pf_punch_zeros(int fd, uint64_t size);

@@ -96,8 +96,10 @@ void pm_page_full(pm_pool *p, pm_page *page)
     unlist_page(p, page);
 }
 
-void pm_chunk_add(pm_pool *p, uint64_t offset)
+int pm_chunk_add(pm_pool *p, uint64_t offset)
 {
+    if ((offset - p->chunk_phase) % PM_CHUNK_STRIDE)
+        return -1;
     pm_chunk *chunk = (pm_chunk *)pm_at(p, offset);
     uint64_t first = (offset + sizeof(pm_chunk) + PM_PAGE_SIZE - 1) & ~(uint64_t)(PM_PAGE_SIZE - 1);
     uint64_t pages = (offset + PM_CHUNK_BYTES - first) / PM_PAGE_SIZE;
@@ -107,6 +109,28 @@ void pm_chunk_add(pm_pool *p, uint64_t offset)
     chunk->bitmap = chunk->empty;
     pm_fresh(p, chunk, sizeof *chunk);
     list_chunk(p, chunk);
+    return 0;
+}
+
+/* Takes these pages of a listed chunk. */
+static void take_pages(pm_pool *p, pm_chunk *chunk, uint64_t mask)
+{
+    uint64_t bits = chunk->bitmap | mask;
+    pm_store(p, &chunk->bitmap, bits);
+    if (bits == ~0ull)
+        unlist_chunk(p, chunk);
+}
+
+/* Gives pages back to their chunk; *empty_chunk as in pm_small_free. */
+static void give_pages(pm_pool *p, pm_chunk *chunk, uint64_t mask, uint64_t *empty_chunk)
+{
+    pm_store(p, &chunk->bitmap, chunk->bitmap & ~mask);
+    if (!chunk->listed)
+        list_chunk(p, chunk);
+    if (chunk->bitmap == chunk->empty && (chunk->next || chunk->prev)) {
+        unlist_chunk(p, chunk);
+        *empty_chunk = pm_offset(p, chunk);
+    }
 }
 
 /* Takes a page from the first chunk with room.  Its 64 header bytes are logged words, not fresh memory: an
@@ -117,10 +141,7 @@ static pm_page *take_page(pm_pool *p, unsigned size_class)
         return NULL;
     pm_chunk *chunk = (pm_chunk *)pm_at(p, p->root->chunks);
     unsigned bit = (unsigned)__builtin_ctzll(~chunk->bitmap);
-    uint64_t bits = chunk->bitmap | 1ull << bit;
-    pm_store(p, &chunk->bitmap, bits);
-    if (bits == ~0ull)
-        unlist_chunk(p, chunk);
+    take_pages(p, chunk, 1ull << bit);
     pm_page *page = (pm_page *)pm_at(p, chunk->first_page + (uint64_t)bit * PM_PAGE_SIZE);
     for (unsigned word = 0; word < PM_PAGE_BITS; word++)
         pm_store(p, &page->bitmap[word], empty_word(size_class, word));
@@ -150,27 +171,87 @@ int pm_small_free(pm_pool *p, uint64_t offset, uint64_t *empty_chunk)
     if (!page->listed)
         list_page(p, page);
     if (page->bitmap[block / 64] != empty_word(page->size_class, (unsigned)(block / 64))
-            || (page->next == 0 && page->prev == 0))
+            || (page->next == 0 && page->prev == 0 && page->chunk == p->root->chunks))
         return 0;
     for (unsigned word = 0; word < PM_PAGE_BITS; word++)
         if (page->bitmap[word] != empty_word(page->size_class, word))
             return 0;
     unlist_page(p, page);
     pm_chunk *chunk = (pm_chunk *)pm_at(p, page->chunk);
-    pm_store(p, &chunk->bitmap, chunk->bitmap & ~(1ull << ((at - chunk->first_page) / PM_PAGE_SIZE)));
-    if (!chunk->listed)
-        list_chunk(p, chunk);
-    if (chunk->bitmap == chunk->empty && (chunk->next || chunk->prev)) {
-        unlist_chunk(p, chunk);
-        *empty_chunk = pm_offset(p, chunk);
+    give_pages(p, chunk, 1ull << ((at - chunk->first_page) / PM_PAGE_SIZE), empty_chunk);
+    return 0;
+}
+
+/* ------------------------------------------------------------------ spans -------------------------- */
+
+/* Chunks that are looked at for a span. */
+#define SPAN_SEARCH 16u
+
+static uint64_t span_mask(unsigned first, unsigned pages)
+{
+    return (pages < 64 ? (1ull << pages) - 1 : ~0ull) << first;
+}
+
+/* The places where so many ones stand side by side, as a bit at the first of them.  Each step doubles the length
+ * that is known to be there. */
+static uint64_t runs_of(uint64_t ones, unsigned length)
+{
+    while (length > 1) {
+        unsigned half = length / 2;
+        ones &= ones >> half;
+        length -= half;
+    }
+    return ones;
+}
+
+uint64_t pm_span_alloc(pm_pool *p, unsigned pages)
+{
+    uint64_t at = p->root->chunks;
+    for (unsigned tries = 0; at && tries < SPAN_SEARCH; tries++) {
+        pm_chunk *chunk = (pm_chunk *)pm_at(p, at);
+        uint64_t places = runs_of(~chunk->bitmap, pages);
+        if (places) {
+            /* from the end of the chunk, single pages are taken from its start */
+            unsigned first = 63 - (unsigned)__builtin_clzll(places);
+            take_pages(p, chunk, span_mask(first, pages));
+            pm_store(p, &chunk->spans, chunk->spans | span_mask(first, pages));
+            pm_store(p, &chunk->starts, chunk->starts | 1ull << first);
+            return chunk->first_page + (uint64_t)first * PM_PAGE_SIZE;
+        }
+        at = chunk->next;
     }
     return 0;
+}
+
+int pm_span_free(pm_pool *p, uint64_t offset, unsigned pages, uint64_t *empty_chunk)
+{
+    pm_chunk *chunk = (pm_chunk *)pm_at(p, offset - (offset - p->chunk_phase) % PM_CHUNK_STRIDE);
+    uint64_t rest = offset - chunk->first_page, mask;
+    *empty_chunk = 0;
+    if (rest % PM_PAGE_SIZE || rest / PM_PAGE_SIZE + pages > PM_CHUNK_PAGES)
+        return -1;
+    unsigned first = (unsigned)(rest / PM_PAGE_SIZE);
+    mask = span_mask(first, pages);
+    if ((chunk->spans & mask) != mask || (chunk->starts & mask) != 1ull << first)
+        return -1;
+    pm_store(p, &chunk->spans, chunk->spans & ~mask);
+    pm_store(p, &chunk->starts, chunk->starts & ~mask);
+    give_pages(p, chunk, mask, empty_chunk);
+    return 0;
+}
+
+unsigned pm_chunk_span(const pm_chunk *chunk, unsigned first)
+{
+    uint64_t rest = chunk->spans & ~chunk->starts, ends;
+    ends = first == 63 ? 0 : ~rest >> (first + 1);
+    return ends ? 1 + (unsigned)__builtin_ctzll(ends) : 64 - first;
 }
 
 uint64_t pm_chunk_in_use(pm_pool *p, uint64_t offset)
 {
     const pm_chunk *chunk = (const pm_chunk *)pm_at(p, offset);
-    uint64_t bytes = 0, pages = chunk->bitmap & ~chunk->empty;
+    uint64_t bytes = (uint64_t)__builtin_popcountll(chunk->spans) * PM_PAGE_SIZE;
+    uint64_t pages = chunk->bitmap & ~chunk->empty & ~chunk->spans;
     while (pages) {
         const pm_page *page = (const pm_page *)pm_at(
             p, chunk->first_page + (uint64_t)__builtin_ctzll(pages) * PM_PAGE_SIZE);
@@ -186,7 +267,7 @@ uint64_t pm_chunk_objects(const pm_pool *p, uint64_t offset, unsigned page_numbe
 {
     const pm_chunk *chunk = (const pm_chunk *)pm_at(p, offset);
     uint64_t at = chunk->first_page + (uint64_t)page_number * PM_PAGE_SIZE, count = 0;
-    if (!((chunk->bitmap & ~chunk->empty) >> page_number & 1))
+    if (!((chunk->bitmap & ~chunk->empty & ~chunk->spans) >> page_number & 1))
         return 0;
     const pm_page *page = (const pm_page *)pm_at(p, at);
     if (page->size_class < PM_CLASSES)

@@ -1,13 +1,18 @@
 /*
- * slab.h: blocks of up to PM_SMALL_MAX bytes.
+ * slab.h: blocks of up to PM_SPAN_MAX bytes.
  *
  * libpmemobj's own allocation costs 360-1300 ns; a logged word costs 5.  So a few large allocations
  * (chunks) are cut into pages, a page into equal blocks, and a block is taken or given back by changing one
  * bit of its page's bitmap with pm_store: undone by an abort, recorded by a commit, like any other word.
+ * A block of more than PM_SMALL_MAX bytes is a span: some pages of a chunk, side by side.
  * A block's contents are never touched by this allocator.
  *
+ * libpmemobj is asked for whole chunks only, never for less.  What it makes of smaller requests (runs) was seen
+ * to be handed out again while it was in use, after a reopen (PMDK 1.12.1; see tests/pool/test_pool_heap.py).
+ *
  *  1. Full pages and chunks are on no list; the others are on the list of their class (pages) or pool.
- *  2. A page without blocks in use goes back to its chunk, unless it is the last listed one of its class.
+ *  2. A page without blocks in use goes back to its chunk, unless it is the last listed one of its class and its
+ *     chunk the first one, of which the next page would be taken.
  *  3. A block freed in an operation is free again only when the operation or its outermost transaction
  *     commits (the caller defers), so fresh stores never overwrite what an abort brings back.
  */
@@ -73,23 +78,40 @@ static inline uint64_t pm_object_alloc(pm_pool *p, uint64_t size)
     return pm_class_alloc(p, pm_object_class_of[(size + 7) / 8]);
 }
 
+/* Offset of `pages` free pages side by side, or 0 when no chunk is known to have them: add a chunk and call again. */
+uint64_t pm_span_alloc(pm_pool *p, unsigned pages);
+
+static inline unsigned pm_span_pages(uint64_t size) { return (unsigned)((size + PM_PAGE_SIZE - 1) / PM_PAGE_SIZE); }
+
+/* As pm_small_free, for a span of that many pages. */
+int pm_span_free(pm_pool *p, uint64_t offset, unsigned pages, uint64_t *empty_chunk);
+
 /* Gives a block back.  *empty_chunk is the offset of a chunk that holds nothing any more and was taken off
  * the list: the caller frees it; else 0.  -1: `offset` is not a block in use. */
 int pm_small_free(pm_pool *p, uint64_t offset, uint64_t *empty_chunk);
 
 /* Size of the block that a request of `size` bytes gets. */
-static inline uint64_t pm_small_usable(uint64_t size) { return pm_class_size[pm_class_of[(size + 7) / 8]]; }
+static inline uint64_t pm_usable(uint64_t size)
+{
+    if (size <= PM_SMALL_MAX)
+        return pm_class_size[pm_class_of[(size + 7) / 8]];
+    return size <= PM_SPAN_MAX ? (uint64_t)pm_span_pages(size) * PM_PAGE_SIZE : size;
+}
 
-/* A new libpmemobj allocation of PM_CHUNK_BYTES at `offset` becomes a chunk and is listed. */
-void pm_chunk_add(pm_pool *p, uint64_t offset);
+/* A new libpmemobj allocation of PM_CHUNK_BYTES at `offset` becomes a chunk and is listed.  -1: it does not lie where
+ * chunks lie. */
+int pm_chunk_add(pm_pool *p, uint64_t offset);
+
+/* Pages of the span that starts at page `first`. */
+unsigned pm_chunk_span(const pm_chunk *chunk, unsigned first);
 
 /* Blocks in use: bytes of the small blocks allocated in this chunk. */
 uint64_t pm_chunk_in_use(pm_pool *p, uint64_t offset);
 
-#define PM_CHUNK_PAGES 64u      /* a chunk has at most that many */
 #define PM_PAGE_OBJECTS 168u    /* objects on a page at most: 24 bytes each */
 
-/* Offsets of the objects on page `page_number` of the chunk, and their number; 0 for a page of blocks. */
+/* Offsets of the objects on page `page_number` of the chunk, and their number; 0 for a page of
+ * blocks or of a span. */
 uint64_t pm_chunk_objects(const pm_pool *p, uint64_t offset, unsigned page_number, uint64_t *offsets);
 
 #endif

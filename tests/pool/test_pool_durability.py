@@ -233,7 +233,7 @@ def test_checkpoint_with_proxies_and_limbo_alive(pool):
 
 
 def test_stats(pool, pool_path):
-    pool.root = ["x" * 100000] * 20
+    pool.root = ["x" * 300000] * 20
     stats = pool.stats()
     assert set(stats) == {
         "allocated",
@@ -255,7 +255,7 @@ def test_stats(pool, pool_path):
         "journal_bytes",
         "waits",
     }
-    assert 2000000 < stats["allocated"] <= stats["heap"]
+    assert 6000000 < stats["allocated"] <= stats["heap"]
     assert stats["large_blocks"] == 20
     assert stats["max_size"] == pool_path.stat().st_size
     assert stats["journal"]["journal_bytes"] == os.stat(f"{pool_path}-journal").st_size
