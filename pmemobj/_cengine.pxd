@@ -1,10 +1,11 @@
-# The C engine: one open pool and the verbs that change it (_engine/engine.h, slab.h, vec.h, known.h),
+# The C engine: one open pool and the verbs that change it (_engine/engine.h, slab.h, vec.h, known.h, proxy.h),
 # its journal and its file (_engine/journal.h, poolfile.h).
 
 from libc.stddef cimport size_t
+from cpython.object cimport PyObject, PyTypeObject
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from pmemobj._layout cimport pm_chunk, pm_root, pm_table, pm_vec
+from pmemobj._layout cimport pm_chunk, pm_object, pm_root, pm_table, pm_vec
 
 
 cdef extern from "_engine/journal.h" nogil:
@@ -79,6 +80,20 @@ cdef extern from "_engine/poolfile.h" nogil:
     void pf_cover_holes(int fd, char *base, uint64_t start, uint64_t size)
     int pf_set_state(int fd, const pf_info *info, uint64_t state)
 
+cdef extern from "_engine/known.h" nogil:
+    ctypedef struct pm_known_cell:
+        uint64_t offset
+        void *proxy
+
+    ctypedef struct pm_known:
+        pm_known_cell *cells
+        size_t mask, used
+
+    pm_known_cell *pm_known_find(const pm_known *t, uint64_t offset)
+    pm_known_cell *pm_known_place(pm_known *t, uint64_t offset)
+    int pm_known_set(pm_known *t, uint64_t offset, void *proxy)
+    void pm_known_remove(pm_known *t, pm_known_cell *cell)
+
 cdef extern from "_engine/engine.h" nogil:
     enum:
         PM_GATE_TX
@@ -102,6 +117,7 @@ cdef extern from "_engine/engine.h" nogil:
         size_t nlog, nimages, ndirty, nranges
         size_t fresh_words
         uint64_t overwritten
+        pm_known *known
 
     uint64_t pm_offset(const pm_pool *p, const void *at)
     void *pm_at(const pm_pool *p, uint64_t offset)
@@ -152,6 +168,14 @@ cdef extern from "_engine/slab.h" nogil:
     uint64_t pm_chunk_in_use(pm_pool *p, uint64_t offset)
     uint64_t pm_chunk_objects(const pm_pool *p, uint64_t offset, unsigned page_number, uint64_t *offsets)
 
+cdef extern from "_engine/proxy.h":
+    ctypedef struct pm_spares:
+        pass
+
+    void (*pm_proxy_lost)(PyObject *pool, uint64_t offset) noexcept
+    PyObject *pm_proxy_alloc(pm_spares *spares, PyTypeObject *type) except NULL
+    void pm_proxy_bind(PyObject *o, PyObject *pool, pm_pool *p, pm_object *head, pm_known_cell *cell) noexcept
+
 cdef extern from "_engine/vec.h" nogil:
     uint64_t *pm_vec_at(const pm_pool *p, const pm_vec *v, uint64_t i, unsigned stride)
     uint64_t *pm_vec_run(const pm_pool *p, const pm_vec *v, uint64_t i, uint64_t end, unsigned stride,
@@ -185,16 +209,3 @@ cdef extern from "_engine/table.h" nogil:
 cdef extern from "_engine/keys.h":
     void pm_keys_forget(pm_pool *p) noexcept
     void pm_keys_release(pm_pool *p) noexcept
-
-cdef extern from "_engine/known.h" nogil:
-    ctypedef struct pm_known_cell:
-        uint64_t offset
-        void *proxy
-
-    ctypedef struct pm_known:
-        pm_known_cell *cells
-        size_t mask, used
-
-    pm_known_cell *pm_known_find(const pm_known *t, uint64_t offset)
-    int pm_known_set(pm_known *t, uint64_t offset, void *proxy)
-    void pm_known_remove(pm_known *t, pm_known_cell *cell)

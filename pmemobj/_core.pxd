@@ -4,11 +4,12 @@
 # pm_fresh / slot_drop ... -> op_end(pool).  On an error between the last two: op_abort(pool), and the pool is
 # as before op_begin.  Between op_begin and op_end no Python code may run and no Python object may be freed.
 
+from cpython.object cimport PyObject
 from cpython.pythread cimport PyThread_type_lock
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from pmemobj._cengine cimport (
-    PM_GATE_IN_OP, jr, pf_info, pm_is_mine, pm_known, pm_op_commit_words, pm_pool, pm_probe, pm_vec,
+    PM_GATE_IN_OP, jr, pf_info, pm_is_mine, pm_known, pm_known_cell, pm_op_commit_words, pm_pool, pm_probe, pm_vec,
 )
 from pmemobj._layout cimport pm_object, pm_table
 
@@ -26,7 +27,7 @@ cdef struct level:
     marks start
 
 
-ctypedef object (*make_proxy)(Pool pool, pm_object *head)
+ctypedef PyObject *(*make_proxy)(Pool pool, pm_object *head, pm_known_cell *cell) except NULL
 ctypedef object (*resolve_proxy)(Unresolved o)
 
 
@@ -115,6 +116,11 @@ cdef int level_begin(Pool pool) except -1
 cdef int level_commit(Pool pool) except -1
 cdef void level_abort(Pool pool) noexcept
 
+# The same for a method that runs user code in the level: nothing but its own end commits it, and callbacks run.
+cdef uint64_t block_begin(Pool pool) except 0
+cdef int block_commit(Pool pool, uint64_t epoch) except -1
+cdef int block_abort(Pool pool, uint64_t epoch) except -1
+
 # --- memory; all inside an operation
 
 cdef uint64_t alloc(Pool pool, uint64_t size) except 0
@@ -149,4 +155,9 @@ cdef inline int slot_drop(Pool pool, uint64_t slot) except -1:
         return 0
     return slot_drop_slow(pool, slot)
 
+# Proxies of this type of objects are plain instances of the class, which adds no field to Persistent.
+cdef int register_class(unsigned type, object cls) except -1
+# Or they are made by a function: it gets where in `known` the proxy belongs, runs no user code and starts no
+# garbage collection.
 cdef int register_proxy(unsigned type, make_proxy make) except -1
+cdef void proxy_lost(PyObject *handle, uint64_t offset) noexcept

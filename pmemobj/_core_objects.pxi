@@ -12,7 +12,51 @@ cdef enum:
     DESTROY_SEGMENTS = 64       # of a table's index, given back in one operation
     BACKLOG_OBJECTS = 64        # objects of the limbo list of a crash, destroyed after one operation
 
+cdef extern from *:
+    """
+    /* Lists, dicts, sets and tuples: their proxies have no fields of their own, so they share the spares. */
+    static pm_spares pm_container_spares;
+
+    static void pm_container_dealloc(PyObject *o)
+    {
+        PyObject *pool = ((pm_proxy *)o)->pool;
+        PyObject_GC_UnTrack(o);
+        pm_proxy_unbind(o);
+        pm_proxy_free(&pm_container_spares, o, !PyType_HasFeature(Py_TYPE(o), Py_TPFLAGS_HEAPTYPE));
+        Py_XDECREF(pool);
+    }
+
+    /* Hands a new reference over to Cython. */
+    static inline PyObject *pm_taken(PyObject *o) { return o; }
+
+    static int pm_is_container_class(PyTypeObject *type, PyTypeObject *base)
+    {
+        return PyType_IsSubtype(type, base) && type->tp_basicsize == sizeof(pm_proxy) &&
+               !PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE);
+    }
+
+    static void pm_set_dealloc(PyTypeObject *type) { type->tp_dealloc = pm_container_dealloc; }
+
+    #define pm_check_proxy() PM_CHECK_PROXY(struct __pyx_obj_7pmemobj_5_core_Persistent)
+    """
+    pm_spares pm_container_spares
+    object pm_taken(PyObject *o)
+    bint pm_is_container_class(PyTypeObject *type, PyTypeObject *base) noexcept
+    void pm_set_dealloc(PyTypeObject *type) noexcept
+    void pm_check_proxy() noexcept
+
 cdef make_proxy proxy_makers[PM_TYPES]
+cdef PyTypeObject *proxy_classes[PM_TYPES]      # these are never given up
+
+
+cdef int register_class(unsigned type, object cls) except -1:
+    if type >= PM_TYPES:
+        raise ValueError(f"type number {type} is not below {PM_TYPES}")
+    if not pm_is_container_class(<PyTypeObject *>cls, <PyTypeObject *>Persistent):
+        raise TypeError(f"{cls!r} adds fields to Persistent")
+    pm_set_dealloc(<PyTypeObject *>cls)
+    proxy_classes[type] = <PyTypeObject *>cls
+    return 0
 
 
 cdef int register_proxy(unsigned type, make_proxy make) except -1:
@@ -273,15 +317,22 @@ cdef object resolved(Unresolved o):
 
 
 cdef object proxy_of(Pool pool, uint64_t offset):
-    cdef pm_known_cell *cell = pm_known_find(&pool.known, offset)
+    cdef pm_known_cell *cell = pm_known_place(&pool.known, offset)
     cdef pm_object *head
+    cdef PyObject *made
+    if cell == NULL:
+        no_memory()
     # A proxy whose count is 0 is being deallocated (a weakref callback can come here then): it is no more.
-    if cell != NULL and cell.proxy != NULL and (<PyObject *>cell.proxy).ob_refcnt > 0:
+    if cell.offset and cell.proxy != NULL and (<PyObject *>cell.proxy).ob_refcnt > 0:
         return <object>cell.proxy
     head = <pm_object *>pm_at(pool.p, offset)
+    if head.type < PM_TYPES and proxy_classes[head.type] != NULL:
+        made = pm_proxy_alloc(&pm_container_spares, proxy_classes[head.type])
+        pm_proxy_bind(made, <PyObject *>pool, pool.p, head, cell)
+        return pm_taken(made)
     if head.type >= PM_TYPES or proxy_makers[head.type] == NULL:
         raise errors.PoolDamagedError(f"{pool.path}: unknown object type {head.type} at {offset:#x}")
-    return proxy_makers[head.type](pool, head)
+    return pm_taken(proxy_makers[head.type](pool, head, cell))
 
 
 @cython.no_gc_clear             # __dealloc__ needs the pool, also when a cycle is collected
@@ -301,7 +352,7 @@ cdef class Persistent:
         if self.head.refs or self.p.write_gate & ~(PM_GATE_TX | PM_GATE_IN_OP):
             pm_known_remove(&self.pool.known, cell)
             return
-        proxy_lost(self.pool, pm_offset(self.p, self.head))
+        proxy_lost(<PyObject *>self.pool, pm_offset(self.p, self.head))
 
     @property
     def _p_mm(self):
@@ -316,14 +367,19 @@ cdef class Persistent:
         )
 
 
-cdef void proxy_lost(Pool pool, uint64_t offset) noexcept:
+cdef void proxy_lost(PyObject *handle, uint64_t offset) noexcept:
     """The proxy of an object in limbo is gone.  What fails here is made good by the next open."""
+    cdef Pool pool = <Pool>handle
     try:
         orphan(pool, offset)
         if not (pool.p.write_gate or pool.draining):
             drain(pool)
     except BaseException:
         pass
+
+
+pm_check_proxy()
+pm_proxy_lost = proxy_lost
 
 
 cdef class Unresolved(Persistent):

@@ -161,6 +161,7 @@ cdef class Pool:
             raise
         self.p.read_gate = 0
         self.p.write_gate = PM_GATE_READONLY if readonly else 0
+        self.p.known = &self.known
         self.backlog = 0 if readonly else self.p.root.limbo
         expect_work(self)
 

@@ -366,6 +366,47 @@ cdef class Transaction:
         return inside_transaction
 
 
+# A level without a Transaction object of its own, for a method that runs user code in it.  Its end is the method's:
+# this stands where the with block's Transaction would, and is replaced when it is to keep callbacks.
+cdef Transaction block = Transaction.__new__(Transaction)
+block.depth = 1
+
+
+cdef uint64_t block_begin(Pool pool) except 0:
+    if pool.waiting:
+        give_way(pool)
+    level_begin(pool)
+    pool.callbacks[pool.p.depth - 1] = block
+    return pool.p.epoch
+
+
+cdef uint32_t block_depth(Pool pool, uint64_t epoch) noexcept:
+    """The number of levels with this one, or 0 if it has been ended by what ran inside."""
+    cdef uint32_t depth
+    if not pool.p.read_gate & (PM_GATE_CLOSED | PM_GATE_FORKED):
+        for depth in range(pool.p.depth, 0, -1):
+            if pool.levels[depth - 1].epoch == epoch:
+                return depth
+    return 0
+
+
+cdef int block_commit(Pool pool, uint64_t epoch) except -1:
+    cdef uint32_t depth = block_depth(pool, epoch)
+    if depth == 0:
+        if pool.p.read_gate & (PM_GATE_CLOSED | PM_GATE_FORKED):
+            raise_closed(pool)
+        raise errors.TransactionError("the transaction of pool.new() has been ended inside it")
+    if pool.p.depth > depth:
+        abort_to(pool, depth - 1)
+        raise errors.TransactionError("a transaction begun inside pool.new() was not ended; all is undone")
+    return commit_level_and_tell(pool)
+
+
+cdef int block_abort(Pool pool, uint64_t epoch) except -1:
+    cdef uint32_t depth = block_depth(pool, epoch)
+    return abort_to(pool, depth - 1) if depth else 0
+
+
 cdef Transaction new_transaction(Pool pool, bint sync):
     cdef Transaction made = Transaction.__new__(Transaction)
     made.pool = pool
@@ -391,14 +432,16 @@ cdef int commit_level_and_tell(Pool pool) except -1:
     """Commits the innermost level and runs its callbacks, or hands them to the level around it."""
     cdef uint32_t depth = pool.p.depth
     cdef Transaction ended = pool.callbacks[depth - 1]
-    cdef Transaction around
+    cdef Transaction around, made
     if ended is None or (ended.when_committed is None and ended.when_aborted is None):
         level_commit(pool)
         return 0
     if depth > 1:
         around = pool.callbacks[depth - 2]
-        if around is None:
-            around = pool.callbacks[depth - 2] = new_transaction(pool, False)
+        if around is None or around is block:
+            made = new_transaction(pool, False)
+            made.depth = 0 if around is None else depth - 1
+            around = pool.callbacks[depth - 2] = made
         around.when_committed = (around.when_committed or []) + (ended.when_committed or [])
         around.when_aborted = (around.when_aborted or []) + (ended.when_aborted or [])
         level_commit(pool)

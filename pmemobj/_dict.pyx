@@ -9,8 +9,8 @@ from cpython.unicode cimport PyUnicode_CheckExact
 from libc.stdint cimport int64_t, uint64_t
 
 from pmemobj._cengine cimport pm_pool, pm_store, pm_vec_at
-from pmemobj._core cimport Persistent, Pool, bind, check_read, op_abort, op_begin, op_end, register_proxy, slot_drop
-from pmemobj._layout cimport PM_TYPE_DICT, pm_object, pm_table
+from pmemobj._core cimport Persistent, Pool, check_read, op_abort, op_begin, op_end, register_class, slot_drop
+from pmemobj._layout cimport PM_TYPE_DICT, pm_table
 from pmemobj._table cimport *
 from pmemobj._values cimport encode, pm_immediate, prepare, slot_load
 
@@ -20,8 +20,6 @@ from types import GenericAlias, MappingProxyType
 __all__ = ["PersistentDict"]
 
 cdef extern from "Python.h":
-    int PyGC_Disable() noexcept
-    int PyGC_Enable() noexcept
     int Py_ReprEnter(object o) except -1
     void Py_ReprLeave(object o) noexcept
 
@@ -362,18 +360,6 @@ cdef object merged(object a, object b):
 include "_dict_views.pxi"
 
 
-cdef object make(Pool pool, pm_object *head):
-    cdef PersistentDict o
-    cdef int collecting = PyGC_Disable()    # a collection could run user code, which could free the object
-    try:
-        o = PersistentDict.__new__(PersistentDict)
-        bind(o, pool, head)
-    finally:
-        if collecting:
-            PyGC_Enable()
-    return o
-
-
-register_proxy(PM_TYPE_DICT, make)
+register_class(PM_TYPE_DICT, PersistentDict)
 pm_is_mapping(PersistentDict)
 MutableMapping.register(PersistentDict)

@@ -23,10 +23,10 @@ from pmemobj._cengine cimport (
     pm_fresh, pm_pool, pm_snapshot, pm_store, pm_vec, pm_vec_at, pm_vec_run,
 )
 from pmemobj._core cimport (
-    Pool, bind, check_read, level_abort, level_begin, level_commit, op_abort, op_begin, op_end,
-    register_proxy, slot_drop, vec_free, vec_reserve, vec_shrink,
+    Pool, check_read, level_abort, level_begin, level_commit, op_abort, op_begin, op_end,
+    register_class, slot_drop, vec_free, vec_reserve, vec_shrink,
 )
-from pmemobj._layout cimport PM_SEG_WORDS, PM_TYPE_LIST, pm_object
+from pmemobj._layout cimport PM_SEG_WORDS, PM_TYPE_LIST
 from pmemobj._sequence cimport (
     PersistentSequence, bad_index, cells_of, compare, create, find, index_of, initial_items, is_quiet, items_of,
     pm_item_append, pm_item_set, read_items,
@@ -45,8 +45,6 @@ cdef extern from "Python.h":
     int PySlice_Unpack(object s, Py_ssize_t *start, Py_ssize_t *stop, Py_ssize_t *step) except -1
     Py_ssize_t PySlice_AdjustIndices(Py_ssize_t length, Py_ssize_t *start, Py_ssize_t *stop, Py_ssize_t step) noexcept
     Py_ssize_t PyNumber_AsSsize_t(object o, object error) except? -1
-    int PyGC_Disable() noexcept
-    int PyGC_Enable() noexcept
     const Py_ssize_t PY_SSIZE_T_MAX
 
 cdef enum:
@@ -712,18 +710,5 @@ cdef class PersistentList(PersistentSequence):
         return self
 
 
-cdef object _make(Pool pool, pm_object *head):
-    """The proxy of a list that has none.  A collection could make it while it is being made here."""
-    cdef PersistentList made
-    cdef int collecting = PyGC_Disable()
-    try:
-        made = PersistentList.__new__(PersistentList)
-        bind(made, pool, head)
-    finally:
-        if collecting:
-            PyGC_Enable()
-    return made
-
-
-register_proxy(PM_TYPE_LIST, _make)
+register_class(PM_TYPE_LIST, PersistentList)
 MutableSequence.register(PersistentList)

@@ -46,6 +46,9 @@ cdef class ClassInfo:
     # the class that have been asked for and under whose names nothing is stored.
     cdef pm_names fast
     cdef list class_names           # of the latter
+    # While the class's version tag is this: has the class a _v__init__ of its own?
+    cdef unsigned init_version
+    cdef bint own_init
 
     cdef int clear_cells(self, size_t size) except -1
     cdef int learn(self, str name, object o) except -1

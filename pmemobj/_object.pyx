@@ -11,6 +11,7 @@
     names, so that its first use goes the slow way and runs it: loading itself runs no user code.
 """
 
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.stdint cimport uint32_t, uint64_t
@@ -18,11 +19,13 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from pmemobj._cengine cimport (
-    pm_at, pm_fresh, pm_offset, pm_pool, pm_put, pm_replace, pm_store, pm_vec, pm_vec_at,
+    pm_at, pm_fresh, pm_known_cell, pm_known_place, pm_offset, pm_pool, pm_proxy_bind, pm_proxy_lost, pm_put,
+    pm_replace, pm_store, pm_vec, pm_vec_at,
 )
 from pmemobj._core cimport (
-    Persistent, Pool, Unresolved, alloc, bind, check_read, object_new, op_abort, op_begin, op_end,
-    register_proxy, register_resolver, release, slot_drop, vec_reserve,
+    Persistent, Pool, Unresolved, alloc, bind, block_abort, block_begin, block_commit, check_read, object_new,
+    op_abort, op_begin, op_end, pool_check_read, proxy_lost, register_proxy, register_resolver, release, slot_drop,
+    vec_reserve,
 )
 from pmemobj._layout cimport *
 from pmemobj._values cimport (
@@ -49,9 +52,6 @@ cdef extern from *:
         return Py_TYPE(o)->tp_descr_set != NULL;
     }
 
-    /* An object without volatile attributes needs no dict; the interpreter makes one when it gets the first. */
-    static inline void pm_drop_dict(PyObject *o) { Py_CLEAR(*_PyObject_GetDictPtr(o)); }
-
     static inline PyObject *pm_dict_of(PyObject *o) { return *_PyObject_GetDictPtr(o); }
 
     static inline int pm_is_interned(PyObject *text) { return PyUnicode_CHECK_INTERNED(text) != 0; }
@@ -66,7 +66,6 @@ cdef extern from *:
         return Py_TYPE(o)->tp_init(o, arguments, keywords);
     }
     """
-    void pm_drop_dict(object o) noexcept
     PyObject *pm_dict_of(object o) noexcept
     bint pm_is_interned(object text) noexcept
     PyObject *pm_type_lookup(object type, object name) noexcept
@@ -87,6 +86,123 @@ cdef enum:
 
 #: Attributes whose names begin so are kept in the Python object only.
 VOLATILE = ("_v_", "_p_")
+
+cdef extern from *:
+    """
+    /* PersistentObject as Cython lays it out.  An object without volatile attributes has no dict; the interpreter
+     * makes one when it gets the first. */
+    typedef struct pm_object_proxy {
+        pm_proxy base;
+        PyObject *dict;
+        PyObject *info;             /* owned */
+        struct pm_names *fast;
+    } pm_object_proxy;
+
+    #define pm_check_object()                                                                        \
+        do {                                                                                         \
+            typedef struct __pyx_obj_7pmemobj_7_object_PersistentObject theirs;                      \
+            PM_SAME_FIELD(pm_object_proxy, dict, theirs, __dict__);                                  \
+            PM_SAME_FIELD(pm_object_proxy, info, theirs, info);                                      \
+            PM_SAME_FIELD(pm_object_proxy, fast, theirs, fast);                                      \
+            _Static_assert(sizeof(pm_object_proxy) == sizeof(theirs), "Cython's layout");            \
+        } while (0)
+
+    static pm_spares pm_object_spares;
+    static PyObject *pm_no_info;        /* what a new object has, a ClassInfo */
+    static struct pm_names *pm_no_names;
+    static newfunc pm_cython_new;
+
+    #ifndef Py_TPFLAGS_MANAGED_DICT
+    #define Py_TPFLAGS_MANAGED_DICT 0
+    #endif
+    #ifndef Py_TPFLAGS_MANAGED_WEAKREF
+    #define Py_TPFLAGS_MANAGED_WEAKREF 0
+    #endif
+
+    /* Its instances are as large as those of PersistentObject and allocated and freed as these are. */
+    static inline int pm_is_plain_class(PyTypeObject *type)
+    {
+        return type->tp_basicsize == sizeof(pm_object_proxy) && type->tp_itemsize == 0 &&
+               type->tp_alloc == PyType_GenericAlloc && type->tp_free == PyObject_GC_Del &&
+               !(type->tp_flags & (Py_TPFLAGS_MANAGED_DICT | Py_TPFLAGS_MANAGED_WEAKREF | Py_TPFLAGS_IS_ABSTRACT));
+    }
+
+    static inline void pm_set_info(PyObject *o, PyObject *info, struct pm_names *fast)
+    {
+        Py_INCREF(info);
+        ((pm_object_proxy *)o)->info = info;
+        ((pm_object_proxy *)o)->fast = fast;
+    }
+
+    /* An untracked object without info and pool.  Runs no Python code and no garbage collection. */
+    static PyObject *pm_instance_alloc(PyTypeObject *type)
+    {
+        if (pm_is_plain_class(type))
+            return pm_proxy_alloc(&pm_object_spares, type);
+        int collecting = PyGC_Disable();
+        PyObject *none = PyTuple_New(0), *o = none == NULL ? NULL : pm_cython_new(type, none, NULL);
+        Py_XDECREF(none);
+        if (collecting)
+            PyGC_Enable();
+        if (o == NULL)
+            return NULL;
+        PyObject_GC_UnTrack(o);
+        Py_CLEAR(((pm_object_proxy *)o)->dict);
+        Py_CLEAR(((pm_object_proxy *)o)->base.pool);
+        return o;
+    }
+
+    static PyObject *pm_instance_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
+    {
+        (void)arguments;
+        (void)keywords;
+        PyObject *o = pm_instance_alloc(type);
+        if (o == NULL)
+            return NULL;
+        Py_INCREF(Py_None);
+        ((pm_proxy *)o)->pool = Py_None;
+        pm_set_info(o, pm_no_info, pm_no_names);
+        PyObject_GC_Track(o);
+        return o;
+    }
+
+    static void pm_instance_dealloc(PyObject *o)
+    {
+        pm_object_proxy *proxy = (pm_object_proxy *)o;
+        PyObject_GC_UnTrack(o);
+        pm_proxy_unbind(o);
+        PyObject *pool = proxy->base.pool, *dict = proxy->dict, *info = proxy->info;
+        /* The memory remembers whether the collector has called a __del__; the next object must be asked anew. */
+        pm_proxy_free(&pm_object_spares, o, pm_is_plain_class(Py_TYPE(o)) && !PyObject_GC_IsFinalized(o));
+        Py_XDECREF(info);
+        Py_XDECREF(dict);
+        Py_XDECREF(pool);
+    }
+
+    /* Making an instance runs no code of the class but a _v__init__. */
+    static int pm_is_quiet_class(PyObject *cls, PyObject *base)
+    {
+        PyTypeObject *type = (PyTypeObject *)cls;
+        return type->tp_new == pm_instance_new && type->tp_init == ((PyTypeObject *)base)->tp_init;
+    }
+
+    static void pm_prepare_class(PyObject *cls, PyObject *info, struct pm_names *fast)
+    {
+        PyTypeObject *type = (PyTypeObject *)cls;
+        Py_INCREF(info);
+        pm_no_info = info;
+        pm_no_names = fast;
+        pm_cython_new = type->tp_new;
+        type->tp_new = pm_instance_new;
+        type->tp_dealloc = pm_instance_dealloc;
+        PyType_Modified(type);
+    }
+    """
+    PyObject *pm_instance_alloc(PyTypeObject *type) except NULL
+    void pm_set_info(PyObject *o, PyObject *info, pm_names *fast) noexcept
+    bint pm_is_quiet_class(object cls, object base) noexcept
+    void pm_prepare_class(object cls, PyObject *info, pm_names *fast) noexcept
+    void pm_check_object() noexcept
 
 include "_object_classes.pxi"
 
@@ -133,9 +249,13 @@ cdef void set_info(PersistentObject o, ClassInfo info) noexcept:
     Py_XDECREF(old)
 
 
-cdef bint has_init(object cls) noexcept:
+cdef inline bint has_init(ClassInfo info) noexcept:
     """The class has a _v__init__ of its own."""
-    return pm_type_lookup(cls, "_v__init__") != pm_type_lookup(PersistentObject, "_v__init__")
+    cdef unsigned version = pm_type_version(info.cls)
+    if version == 0 or info.init_version != version:
+        info.own_init = pm_type_lookup(info.cls, "_v__init__") != pm_type_lookup(PersistentObject, "_v__init__")
+        info.init_version = version
+    return info.own_init
 
 
 cdef int make_ready(PersistentObject o) except -1:
@@ -323,6 +443,42 @@ cdef int delete(PersistentObject o, object given) except -1:
     return 0
 
 
+# --- creating
+
+cdef PersistentObject create(Pool pool, PersistentObject o, ClassInfo info):
+    """Makes the stored object for a new proxy, in an operation."""
+    cdef pm_object *head
+    cdef uint64_t names
+    op_begin(pool)
+    try:
+        head = <pm_object *>pm_at(pool.p, object_new(pool, PM_TYPE_OBJECT, sizeof(pm_instance), False))
+        pm_store(pool.p, &(<pm_instance *>head).class_id, info.class_id)
+        names = items_of(pool, info.record).size - RECORD_HEAD
+        if 0 < names <= MANY_FIELDS:
+            reserve_field(pool, <pm_instance *>head, names - 1, names)
+    except BaseException:
+        op_abort(pool)
+        raise
+    op_end(pool)
+    bind(o, pool, head)
+    set_info(o, info)
+    return o
+
+
+cdef PersistentObject create_in_level(Pool pool, object cls, tuple args, dict kwargs):
+    cdef ClassInfo info
+    cdef PersistentObject o
+    made = pm_tp_new(cls, cls, args, kwargs)
+    if type(made) is not cls or (<PersistentObject>made).pool is not None:
+        raise TypeError(f"{cls.__name__}.__new__() must return a new {cls.__name__}")
+    info = (<ClassTable?>pool.registry).info_for(pool, cls)
+    o = create(pool, made, info)
+    if has_init(info):
+        o._v__init__()
+    pm_tp_init(o, args, kwargs)
+    return o
+
+
 # --- the class
 
 cdef class PersistentObject(Persistent):
@@ -339,13 +495,6 @@ cdef class PersistentObject(Persistent):
     The class is stored by its module and qualified name: keep it importable under that name.
     """
 
-    def __cinit__(self):
-        set_info(self, not_ready)
-        pm_drop_dict(self)
-
-    def __dealloc__(self):
-        Py_XDECREF(self.info)
-
     def __init__(self):
         if self.pool is None:
             raise TypeError(
@@ -357,33 +506,20 @@ cdef class PersistentObject(Persistent):
 
     @classmethod
     def _p_new(cls, Pool pool not None, tuple args, dict kwargs):
-        cdef PersistentObject o
-        cdef ClassInfo info
-        cdef pm_object *head
-        cdef uint64_t names
-        with pool.transaction():
-            made = pm_tp_new(cls, cls, args, kwargs)
-            if type(made) is not cls or (<PersistentObject>made).pool is not None:
-                raise TypeError(f"{cls.__name__}.__new__() must return a new {cls.__name__}")
-            o = made
+        cdef uint64_t epoch
+        if not args and not kwargs and pm_is_quiet_class(cls, PersistentObject):
+            pool_check_read(pool)
             info = (<ClassTable?>pool.registry).info_for(pool, cls)
-            op_begin(pool)
-            try:
-                head = <pm_object *>pm_at(pool.p, object_new(pool, PM_TYPE_OBJECT, sizeof(pm_instance), False))
-                pm_store(pool.p, &(<pm_instance *>head).class_id, info.class_id)
-                names = items_of(pool, info.record).size - RECORD_HEAD
-                if 0 < names <= MANY_FIELDS:
-                    reserve_field(pool, <pm_instance *>head, names - 1, names)
-            except BaseException:
-                op_abort(pool)
-                raise
-            op_end(pool)
-            bind(o, pool, head)
-            set_info(o, info)
-            if has_init(cls):
-                o._v__init__()
-            pm_tp_init(o, args, kwargs)
-        return o
+            if not has_init(info):
+                return create(pool, pm_tp_new(cls, cls, args, kwargs), info)
+        epoch = block_begin(pool)
+        try:
+            made = create_in_level(pool, cls, args, kwargs)
+        except BaseException:
+            block_abort(pool, epoch)
+            raise
+        block_commit(pool, epoch)
+        return made
 
     def __getattribute__(self, name):
         cdef Py_ssize_t field = pm_field_of(self.fast, self, name)
@@ -441,29 +577,42 @@ cdef class PersistentObject(Persistent):
 
 # --- loading
 
-cdef PersistentObject made(object cls, Pool pool, pm_object *head, ClassInfo info):
-    """The proxy of a stored object.  Runs no user code."""
-    cdef PersistentObject o = pm_tp_new(PersistentObject, cls, (), {})
-    bind(o, pool, head)
-    if not has_init(cls):
-        set_info(o, info)
+cdef PyObject *made(Pool pool, pm_object *head, pm_known_cell *cell, ClassInfo info) except NULL:
+    """The proxy of a stored object, whose place in `known` is the cell.  Runs no user code."""
+    cdef PyObject *o = pm_instance_alloc(<PyTypeObject *>info.cls)
+    if has_init(info):
+        pm_set_info(o, <PyObject *>not_ready, &not_ready.fast)
+    else:
+        pm_set_info(o, <PyObject *>info, &info.fast)
+    pm_proxy_bind(o, <PyObject *>pool, pool.p, head, cell)
     return o
 
 
-cdef object make(Pool pool, pm_object *head):
+cdef PyObject *make(Pool pool, pm_object *head, pm_known_cell *cell) except NULL:
+    cdef ClassTable table = <ClassTable?>pool.registry
+    cdef uint32_t class_id = (<pm_instance *>head).class_id
     cdef ClassInfo info
-    cdef Persistent o
-    cdef int collecting = PyGC_Disable()        # a collection could run user code, which could free the object
-    try:
-        info = (<ClassTable?>pool.registry).info(pool, (<pm_instance *>head).class_id)
+    cdef int collecting
+    if class_id < stored_classes(pool) and class_id < <size_t>PyList_GET_SIZE(table.infos):
+        info = <ClassInfo>PyList_GET_ITEM(table.infos, class_id)
         if info.cls is not None:
-            return made(info.cls, pool, head, info)
-        o = Unresolved.__new__(Unresolved)
-        bind(o, pool, head)
-        return o
+            return made(pool, head, cell, info)
+    collecting = PyGC_Disable()         # a collection could run user code, which could free the object
+    try:
+        info = table.info(pool, class_id)
+        if info.cls is not None:
+            return made(pool, head, cell, info)
+        return unresolved(pool, head)
     finally:
         if collecting:
             PyGC_Enable()
+
+
+cdef PyObject *unresolved(Pool pool, pm_object *head) except NULL:
+    cdef Persistent o = Unresolved.__new__(Unresolved)
+    bind(o, pool, head)
+    Py_INCREF(o)
+    return <PyObject *>o
 
 
 cdef object resolve(Unresolved o):
@@ -471,6 +620,7 @@ cdef object resolve(Unresolved o):
     cdef ClassTable table = <ClassTable?>pool.registry
     cdef ClassInfo info
     cdef uint32_t class_id
+    cdef pm_known_cell *cell
     if o.real is None:
         check_read(o)
         class_id = (<pm_instance *>o.head).class_id
@@ -482,10 +632,16 @@ cdef object resolve(Unresolved o):
             if info.cls is None:
                 info.cls = cls
                 table.by_class[cls] = info
-            o.real = made(info.cls, pool, o.head, info)
+            cell = pm_known_place(&pool.known, pm_offset(pool.p, o.head))
+            if cell == NULL:
+                raise MemoryError()
+            o.real = pm_owned(made(pool, o.head, cell, info))
             o.head = NULL
     return o.real
 
 
+pm_check_object()
+pm_proxy_lost = proxy_lost
+pm_prepare_class(PersistentObject, <PyObject *>not_ready, &not_ready.fast)
 register_proxy(PM_TYPE_OBJECT, make)
 register_resolver(resolve)

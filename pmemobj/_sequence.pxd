@@ -9,7 +9,7 @@ from pmemobj._layout cimport pm_list, pm_object
 
 
 cdef extern from "_engine/items.h":
-    PyObject *pm_item_get(pm_pool *p, pm_object *head, object index) noexcept
+    uint64_t *pm_item_at(const pm_pool *p, pm_object *head, object index) noexcept
     PyObject *pm_item_next(pm_pool *p, pm_object *head, uint64_t *at) noexcept
     PyObject *pm_item_previous(pm_pool *p, pm_object *head, uint64_t *left) noexcept
     bint pm_item_set(pm_pool *p, pm_object *head, object index, object value) noexcept

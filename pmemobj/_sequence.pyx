@@ -20,7 +20,8 @@ from pmemobj._layout cimport (
     PM_OFFSET_MASK, PM_REF_OBJECT, PM_REF_PICKLE, PM_SEG_WORDS, PM_TYPE_LIST, PM_TYPE_TUPLE, pm_list, pm_object,
 )
 from pmemobj._values cimport (
-    PM_IS_REFERENCE, PM_SLOT_KIND, Plan, fill_list, key_equal, pm_owned, prepare, slot_load,
+    PM_IS_REFERENCE, PM_SLOT_KIND, Plan, fill_list, key_equal, pm_owned, pm_quick_value, prepare, slot_load,
+    slot_load_slow,
 )
 
 import types
@@ -151,7 +152,7 @@ cdef list read_stepped(PersistentSequence o, Py_ssize_t start, Py_ssize_t step, 
 
 
 cdef object get_item(PersistentSequence o, object key):
-    """Any item or slice; what pm_item_get does not give."""
+    """Any item or slice; what pm_item_at does not find."""
     cdef Py_ssize_t i
     cdef pm_vec *v
     if PyLong_CheckExact(key) or PyIndex_Check(key):
@@ -314,10 +315,12 @@ cdef class PersistentSequence(Persistent):
         return cells_of(self).size
 
     def __getitem__(self, key):
-        cdef PyObject *value = pm_item_get(self.p, self.head, key)
-        if value != NULL:
-            return pm_owned(value)
-        return get_item(self, key)
+        cdef uint64_t *at = pm_item_at(self.p, self.head, key)
+        cdef PyObject *value
+        if at == NULL:
+            return get_item(self, key)
+        value = pm_quick_value(self.p, at[0])
+        return slot_load_slow(self.pool, at[0]) if value == NULL else pm_owned(value)
 
     def __contains__(self, value):
         return find(self, value, 0, PY_SSIZE_T_MAX) >= 0

@@ -6,8 +6,8 @@ from cpython.unicode cimport PyUnicode_CheckExact
 from libc.stdint cimport int64_t, uint64_t
 
 from pmemobj._cengine cimport pm_pool, pm_vec_at
-from pmemobj._core cimport Persistent, Pool, bind, check_read, op_abort, op_begin, op_end, register_proxy
-from pmemobj._layout cimport PM_TYPE_SET, pm_object
+from pmemobj._core cimport Persistent, Pool, check_read, op_abort, op_begin, op_end, register_class
+from pmemobj._layout cimport PM_TYPE_SET
 from pmemobj._table cimport *
 from pmemobj._values cimport encode, pm_immediate, slot_load
 
@@ -20,8 +20,6 @@ cdef extern from "_engine/keys.h":
     void pm_prefetch_texts(const pm_pool *p, const uint64_t *entry, unsigned stride) noexcept
 
 cdef extern from "Python.h":
-    int PyGC_Disable() noexcept
-    int PyGC_Enable() noexcept
     int Py_ReprEnter(object o) except -1
     void Py_ReprLeave(object o) noexcept
 
@@ -477,17 +475,5 @@ cdef PersistentSetIterator elements(PersistentSet s):
     return it
 
 
-cdef object make(Pool pool, pm_object *head):
-    cdef PersistentSet o
-    cdef int collecting = PyGC_Disable()    # a collection could run user code, which could free the object
-    try:
-        o = PersistentSet.__new__(PersistentSet)
-        bind(o, pool, head)
-    finally:
-        if collecting:
-            PyGC_Enable()
-    return o
-
-
-register_proxy(PM_TYPE_SET, make)
+register_class(PM_TYPE_SET, PersistentSet)
 MutableSet.register(PersistentSet)

@@ -2,18 +2,13 @@
 
 cimport cython
 
-from pmemobj._core cimport Pool, bind, check_read, register_proxy
-from pmemobj._layout cimport PM_TYPE_TUPLE, pm_object
+from pmemobj._core cimport Pool, check_read, register_class
+from pmemobj._layout cimport PM_TYPE_TUPLE
 from pmemobj._sequence cimport PersistentSequence, cells_of, compare, create, initial_items, read_items
 
 from collections.abc import Sequence
 
 __all__ = ["PersistentTuple"]
-
-
-cdef extern from "Python.h":
-    int PyGC_Disable() noexcept
-    int PyGC_Enable() noexcept
 
 
 @cython.collection_type("sequence")
@@ -48,18 +43,5 @@ cdef class PersistentTuple(PersistentSequence):
         return tuple(read_items(self, 0, cells_of(self).size))
 
 
-cdef object _make(Pool pool, pm_object *head):
-    """The proxy of a tuple that has none.  A collection could make it while it is being made here."""
-    cdef PersistentTuple made
-    cdef int collecting = PyGC_Disable()
-    try:
-        made = PersistentTuple.__new__(PersistentTuple)
-        bind(made, pool, head)
-    finally:
-        if collecting:
-            PyGC_Enable()
-    return made
-
-
-register_proxy(PM_TYPE_TUPLE, _make)
+register_class(PM_TYPE_TUPLE, PersistentTuple)
 Sequence.register(PersistentTuple)

@@ -56,6 +56,7 @@ typedef struct pm_lines {       /* what is known of the 64 lines of a page */
 
 struct pm_pool;
 struct pm_cache;
+struct pm_known;
 
 /* The out-of-line half of the verbs below.  Container modules reach it through the pool, since only _core
  * holds the engine; another engine is another such table. */
@@ -90,6 +91,7 @@ typedef struct pm_pool {
     struct pm_cache *cache;     /* NULL or see cache.h */
     uint32_t cache_rest;
     uint64_t overwritten;       /* how often a block has been written anew: see text.h */
+    struct pm_known *known;     /* see known.h */
 
     pm_logged *log;
     size_t nlog, log_cap;

@@ -33,13 +33,6 @@ static inline uint64_t *pm_item_at(const pm_pool *p, pm_object *head, PyObject *
     return (uint64_t)i < v->size ? pm_vec_at(p, v, (uint64_t)i, 1) : NULL;
 }
 
-/* A new reference, or NULL. */
-static inline PyObject *pm_item_get(pm_pool *p, pm_object *head, PyObject *index)
-{
-    const uint64_t *at = pm_item_at(p, head, index);
-    return at != NULL ? pm_quick_value(p, *at) : NULL;
-}
-
 /* The item at *at, which moves on; NULL at the end, too. */
 static inline PyObject *pm_item_next(pm_pool *p, pm_object *head, uint64_t *at)
 {
