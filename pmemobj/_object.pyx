@@ -19,7 +19,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from pmemobj._cengine cimport (
-    pm_at, pm_fresh, pm_known_cell, pm_known_place, pm_offset, pm_pool, pm_proxy_bind, pm_proxy_lost, pm_put,
+    pm_at, pm_fresh, pm_known_cell, pm_known_place, pm_offset, pm_pool, pm_proxy_bind, pm_proxy_lost,
     pm_replace, pm_store, pm_vec, pm_vec_at,
 )
 from pmemobj._core cimport (
@@ -535,14 +535,8 @@ cdef class PersistentObject(Persistent):
     def __setattr__(self, name, value):
         cdef Py_ssize_t field = pm_field_of(self.fast, self, name)
         cdef uint64_t *at = pm_field_at(self.p, self.head, field)
-        cdef uint64_t slot
-        # Nothing to allocate or to give back: nothing can fail.
-        if at != NULL:
-            if at[0]:
-                if pm_replace(self.p, at, value):
-                    return
-            elif pm_immediate(value, &slot) and is_stored(self, field) and pm_put(self.p, at, slot):
-                return
+        if at != NULL and (at[0] or is_stored(self, field)) and pm_replace(self.p, at, value):
+            return
         set_slow(self, name, value)
 
     def __delattr__(self, name):

@@ -11,6 +11,7 @@ registered types run over the finished value: they may do what they like to the 
 cimport cython
 from cpython.complex cimport PyComplex_FromDoubles, PyComplex_ImagAsDouble, PyComplex_RealAsDouble
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject, PyObject_Hash
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from libc.stdint cimport int64_t, uint64_t
@@ -37,9 +38,14 @@ cdef extern from "Python.h":
     int PyGC_Enable() noexcept
 
 cdef extern from "_engine/keys.h":
+    enum:
+        PM_SIMPLE_ITEMS
+
     uint64_t pm_str_hash(object text) noexcept
     uint64_t pm_op_text(void *p, object text) noexcept
     bint pm_is_simple(object items) noexcept
+    bint pm_is_simple_list(object items) noexcept
+    bint pm_is_scalar(object value) noexcept
     uint64_t XXH3_64bits_withSeed(const void *data, size_t length, uint64_t seed) noexcept nogil
 
 cdef extern from "_engine/slot.h":
@@ -113,6 +119,8 @@ cdef object prepare(Pool pool, object value):
     cdef Plan plan
     if cls is str or cls is int or cls is bytes or cls is float or cls is complex:
         return value
+    if (cls is list and pm_is_simple_list(value)) or (cls is dict and pm_is_simple(value)):
+        return value                    # nothing in it has identity, so it is encoded without a plan
     plan = Plan.__new__(Plan)
     plan.value = value
     try:
@@ -173,7 +181,7 @@ cdef int look_through_key(Pool pool, Plan plan, object key) except -1:
 
 cdef uint64_t prepared_hash(Pool pool, Plan plan, object key) except? 0:
     cdef uint64_t hash
-    found = plan.hashes.get(id(key)) if plan.hashes is not None else None
+    found = plan.hashes.get(id(key)) if plan is not None and plan.hashes is not None else None
     if found is not None:
         return found
     stable_hash(pool, key, &hash)
@@ -187,7 +195,7 @@ cdef int look_through_container(Pool pool, Plan plan, object value, type cls) ex
     if id(value) in plan.seen:
         return 0
     plan.seen[id(value)] = value
-    if cls is dict and pm_is_simple(value):
+    if (cls is dict and pm_is_simple(value)) or (cls is list and pm_is_simple_list(value)):
         return 0
     key_failed = False
     try:
@@ -245,6 +253,10 @@ cdef uint64_t encode(Pool pool, object plan) except 0:
     if type(plan) is Plan:
         (<Plan>plan).stored = None
         return encode_value(pool, <Plan>plan, (<Plan>plan).value)
+    if type(plan) is list:
+        return encode_simple(pool, plan, list)      # allocates nothing that could start a collection
+    if type(plan) is str:
+        return encode_scalar(pool, None, plan)
     return encode_value(pool, None, plan)
 
 
@@ -314,16 +326,69 @@ cdef uint64_t encode_items(Pool pool, Plan plan, unsigned kind, tuple items) exc
     return PM_REFERENCE(kind, offset)
 
 
+cdef int changed_meanwhile() except -1:
+    """Only another thread can have done that, while check_read() waited for a transaction."""
+    raise RuntimeError("the value changed while it was being stored")
+
+
+cdef uint64_t encode_scalar_only(Pool pool, PyObject *value) except 0:
+    """What needs no plan, from a simple container."""
+    cdef uint64_t slot
+    if pm_immediate(<object>value, &slot):
+        return slot
+    if not pm_is_scalar(<object>value):
+        changed_meanwhile()
+    return encode_scalar(pool, None, <object>value)
+
+
+cdef uint64_t encode_simple(Pool pool, object value, type cls) except 0:
+    """A list or dict of scalars.  What is new may be filled by plain stores until the operation ends."""
+    cdef uint64_t n, i, offset, block = 0
+    cdef uint64_t *cells
+    cdef pm_vec *v
+    if cls is dict and pm_is_simple(value):
+        offset = object_new(pool, PM_TYPE_DICT, sizeof(pm_table), True)
+        fill_table(pool, None, offset, value, True)
+        return PM_REFERENCE(PM_REF_OBJECT, offset)
+    n = PyList_GET_SIZE(value) if cls is list else 0
+    if cls is not list or n > PM_SIMPLE_ITEMS:
+        changed_meanwhile()
+    if n:
+        block = alloc(pool, 8 * n)
+        cells = <uint64_t *>pm_at(pool.p, block)
+        for i in range(n):
+            cells[i] = encode_scalar_only(pool, PyList_GET_ITEM(value, i))
+        pm_fresh(pool.p, cells, 8 * n)
+    offset = object_new(pool, PM_TYPE_LIST, sizeof(pm_list), True)
+    v = &(<pm_list *>pm_at(pool.p, offset)).items
+    v.size = n
+    v.cap = words_of(pool.p, block, n)
+    v.data = block
+    return PM_REFERENCE(PM_REF_OBJECT, offset)
+
+
+cdef inline uint64_t words_of(const pm_pool *p, uint64_t block, uint64_t asked) noexcept:
+    """Words that fit the block which a request for so many got."""
+    if asked == 0 or 8 * asked > PM_SMALL_MAX:
+        return asked
+    return (<pm_page *>pm_at(p, block & ~<uint64_t>(PM_PAGE_SIZE - 1))).block_size // 8
+
+
 cdef uint64_t encode_container(Pool pool, Plan plan, object value, type cls) except 0:
     """A persistent copy of a list, dict or set.  Registered before its items, so that cycles find it."""
     cdef uint64_t offset
     cdef unsigned type_number = PM_TYPE_LIST if cls is list else PM_TYPE_DICT if cls is dict else PM_TYPE_SET
+    if plan is None:
+        return encode_simple(pool, value, cls)
     if plan.stored is None:
         plan.stored = {}
     found = plan.stored.get(id(value))
     if found is not None:
         object_keep(pool, found)
         return PM_REFERENCE(PM_REF_OBJECT, found)
+    if cls is list and pm_is_simple_list(value):
+        plan.stored[id(value)] = encode_simple(pool, value, cls) & PM_OFFSET_MASK
+        return PM_REFERENCE(PM_REF_OBJECT, plan.stored[id(value)])
     offset = object_new(pool, type_number, sizeof(pm_list) if cls is list else sizeof(pm_table), True)
     plan.stored[id(value)] = offset
     if cls is list:

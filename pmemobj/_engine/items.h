@@ -61,13 +61,32 @@ static inline int pm_item_set(pm_pool *p, pm_object *head, PyObject *index, PyOb
     return at != NULL && pm_replace(p, at, value);
 }
 
+/* A text that needs a block. */
+static inline int pm_text_append(pm_pool *p, pm_vec *v, PyObject *text)
+{
+    uint64_t words = pm_text_words(text), *bits, *cell;
+    pm_direct d;
+    if (words == 0 || (bits = pm_class_bits(p, PM_CLASS_OF_WORDS(words), 1)) == NULL ||
+        !pm_direct_begin(&d, p, 7 + words))
+        return 0;
+    cell = pm_vec_at(p, v, v->size, 1);
+    pm_direct_store(&d, cell, pm_direct_text(&d, bits, text, words));
+    pm_direct_store(&d, &v->size, v->size + 1);
+    pm_direct_end(&d);
+    return 1;
+}
+
 static inline int pm_item_append(pm_pool *p, pm_object *head, PyObject *value)
 {
     uint64_t slot;
-    if (!pm_may_read(p, head) || !pm_immediate(value, &slot))
+    if (!pm_may_read(p, head))
         return 0;
     pm_vec *v = pm_items(head);
-    return v->size < v->cap && pm_put_two(p, pm_vec_at(p, v, v->size, 1), slot, &v->size, v->size + 1);
+    if (v->size >= v->cap)
+        return 0;
+    if (pm_immediate(value, &slot))
+        return pm_put_two(p, pm_vec_at(p, v, v->size, 1), slot, &v->size, v->size + 1);
+    return PyUnicode_CheckExact(value) && pm_text_append(p, v, value);
 }
 
 /* Fills to[0..] from `count` cells; how many, which is less when one takes the long way. */

@@ -246,12 +246,26 @@ static inline uint64_t pm_op_text(pm_pool *p, PyObject *text)
     return slot;
 }
 
+#define PM_SIMPLE_ITEMS 1000
+
 /* Values that are looked through by looking at their type. */
 static inline int pm_is_scalar(PyObject *value)
 {
     PyTypeObject *type = Py_TYPE(value);
     return type == &PyUnicode_Type || type == &PyLong_Type || type == &PyFloat_Type || type == &PyBytes_Type
         || type == &PyBool_Type || value == Py_None;
+}
+
+/* A list so short that it is looked through twice for nothing, of scalars only. */
+static inline int pm_is_simple_list(PyObject *items)
+{
+    Py_ssize_t n = PyList_GET_SIZE(items);
+    if (n > PM_SIMPLE_ITEMS)
+        return 0;
+    for (Py_ssize_t i = 0; i < n; i++)
+        if (!pm_is_scalar(PyList_GET_ITEM(items, i)))
+            return 0;
+    return 1;
 }
 
 /* Keys are exact str or int, values scalars: nothing in such a dict can run Python code. */
