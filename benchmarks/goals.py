@@ -92,7 +92,7 @@ def builtins(directory: Path, effort: Effort) -> tuple[list[Row], Figures]:
     rows, figures = [], {}
     with pmemobj.open(directory / "builtins.pool") as pool:
         for name, case in CASES.items():
-            result = harness.measure(harness.find(cases, case), pool, effort.repeats)
+            result = harness.measure(harness.find(cases, case), pool, 3 * effort.repeats)
             rows.append(result.row())
             times = ", ".join(f"{rival} {ns:.1f} ns" for rival, ns in result.ns.items())
             figures[name] = (result.ratio, times)
