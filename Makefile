@@ -98,11 +98,16 @@ bench: setup ## every operation against the builtins, two minutes
 bench-c: setup ## the same from C with libpmemobj, and what a durable commit costs
 	$(PY) benchmarks/against_c.py $(BENCH_ARGS)
 
-# BENCH_ARGS="--quick", "--entries 1000000 --peers lmdb", ...: see benchmarks/peers/__main__.py.
-bench-peers: setup ## the same work by LMDB, SQLite, ZODB and others
+# The other stores, and matplotlib for plots.
+.PHONY: bench-setup
+bench-setup: setup
 	@$(REQUIREMENTS) bench > $(VENV)/.bench.txt && $(PY) -m pip install -q -r $(VENV)/.bench.txt
 	@$(PY) -m benchmarks.peers.install_pynvm
+
+# BENCH_ARGS="--quick", "--entries 1000000 --peers lmdb", ...: see benchmarks/peers/__main__.py.
+bench-peers: bench-setup ## the same work by LMDB, SQLite, ZODB and others
 	$(PY) -m benchmarks.peers $(BENCH_ARGS)
+
 bench-latency: setup ## the slowest of ten million single operations
 	$(PY) benchmarks/latency.py $(BENCH_ARGS)
 
@@ -113,7 +118,7 @@ bench-instructions: setup ## instructions of each operation, counted by valgrind
 	@tools/install_system_packages.sh $(PYTHON) valgrind
 	$(PY) benchmarks/instructions.py $(BENCH_ARGS)
 
-bench-targets: setup ## measure all that docs/performance.md promises, and write it
+bench-targets: bench-setup ## measure all that docs/performance.md promises, and write it
 	$(PY) benchmarks/targets.py $(BENCH_ARGS)
 
 docs: setup ## HTML documentation in build/docs
