@@ -25,7 +25,7 @@ from benchmarks.micro.values import keys, new_keys, one
 
 ENTRIES = 1000
 ROUNDS = 3
-NEW = 8192  # a path that makes its container grow inserts so many, and twice as many: one doubling more
+NEW = 2048  # a path that makes its container grow inserts so many, and twice as many: one doubling more
 SEPARATOR = " | "
 
 
@@ -121,6 +121,7 @@ def count(path: HotPath, rival: str, make: Callable[[], Any], pool: Any, mark: C
     for times in (1, 2):
         if path.fresh:
             container = make()
+        pool.sync()
         mark("set-up")
         if path.transaction and rival == OURS:
             with pool.transaction():
