@@ -373,6 +373,8 @@ void test_full_pool(void)
         ;
     CHECK(error == ENOSPC && !atomic_load(&w.j->failed), "%d", error);
     CHECK(jr_checkpoint(w.j) == ENOSPC && jr_write_direct(w.j, "", 64, 1) == ENOSPC);
+    while (ring_bytes && !(error = world_append(&w)))
+        ;                       /* what was asked since may have brought some of the ring to the log */
     CHECK(world_append(&w) == ENOSPC);
     error = jr_sync(w.j);
     CHECK(!error || (ring_bytes && error == ENOSPC));
