@@ -77,7 +77,7 @@ cdef extern from "_engine/poolfile.h" nogil:
     int pf_lock(int fd)
     uint64_t pf_chunk_phase(const char *base)
     void pf_punch_zeros(int fd, uint64_t size)
-    void pf_cover_holes(int fd, char *base, uint64_t start, uint64_t size)
+    int pf_cover_holes(int fd, char *base, uint64_t start, uint64_t size)
     int pf_set_state(int fd, const pf_info *info, uint64_t state)
 
 cdef extern from "_engine/known.h" nogil:

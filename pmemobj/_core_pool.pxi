@@ -262,7 +262,8 @@ cdef class Pool:
         if pm_opened(self.p):
             raise MemoryError()
         # What libpmemobj has written at open lies below; it is not in the file yet.
-        pf_cover_holes(self.fd, self.p.base, pm_dirty_end(self.p), self.info.size)
+        if pf_cover_holes(self.fd, self.p.base, pm_dirty_end(self.p), self.info.size):
+            raise MemoryError("no address space for the pool")
         oid = obj_root(<PMEMobjpool *>self.pop, PM_ROOT_SIZE, self.path)
         if oid.off != self.info.root_offset:
             raise errors.PoolDamagedError(f"{self.path}: the root block is not where the file's header says")

@@ -74,13 +74,18 @@ struct jr {
     uint64_t salt;              /* of this segment */
     uint64_t link;              /* low half of the previous record's checksum */
     uint64_t through;           /* ring_through of the last record */
-    /* shared with the background thread */
-    _Atomic uint64_t appended;  /* last complete sequence number; 0 at first */
-    _Atomic uint64_t synced;    /* last sequence number known durable */
+    uint64_t pad[2];
+    /* hardly ever written */
     _Atomic int failed;         /* errno of the failure, or 0 */
     enum jr_sync_policy sync;
     struct jr_private *priv;
+    uint64_t more[6];
+    /* shared with the background thread */
+    _Atomic uint64_t appended;  /* last complete sequence number; 0 at first */
+    _Atomic uint64_t synced;    /* last sequence number known durable */
 };
+
+_Static_assert(offsetof(struct jr, failed) % 64 == 0, "it is looked at by each commit");
 
 /* Replays what a journal holds into the pool file; may be killed anywhere and repeated.  Afterwards the pool
  * file is a complete committed state by itself.  The caller holds the pool's lock.

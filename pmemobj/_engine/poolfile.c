@@ -140,12 +140,12 @@ void pf_punch_zeros(int fd, uint64_t size)
     }
 }
 
-void pf_cover_holes(int fd, char *base, uint64_t from, uint64_t size)
+int pf_cover_holes(int fd, char *base, uint64_t from, uint64_t size)
 {
     while (from < size) {
         off_t hole = lseek(fd, (off_t)from, SEEK_HOLE);
         if (hole < 0 || (uint64_t)hole >= size)
-            return;
+            return 0;
         off_t data = lseek(fd, hole, SEEK_DATA);
         uint64_t end = data < 0 || (uint64_t)data > size ? size : (uint64_t)data;
         /* whole huge pages, of addresses */
@@ -153,13 +153,15 @@ void pf_cover_holes(int fd, char *base, uint64_t from, uint64_t size)
         uint64_t last = ((uint64_t)(uintptr_t)base + end) & ~(HUGE_PAGE - 1);
         if (first < last) {
             void *at = (void *)(uintptr_t)first;
-            if (io.mmap(at, last - first, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
-                return;
+            int prot = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED;
+            if (io.mmap(at, last - first, prot, flags | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
+                /* a call that fails may have unmapped what was there */
+                return io.mmap(at, last - first, prot, flags, fd, (off_t)((char *)at - base)) == MAP_FAILED ? errno : 0;
             madvise(at, last - first, MADV_HUGEPAGE);
         }
         from = end;
     }
+    return 0;
 }
 
 int pf_set_state(int fd, const struct pf_info *info, uint64_t state)

@@ -58,7 +58,7 @@ void pf_punch_zeros(int fd, uint64_t size);
 /* Puts anonymous memory over the holes of the file in its private mapping at `base`, from offset `from` on, where
  * this process has not written yet.  Both read as zeros, but the first store to a page of anonymous memory is many
  * times cheaper: no page cache page is made and copied, and huge pages serve.  Where it is not possible nothing
- * changes. */
-void pf_cover_holes(int fd, char *base, uint64_t from, uint64_t size);
+ * changes.  0, or an errno when a part of the mapping has been lost: the pool cannot be used. */
+int pf_cover_holes(int fd, char *base, uint64_t from, uint64_t size);
 
 #endif

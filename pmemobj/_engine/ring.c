@@ -146,14 +146,19 @@ static int drain(struct jr *j)
 {
     struct jr_ring *r = &j->ring;
     struct jr_merger *m = r->merger;
+    const uint64_t *const map = r->map;
+    const uint64_t size = r->words;
     uint64_t at = atomic_load_explicit(&r->merged, memory_order_relaxed);
     uint64_t end = atomic_load_explicit(&r->appended, memory_order_acquire);
+    uint64_t place = at % size;
     int error = 0;
-    while (at < end && !error) {
-        const uint64_t *record = r->map + at % r->words;
-        uint64_t words = *record & JR_RING_SKIP;
+    for (uint64_t words; at < end && !error; at += 1 + words, place += 1 + words) {
+        if (place >= size)
+            place -= size;
+        const uint64_t *record = map + place;
+        words = *record & JR_RING_SKIP;
         if (words == JR_RING_SKIP) {
-            at += r->words - at % r->words;
+            words = size - place - 1;
             continue;
         }
         if (words >= LONG_RECORD) {
@@ -165,7 +170,6 @@ static int drain(struct jr *j)
             if (m->count >= MERGE_LINES)
                 error = write_lines(j, at + 1 + words);
         }
-        at += 1 + words;
     }
     return error ? error : write_lines(j, at);
 }

@@ -38,18 +38,24 @@
 struct jr;
 struct jr_merger;
 
+/* What the appender writes at each commit fills a cache line of its own: a merger that looked at it, or wrote
+ * beside it, at each record would make every commit wait for the line. */
 struct jr_ring {
     uint64_t *head;             /* where the next record goes; with no ring head and end are NULL */
     uint64_t *end;              /* how far records may go before jr_ring_room is to be asked */
     uint64_t *map;
     uint64_t lap;               /* position of map[0] */
     uint64_t salt, words;
-    int direct;                 /* the record in preparation goes to the log itself */
-    uint64_t direct_records;
     _Atomic uint64_t appended;  /* position behind the last complete record */
+    uint64_t direct;            /* the record in preparation goes to the log itself */
+    /* the next line */
     _Atomic uint64_t merged;    /* position up to which the log holds everything */
+    uint64_t direct_records;
     struct jr_merger *merger;
+    uint64_t pad[5];
 };
+
+_Static_assert(offsetof(struct jr_ring, merged) == 64 && sizeof(struct jr_ring) == 128, "see above");
 
 /* Room for one record of up to `words` words, in the ring or, when it is too long for it, in the log; fill it
  * from jr_room on, then call jr_done (ring_append.h).  0, or an errno with nothing changed; may wait. */

@@ -3,8 +3,6 @@
 import json
 import socket
 
-import pytest
-
 from benchmarks import report
 from benchmarks.report import Row
 
@@ -52,7 +50,6 @@ def test_save_writes_tables_and_says_if_there_is_no_plot(tmp_path, capsys):
 
 
 def test_plots_are_drawn(tmp_path):
-    pytest.importorskip("matplotlib")
     report.save("demo", ROWS, tmp_path)
     assert (tmp_path / "demo.png").read_bytes()[:4] == b"\x89PNG"
     first = (tmp_path / "demo.svg").read_text()
