@@ -256,6 +256,9 @@ int jr_ring_start(struct jr *j);        /* the merger, if there is a ring */
 void jr_ring_stop(struct jr *j);
 void jr_ring_close(struct jr *j);       /* when no thread of the journal runs */
 
+/* Faults in pages of a shared mapping for writing.  0 or an errno: EINVAL before Linux 5.14. */
+int jr_populate(void *map, uint64_t length);
+
 int jr_zero_fill(int fd, uint64_t from, uint64_t to);
 struct segment *jr_new_segment(struct jr_private *p, uint64_t offset, uint64_t bytes, int *error);
 

@@ -122,6 +122,8 @@ void *jr_checkpointer_main(void *arg)
 
 /* ------------------------------------------------------------------ keeper ------------------------ */
 
+int jr_populate(void *map, uint64_t length) { return madvise(map, length, MADV_POPULATE_WRITE) ? errno : 0; }
+
 int jr_zero_fill(int fd, uint64_t from, uint64_t to)
 {
     static char zeros[FILL_PIECE];
@@ -301,7 +303,7 @@ static bool populate_ahead(struct jr_private *p)
     uint64_t n = to - from < FILL_PIECE ? to - from : FILL_PIECE;
     s->populated = from + n;
     pthread_mutex_unlock(&p->lock);
-    int error = madvise((char *)s->map + from, n, MADV_POPULATE_WRITE) ? errno : 0;
+    int error = jr_populate((char *)s->map + from, n);
     pthread_mutex_lock(&p->lock);
     if (error == EINVAL)        /* Linux before 5.14 */
         p->populate = false;

@@ -79,18 +79,6 @@ static inline uint64_t pm_str_hash(PyObject *text)
     return XXH3_64bits_withSeed(PyUnicode_DATA(text), (size_t)PyUnicode_GET_LENGTH(text) * kind, PM_SEED_STR + kind);
 }
 
-/* 1 and the slot of a string that is short enough to be an immediate. */
-static inline int pm_immediate_str(PyObject *text, uint64_t *slot)
-{
-    Py_ssize_t n = PyUnicode_GET_LENGTH(text);
-    if (n > 7 || !PyUnicode_IS_COMPACT_ASCII(text))
-        return 0;
-    uint64_t chars = 0;
-    memcpy(&chars, PyUnicode_1BYTE_DATA(text), (size_t)n);
-    *slot = chars << 8 | PM_IMMEDIATE(PM_IMM_STR + n);
-    return 1;
-}
-
 static inline int pm_same_bytes(const char *a, const char *b, size_t n)
 {
     if (n < 8 || n > 64)

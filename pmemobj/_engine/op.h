@@ -59,31 +59,7 @@ static inline int pm_op_commit_words(pm_pool *p)
     return 1;
 }
 
-/* A whole operation that replaces one word: nothing in it can fail, so it needs no log.  1: done.  0: nothing
- * has been done, go the long way. */
-static inline int pm_put(pm_pool *p, uint64_t *at, uint64_t value)
-{
-    struct jr_ring *r = &p->journal->ring;
-    if (jr_has_failed(p->journal))
-        return 0;
-    if (p->write_gate == 0) {
-        if (!pm_may_commit(p, 2))
-            return 0;
-        uint64_t *payload = r->head + 1;
-        payload[0] = JR_EXTENT(pm_offset(p, at), 1);
-        payload[1] = value;
-        *at = value;
-        jr_ring_commit(r, 2);
-        return 1;
-    }
-    if (!pm_is_mine(p, p->write_gate))
-        return 0;
-    pm_capture(p, pm_offset(p, at));
-    *at = value;
-    return 1;
-}
-
-/* A whole operation that stores and fills a few words and cannot fail: it is written straight into the journal's
+/* A whole operation that stores and fills a few words and cannot fail, so it needs no log: it is written straight into the journal's
  * next record, or into this thread's transaction.  pm_direct_begin gives 0 when it must go the long way; after
  * that everything up to pm_direct_end succeeds, and no Python code runs. */
 typedef struct pm_direct {
@@ -172,31 +148,26 @@ static inline void pm_direct_end(pm_direct *d)
         jr_ring_commit(&d->p->journal->ring, (uint64_t)(d->to - d->p->journal->ring.head - 1));
 }
 
+/* A whole operation that replaces one word.  1: done.  0: nothing has been done, go the long way. */
+static inline int pm_put(pm_pool *p, uint64_t *at, uint64_t value)
+{
+    pm_direct d;
+    if (!pm_direct_begin(&d, p, 2))
+        return 0;
+    pm_direct_store(&d, at, value);
+    pm_direct_end(&d);
+    return 1;
+}
+
 /* The same with two words. */
 static inline int pm_put_two(pm_pool *p, uint64_t *at, uint64_t value, uint64_t *other, uint64_t other_value)
 {
-    struct jr_ring *r = &p->journal->ring;
-    if (jr_has_failed(p->journal))
+    pm_direct d;
+    if (!pm_direct_begin(&d, p, 4))
         return 0;
-    if (p->write_gate == 0) {
-        if (!pm_may_commit(p, 4))
-            return 0;
-        uint64_t *payload = r->head + 1;
-        payload[0] = JR_EXTENT(pm_offset(p, at), 1);
-        payload[1] = value;
-        payload[2] = JR_EXTENT(pm_offset(p, other), 1);
-        payload[3] = other_value;
-        *at = value;
-        *other = other_value;
-        jr_ring_commit(r, 4);
-        return 1;
-    }
-    if (!pm_is_mine(p, p->write_gate))
-        return 0;
-    pm_capture(p, pm_offset(p, at));
-    pm_capture(p, pm_offset(p, other));
-    *at = value;
-    *other = other_value;
+    pm_direct_store(&d, at, value);
+    pm_direct_store(&d, other, other_value);
+    pm_direct_end(&d);
     return 1;
 }
 

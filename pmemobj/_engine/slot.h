@@ -95,6 +95,18 @@ static inline PyObject *pm_int_value(int64_t n)
 
 /* --- storing -------------------------------------------------------------------------------------- */
 
+/* 1 and the slot of a string that is short enough to be an immediate. */
+static inline int pm_immediate_str(PyObject *text, uint64_t *slot)
+{
+    Py_ssize_t n = PyUnicode_GET_LENGTH(text);
+    if (n > 7 || !PyUnicode_IS_COMPACT_ASCII(text))
+        return 0;
+    uint64_t chars = 0;
+    memcpy(&chars, PyUnicode_1BYTE_DATA(text), (size_t)n);
+    *slot = chars << 8 | PM_IMMEDIATE(PM_IMM_STR + n);
+    return 1;
+}
+
 static __attribute__((noinline, unused)) int pm_immediate_other(PyObject *value, uint64_t *slot)
 {
     PyTypeObject *type = Py_TYPE(value);
@@ -105,15 +117,8 @@ static __attribute__((noinline, unused)) int pm_immediate_other(PyObject *value,
         *slot = (uint64_t)n << 1 | 1;
         return 1;
     }
-    if (type == &PyUnicode_Type) {
-        Py_ssize_t n = PyUnicode_GET_LENGTH(value);
-        if (n > 7 || !PyUnicode_IS_COMPACT_ASCII(value))
-            return 0;
-        uint64_t chars = 0;
-        memcpy(&chars, PyUnicode_1BYTE_DATA(value), (size_t)n);
-        *slot = chars << 8 | PM_IMMEDIATE(PM_IMM_STR + n);
-        return 1;
-    }
+    if (type == &PyUnicode_Type)
+        return pm_immediate_str(value, slot);
     if (type == &PyFloat_Type)
         return pm_float_slot(PyFloat_AS_DOUBLE(value), slot);
     if (type == &PyBool_Type) {

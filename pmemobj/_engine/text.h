@@ -30,31 +30,18 @@ static inline int pm_text_over(pm_pool *p, uint64_t slot, PyObject *value)
 {
     if (PM_SLOT_KIND(slot) != PM_REF_STR1 || !PyUnicode_CheckExact(value) || !PyUnicode_IS_COMPACT_ASCII(value))
         return 0;
-    uint64_t *block = (uint64_t *)pm_at(p, slot & PM_OFFSET_MASK), words, offset = slot & PM_OFFSET_MASK;
-    uint64_t length = (uint64_t)PyUnicode_GET_LENGTH(value);
-    struct jr_ring *r = &p->journal->ring;
+    uint64_t offset = slot & PM_OFFSET_MASK, *block = (uint64_t *)pm_at(p, offset);
+    uint64_t length = (uint64_t)PyUnicode_GET_LENGTH(value), words = 1 + (length + 7) / 8;
+    pm_direct d;
     if (length < 8 || length > PM_TEXT_OVER || block[0] > PM_TEXT_OVER || !pm_text_fits(p, offset, length) ||
-        jr_has_failed(p->journal))
+        !pm_direct_begin(&d, p, 1 + words))
         return 0;
-    words = 1 + (length + 7) / 8;
-    if (p->write_gate == 0) {
-        if (!pm_may_commit(p, 1 + words))
-            return 0;
-    } else {
-        if (!pm_is_mine(p, p->write_gate))
-            return 0;
-        for (uint64_t line = offset & ~(uint64_t)(PM_LINE - 1); line < offset + words * 8; line += PM_LINE)
-            pm_capture(p, line);
-    }
+    pm_direct_keep(&d, block, words);
     block[words - 1] = 0;
     block[0] = length;
     memcpy(block + 1, PyUnicode_1BYTE_DATA(value), length);
-    if (p->write_gate == 0) {
-        uint64_t *payload = r->head + 1;
-        payload[0] = JR_EXTENT(offset, words);
-        memcpy(payload + 1, block, words * 8);
-        jr_ring_commit(r, 1 + words);
-    }
+    pm_direct_filled(&d, block, words);
+    pm_direct_end(&d);
     p->overwritten++;
     pm_cache_forget(p, offset);
     return 1;

@@ -2,10 +2,10 @@
 
 import diskcache
 
-from benchmarks.peers.store import Store
+from benchmarks.peers.stores.mapping import MappingStore
 
 
-class DiskcacheStore(Store):
+class DiskcacheStore(MappingStore):
     package = "diskcache"
 
     def __init__(self, directory, synchronous):
@@ -13,40 +13,22 @@ class DiskcacheStore(Store):
         self.synchronous = synchronous  # 1 is NORMAL, its default; 2 is FULL
 
     def open(self):
-        self.cache = diskcache.Cache(
+        self.dict = diskcache.Cache(
             str(self.directory), eviction_policy="none", cull_limit=0, sqlite_synchronous=self.synchronous
         )
 
-    def close(self):
-        self.cache.close()
-
-    def get(self, keys):
-        cache = self.cache
-        for key in keys:
-            cache[key]
-
-    def put_single(self, items):
-        cache = self.cache
-        for key, value in items:
-            cache[key] = value
-
     def put_batch(self, items):
-        with self.cache.transact():
-            self.put_single(items)
+        with self.dict.transact():
+            self.set_all(items)
 
     def delete(self, keys):
-        cache = self.cache
-        with cache.transact():
-            for key in keys:
-                del cache[key]
+        with self.dict.transact():
+            self.delete_all(keys)
 
     def items(self):
-        return ((key, self.cache[key]) for key in self.cache)
+        return ((key, self.dict[key]) for key in self.dict)
 
     def iterate(self):
-        cache = self.cache
+        cache = self.dict
         for key in cache:
             cache[key]
-
-    def values(self, keys):
-        return (self.cache[key] for key in keys)

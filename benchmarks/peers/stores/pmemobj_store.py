@@ -1,10 +1,10 @@
 """pmemobj: a dict at the root of a pool."""
 
 import pmemobj
-from benchmarks.peers.store import Store
+from benchmarks.peers.stores.mapping import PoolStore
 
 
-class PmemobjStore(Store):
+class PmemobjStore(PoolStore):
     has_bulk = True
 
     def __init__(self, directory, sync):
@@ -17,40 +17,8 @@ class PmemobjStore(Store):
             self.pool.root = {}
         self.dict = self.pool.root
 
-    def close(self):
-        del self.dict
-        self.pool.close()
-
-    def get(self, keys):
-        stored = self.dict
-        for key in keys:
-            stored[key]
-
-    def put_single(self, items):
-        stored = self.dict
-        for key, value in items:
-            stored[key] = value
-
-    def put_batch(self, items):
-        stored = self.dict
-        with self.pool.transaction():
-            for key, value in items:
-                stored[key] = value
-
     def put_bulk(self, items):
         self.dict.update(items)
-
-    def delete(self, keys):
-        stored = self.dict
-        with self.pool.transaction():
-            for key in keys:
-                del stored[key]
-
-    def items(self):
-        return self.dict.items()
-
-    def values(self, keys):
-        return (self.dict[key] for key in keys)
 
     def settle(self):
         # Its thread would sync during somebody else's turn.

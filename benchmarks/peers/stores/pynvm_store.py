@@ -4,7 +4,7 @@ import os
 from unittest import mock
 
 from benchmarks.peers.install_pynvm import why_missing
-from benchmarks.peers.store import Store
+from benchmarks.peers.stores.mapping import PoolStore
 
 
 def load():
@@ -15,7 +15,7 @@ def load():
     return nvm.pmemobj
 
 
-class PynvmStore(Store):
+class PynvmStore(PoolStore):
     """sync as it is: libpmem finds that an ordinary file is no persistent memory and calls msync for each range.
 
     Not sync: PMEM_IS_PMEM_FORCE leaves it at flushes of the processor's caches, so that a change survives the
@@ -44,35 +44,3 @@ class PynvmStore(Store):
                 self.pool = self.module.create(path, pool_size=self.size)
                 self.pool.root = self.pool.new(self.module.PersistentDict)
         self.dict = self.pool.root
-
-    def close(self):
-        del self.dict
-        self.pool.close()
-
-    def get(self, keys):
-        stored = self.dict
-        for key in keys:
-            stored[key]
-
-    def put_single(self, items):
-        stored = self.dict
-        for key, value in items:
-            stored[key] = value
-
-    def put_batch(self, items):
-        stored = self.dict
-        with self.pool.transaction():
-            for key, value in items:
-                stored[key] = value
-
-    def delete(self, keys):
-        stored = self.dict
-        with self.pool.transaction():
-            for key in keys:
-                del stored[key]
-
-    def items(self):
-        return self.dict.items()
-
-    def values(self, keys):
-        return (self.dict[key] for key in keys)

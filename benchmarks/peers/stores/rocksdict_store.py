@@ -2,10 +2,10 @@
 
 from rocksdict import Rdict, WriteBatch, WriteOptions
 
-from benchmarks.peers.store import Store
+from benchmarks.peers.stores.mapping import MappingStore
 
 
-class RocksdictStore(Store):
+class RocksdictStore(MappingStore):
     package = "rocksdict"
 
     def __init__(self, directory, sync):
@@ -18,19 +18,6 @@ class RocksdictStore(Store):
         options.sync = self.sync
         self.dict.set_write_options(options)
 
-    def close(self):
-        self.dict.close()
-
-    def get(self, keys):
-        stored = self.dict
-        for key in keys:
-            stored[key]
-
-    def put_single(self, items):
-        stored = self.dict
-        for key, value in items:
-            stored[key] = value
-
     def put_batch(self, items):
         batch = WriteBatch()
         for key, value in items:
@@ -42,9 +29,3 @@ class RocksdictStore(Store):
         for key in keys:
             batch.delete(key)
         self.dict.write(batch)
-
-    def items(self):
-        return self.dict.items()
-
-    def values(self, keys):
-        return (self.dict[key] for key in keys)

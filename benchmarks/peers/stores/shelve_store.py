@@ -9,7 +9,7 @@ import os
 import shelve
 import tempfile
 
-from benchmarks.peers.store import Store
+from benchmarks.peers.stores.mapping import MappingStore
 
 
 def backend() -> str:
@@ -20,36 +20,15 @@ def backend() -> str:
         return dbm.whichdb(name)
 
 
-class ShelveStore(Store):
+class ShelveStore(MappingStore):
     # dbm.dumb writes its whole index at each deletion.
     delete_batch = 10
 
     def open(self):
-        self.shelf = shelve.open(str(self.directory / "store.shelf"))  # noqa: SIM115 - see close()
-
-    def close(self):
-        self.shelf.close()
-
-    def get(self, keys):
-        shelf = self.shelf
-        for key in keys:
-            shelf[key]
-
-    def put_single(self, items):
-        shelf = self.shelf
-        for key, value in items:
-            shelf[key] = value
+        self.dict = shelve.open(str(self.directory / "store.shelf"))  # noqa: SIM115 - see close()
 
     def put_batch(self, items):
-        self.put_single(items)
+        self.set_all(items)
 
     def delete(self, keys):
-        shelf = self.shelf
-        for key in keys:
-            del shelf[key]
-
-    def items(self):
-        return self.shelf.items()
-
-    def values(self, keys):
-        return (self.shelf[key] for key in keys)
+        self.delete_all(keys)

@@ -2,23 +2,15 @@
 
 from sqlitedict import SqliteDict
 
-from benchmarks.peers.store import Store
+from benchmarks.peers.stores.mapping import MappingStore
 
 
-class SqlitedictStore(Store):
+class SqlitedictStore(MappingStore):
     package = "sqlitedict"
     has_bulk = True
 
     def open(self):
         self.dict = SqliteDict(str(self.directory / "store.sqlite"), journal_mode="WAL")
-
-    def close(self):
-        self.dict.close()
-
-    def get(self, keys):
-        stored = self.dict
-        for key in keys:
-            stored[key]
 
     def put_single(self, items):
         stored = self.dict
@@ -27,23 +19,13 @@ class SqlitedictStore(Store):
             stored.commit()
 
     def put_batch(self, items):
-        stored = self.dict
-        for key, value in items:
-            stored[key] = value
-        stored.commit()
+        self.set_all(items)
+        self.dict.commit()
 
     def put_bulk(self, items):
         self.dict.update(items)
         self.dict.commit()
 
     def delete(self, keys):
-        stored = self.dict
-        for key in keys:
-            del stored[key]
-        stored.commit()
-
-    def items(self):
-        return self.dict.items()
-
-    def values(self, keys):
-        return (self.dict[key] for key in keys)
+        self.delete_all(keys)
+        self.dict.commit()

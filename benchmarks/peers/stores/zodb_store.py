@@ -10,7 +10,7 @@ with warnings.catch_warnings():
     import ZODB
     from BTrees.OOBTree import OOBTree
 
-from benchmarks.peers.store import Store
+from benchmarks.peers.stores.mapping import MappingStore
 
 # The package has a class of the same name in front of the module.
 file_storage = importlib.import_module("ZODB.FileStorage.FileStorage")
@@ -21,7 +21,7 @@ CACHE_SIZE = 1_000_000
 logging.getLogger("ZODB").setLevel(logging.ERROR)
 
 
-class ZodbStore(Store):
+class ZodbStore(MappingStore):
     package = "ZODB"
     has_bulk = True
 
@@ -41,42 +41,27 @@ class ZodbStore(Store):
         if "tree" not in root:
             root["tree"] = OOBTree()
             self.manager.commit()
-        self.tree = root["tree"]
+        self.dict = root["tree"]
 
     def close(self):
         self.manager.abort()
         self.connection.close()
         self.db.close()
 
-    def get(self, keys):
-        tree = self.tree
-        for key in keys:
-            tree[key]
-
     def put_single(self, items):
-        tree, commit = self.tree, self.manager.commit
+        tree, commit = self.dict, self.manager.commit
         for key, value in items:
             tree[key] = value
             commit()
 
     def put_batch(self, items):
-        tree = self.tree
-        for key, value in items:
-            tree[key] = value
+        self.set_all(items)
         self.manager.commit()
 
     def put_bulk(self, items):
-        self.tree.update(items)
+        self.dict.update(items)
         self.manager.commit()
 
     def delete(self, keys):
-        tree = self.tree
-        for key in keys:
-            del tree[key]
+        self.delete_all(keys)
         self.manager.commit()
-
-    def items(self):
-        return self.tree.items()
-
-    def values(self, keys):
-        return (self.tree[key] for key in keys)
