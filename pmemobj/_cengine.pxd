@@ -49,7 +49,6 @@ cdef extern from "_engine/journal.h" nogil:
     int jr_make_ready(jr *j, uint64_t words)
     bint jr_is_untouched(jr *j)
     int jr_sync(jr *j)
-    int jr_write_direct(jr *j, const void *data, uint64_t offset, uint64_t length)
     int jr_checkpoint(jr *j)
     void jr_stop(jr *j, int clean)
     void jr_orphan(jr *j)
@@ -141,8 +140,6 @@ cdef extern from "_engine/op.h":
     void *pm_this_thread() noexcept
     bint pm_is_mine(const pm_pool *p, uint32_t gate) noexcept
     int pm_op_commit_words(pm_pool *p) noexcept
-    bint pm_put(pm_pool *p, uint64_t *at, uint64_t value) noexcept
-    bint pm_put_two(pm_pool *p, uint64_t *at, uint64_t value, uint64_t *other, uint64_t other_value) noexcept
 
 cdef extern from "_engine/cache.h":
     void pm_cache_forget(pm_pool *p, uint64_t offset) noexcept

@@ -15,8 +15,7 @@
  *   appender       one at a time: with a ring whoever drains it; head, end, seq, salt, link, through of
  *                  struct jr; moves `current`
  *   checkpointer   applies sealed segments; moves `oldest`
- *   keeper         interval syncs; page faults ahead of the appender; adds, moves and removes segments, so
- *                  it alone changes the length of the file
+ *   keeper         interval syncs; adds, moves and removes segments, so it alone changes the length of the file
  *   anybody        jr_sync
  * Locks, outermost first: header_lock (one header update at a time), then sync_lock or lock.  `lock` guards
  * the ring and all requests between the threads, and is never held during a file call.  pool_lock is held
@@ -223,7 +222,7 @@ static void advance_end(struct jr *j, uint64_t need)
     p->may_reach = end;
     if (p->current->next->state != SEG_FREE && p->ahead == AHEAD_NO)
         p->ahead = AHEAD_WANTED;
-    if (p->populate || p->ahead == AHEAD_WANTED)
+    if (p->ahead == AHEAD_WANTED)
         pthread_cond_signal(&p->keeper_work);
 }
 
@@ -461,8 +460,6 @@ static struct jr *new_journal(const char *path, const struct jr_options *options
     p->options = *options;
     p->options.first_segment = jr_round_up(options->first_segment ? options->first_segment : 1);
     p->last_size = p->options.first_segment;
-    /* a page faulted in ahead is dirty: with a sync per commit each of them would be written for nothing */
-    p->populate = options->sync != JR_SYNC_COMMIT && !options->ring;
     p->ring_bytes = jr_round_up(options->ring);
     p->segments_at = JR_SEGMENTS_AT + p->ring_bytes;
     pthread_condattr_t monotonic;

@@ -150,7 +150,6 @@ struct segment {
     uint64_t first_seq, link;       /* of its first record; from CURRENT on */
     uint64_t through;               /* of the record before that */
     uint64_t *used;                 /* one past its last record; from SEALED on */
-    uint64_t populated;             /* bytes from its start that the keeper has faulted in */
     uint64_t dropped;               /* bytes from its start whose page table entries have been dropped */
     uint64_t synced;                /* bytes from its start that a sync has seen complete */
     enum segment_state state;
@@ -191,7 +190,6 @@ struct jr_private {
     uint64_t file_end;
     uint64_t reached;               /* word of the current segment where the appender was last seen */
     uint64_t may_reach;             /* and as far as it may have come since */
-    bool populate;
     enum { AHEAD_NO, AHEAD_WANTED, AHEAD_DONE } ahead;     /* add a segment before it is needed */
     /* the appender's request to the keeper: a next segment of so many words */
     uint64_t ask;
@@ -255,9 +253,6 @@ int jr_ring_open(struct jr *j, uint64_t *map, uint64_t bytes, uint64_t salt);
 int jr_ring_start(struct jr *j);        /* the merger, if there is a ring */
 void jr_ring_stop(struct jr *j);
 void jr_ring_close(struct jr *j);       /* when no thread of the journal runs */
-
-/* Faults in pages of a shared mapping for writing.  0 or an errno: EINVAL before Linux 5.14. */
-int jr_populate(void *map, uint64_t length);
 
 int jr_zero_fill(int fd, uint64_t from, uint64_t to);
 struct segment *jr_new_segment(struct jr_private *p, uint64_t offset, uint64_t bytes, int *error);

@@ -11,10 +11,6 @@
 #include "io.h"
 #include "journal_private.h"
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
-
 /* New space is zero-filled in writes of this size.  The page cache keeps it in folios as large as the write:
  * small ones cost a page fault each, while with one big write each sync of a mapped store cleans up a folio
  * of megabytes (ext4, Linux 6.18: 560 us instead of 114). */
@@ -71,7 +67,7 @@ static int checkpoint_segments(struct jr *j, struct segment *first, uint64_t cou
     for (uint64_t i = 0; i < count; i++, p->oldest = p->oldest->next) {
         recycled += (uint64_t)(p->oldest->used - p->oldest->map) * 8;
         p->oldest->salt = salts[i];
-        p->oldest->populated = p->oldest->dropped = p->oldest->synced = 0;
+        p->oldest->dropped = p->oldest->synced = 0;
         p->oldest->state = SEG_RECYCLED;
     }
     pthread_mutex_unlock(&p->lock);
@@ -121,8 +117,6 @@ void *jr_checkpointer_main(void *arg)
 }
 
 /* ------------------------------------------------------------------ keeper ------------------------ */
-
-int jr_populate(void *map, uint64_t length) { return madvise(map, length, MADV_POPULATE_WRITE) ? errno : 0; }
 
 int jr_zero_fill(int fd, uint64_t from, uint64_t to)
 {
@@ -284,32 +278,6 @@ static int remove_surplus(struct jr *j)
     return error;
 }
 
-/* Faults in a piece ahead of the appender, if there is one to do; lock held, released meanwhile. */
-static bool populate_ahead(struct jr_private *p)
-{
-    struct segment *s = p->current;
-    uint64_t reached = p->reached * 8, to = reached + 2 * JR_STEP_WORDS * 8;
-    if (!p->populate)
-        return false;
-    if (to > s->bytes && s->populated >= s->bytes && s->next->state == SEG_FREE) {
-        s = s->next;
-        reached = 0;
-        to = JR_STEP_WORDS * 8;
-    }
-    to = to < s->bytes ? to : s->bytes;
-    uint64_t from = s->populated > reached ? s->populated : reached / FILL_PIECE * FILL_PIECE;
-    if (from >= to)
-        return false;
-    uint64_t n = to - from < FILL_PIECE ? to - from : FILL_PIECE;
-    s->populated = from + n;
-    pthread_mutex_unlock(&p->lock);
-    int error = jr_populate((char *)s->map + from, n);
-    pthread_mutex_lock(&p->lock);
-    if (error == EINVAL)        /* Linux before 5.14 */
-        p->populate = false;
-    return true;
-}
-
 static void answer(struct jr_private *p, int error)
 {
     p->answer_error = error;
@@ -368,8 +336,6 @@ void *jr_keeper_main(void *arg)
             pthread_mutex_unlock(&p->lock);
             remove_surplus(j);
             pthread_mutex_lock(&p->lock);
-        } else if (populate_ahead(p)) {
-            continue;
         } else if (timed) {
             pthread_cond_timedwait(&p->keeper_work, &p->lock, &due);
         } else {
