@@ -59,7 +59,7 @@ def test_only_whole_chunks_and_nothing_is_handed_out_twice(pool, reopen, pool_pa
     assert chunks_of_kind(pool_path, RUN) <= 1, "the root block's is the only one"
 
 
-def test_blocks_of_every_size(pool, reopen):
+def test_blocks_of_every_size(pool, reopen, pool_path):
     sizes = [
         *range(1990, 2060),
         4087,
@@ -80,6 +80,7 @@ def test_blocks_of_every_size(pool, reopen):
     pool.root.append(b"b" * 258_040)
     assert not pool.check().findings
     pool = reopen(pool)
+    assert chunks_of_kind(pool_path, RUN) <= 1
     assert [len(text) for text in pool.root] == [*sizes, 258_040]
     for i in range(0, len(sizes), 2):
         pool.root[i] = None
