@@ -157,6 +157,7 @@ cdef extern from "_engine/slab.h" nogil:
     uint64_t pm_object_alloc(pm_pool *p, uint64_t size)
     int pm_small_free(pm_pool *p, uint64_t offset, uint64_t *empty_chunk)
     uint64_t pm_usable(uint64_t size)
+    uint64_t pm_whole_chunks(uint64_t size)
     int pm_chunk_add(pm_pool *p, uint64_t offset)
     uint64_t pm_span_alloc(pm_pool *p, unsigned pages)
     unsigned pm_span_pages(uint64_t size)

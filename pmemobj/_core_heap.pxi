@@ -33,7 +33,7 @@ cdef pobj_action *next_action(Pool pool) except NULL:
 
 cdef uint64_t alloc_large(Pool pool, uint64_t size, uint64_t type_num) except 0:
     """Whole chunks.  Reserved: libpmemobj's metadata changes only when the commit publishes it."""
-    cdef uint64_t offset = obj_reserve(pool, next_action(pool), max(size, <uint64_t>PM_CHUNK_BYTES), type_num)
+    cdef uint64_t offset = obj_reserve(pool, next_action(pool), pm_whole_chunks(size), type_num)
     pool.nactions += 1
     pool.p.pending = 1
     return offset

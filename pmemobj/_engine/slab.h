@@ -98,6 +98,13 @@ static inline uint64_t pm_usable(uint64_t size)
     return size <= PM_SPAN_MAX ? (uint64_t)pm_span_pages(size) * PM_PAGE_SIZE : size;
 }
 
+/* What libpmemobj is asked for instead of `size`, so that it gives whole chunks of its own and makes no run. */
+static inline uint64_t pm_whole_chunks(uint64_t size)
+{
+    uint64_t spare = PM_CHUNK_STRIDE - PM_CHUNK_BYTES;
+    return (size + spare + PM_CHUNK_STRIDE - 1) / PM_CHUNK_STRIDE * PM_CHUNK_STRIDE - spare;
+}
+
 /* A new libpmemobj allocation of PM_CHUNK_BYTES at `offset` becomes a chunk and is listed.  -1: it does not lie where
  * chunks lie. */
 int pm_chunk_add(pm_pool *p, uint64_t offset);

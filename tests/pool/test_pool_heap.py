@@ -75,7 +75,7 @@ def test_blocks_of_every_size(pool, reopen, pool_path):
         262072,
         262073,
     ]
-    sizes += [300_000, 600_000]
+    sizes += [262_080, 300_000, 390_000, 420_000, 600_000, 1_000_000]
     pool.root = ["s" * size for size in sizes]
     pool.root.append(b"b" * 258_040)
     assert not pool.check().findings
