@@ -28,7 +28,7 @@ STUBS = $(patsubst pmemobj/%.pyi,pmemobj.%,$(wildcard pmemobj/_*.pyi))
 ASAN = build/asan
 
 .PHONY: help system setup compile demo test test-long test-asan lint format docs wheel clean
-.PHONY: bench bench-peers bench-c bench-latency bench-apps bench-instructions bench-targets
+.PHONY: bench bench-peers bench-c bench-latency bench-apps bench-instructions bench-profile bench-targets
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target text; do \
@@ -117,6 +117,10 @@ bench-apps: setup ## three small programs: a crawler, a job queue, a word count
 bench-instructions: setup ## instructions of each operation, counted by valgrind
 	@tools/install_system_packages.sh $(PYTHON) valgrind
 	$(PY) benchmarks/instructions.py $(BENCH_ARGS)
+
+bench-profile: bench-setup ## where the time of missed targets goes, sampled by perf, into docs/profiles.md
+	@tools/install_system_packages.sh $(PYTHON) perf
+	$(PY) benchmarks/profiles.py $(BENCH_ARGS)
 
 bench-targets: bench-setup ## measure all that docs/performance.md promises, and write it
 	$(PY) benchmarks/targets.py $(BENCH_ARGS)

@@ -3,7 +3,7 @@
 #
 # Usage: install_system_packages.sh [PYTHON [PROGRAM...]]
 #
-# PROGRAM: what else is needed, where the package is called as the program is, such as valgrind.
+# PROGRAM: what else is needed, such as valgrind; its package is called as the program is, or named in package_of.
 #
 # As root, or with a sudo that asks no password, it calls apt-get; otherwise it prints
 # the command to run and fails. Debian 12, Ubuntu 22.04 and 24.04 use the same names.
@@ -36,6 +36,13 @@ python_header() {
     [ -f "$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["include"])')/Python.h" ]
 }
 
+package_of() { # package_of PROGRAM
+    case $1 in
+    perf) if grep -q '^ID=ubuntu' /etc/os-release; then echo linux-tools-generic; else echo linux-perf; fi ;;
+    *) echo "$1" ;;
+    esac
+}
+
 # Debian and Ubuntu keep a Python's venv and headers in packages of their own.
 version=$("$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])' 2>/dev/null || basename "$python")
 
@@ -56,7 +63,7 @@ need "$version-dev" -- python_header
 need "lib$version-testsuite" -- "$python" -c 'import test.list_tests, test.mapping_tests, test.test_set'
 need pmdk-tools -- command -v pmempool
 for program in "${@:2}"; do
-    need "$program" -- command -v "$program"
+    need "$(package_of "$program")" -- command -v "$program"
 done
 
 if [ ${#missing[@]} -eq 0 ]; then

@@ -59,16 +59,19 @@ int jr_fail(struct jr *j, int error)
     return jr_failed(j);
 }
 
-/* The pages the appender has done with, in all live segments.  Only between the start and the end of a sync:
- * no segment can become free meanwhile, and so none is unmapped, because that needs a sync of the header. */
+/* The pages the appender has done with, in all live segments.  With a ring also those it may be writing just now: the
+ * merger does not mind a page fault.  Only between the start and the end of a sync: no segment can become free
+ * meanwhile, and so none is unmapped, because that needs a sync of the header. */
 static void drop_written_pages(struct jr_private *p)
 {
     pthread_mutex_lock(&p->lock);
     for (struct segment *s = p->oldest;; s = s->next) {
-        uint64_t from = s->dropped, to = s == p->current ? p->reached * 8 : s->bytes;
-        to = to / JR_SEGMENT_ALIGN * JR_SEGMENT_ALIGN;
+        uint64_t from = s->dropped, done = s == p->current ? p->reached * 8 : s->bytes;
+        uint64_t to = done = done / JR_SEGMENT_ALIGN * JR_SEGMENT_ALIGN;
+        if (p->front && s == p->current)
+            to = jr_round_up(p->may_reach * 8);
         if (from < to) {
-            s->dropped = to;
+            s->dropped = done;
             pthread_mutex_unlock(&p->lock);
             jr_drop_pages((char *)s->map + from, to - from);
             pthread_mutex_lock(&p->lock);
@@ -126,7 +129,11 @@ static int sync_parts(struct jr_private *p, unsigned what)
 
 static int sync_all(struct jr_private *p, unsigned what)
 {
-    return p->front && !(what & JR_SYNC_SIZE) ? sync_parts(p, what) : io_fdatasync(p->fd);
+    if (p->front && !(what & JR_SYNC_SIZE))
+        return sync_parts(p, what);
+    if (p->front)
+        jr_drop_pages((char *)p->front + JR_SEGMENTS_AT, p->ring_bytes);
+    return io_fdatasync(p->fd);
 }
 
 int jr_sync_file(struct jr *j, uint64_t target, enum jr_sync_what what)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #include "io.h"
@@ -93,6 +94,7 @@ static int checkpoint_segments(struct jr *j, struct segment *first, uint64_t cou
 void *jr_checkpointer_main(void *arg)
 {
     struct jr *j = arg;
+    prctl(PR_SET_NAME, "pm-checkpoint");
     struct jr_private *p = j->priv;
     pthread_mutex_lock(&p->lock);
     while (!p->stop) {
@@ -305,6 +307,7 @@ void jr_flushed(struct jr *j)
 void *jr_keeper_main(void *arg)
 {
     struct jr *j = arg;
+    prctl(PR_SET_NAME, "pm-keeper");
     struct jr_private *p = j->priv;
     bool timed = p->options.sync == JR_SYNC_INTERVAL;
     struct timespec due = jr_monotonic_after(p->options.interval_ns);

@@ -188,8 +188,10 @@ int jr_apply(struct jr_target *t, const uint64_t *payload, uint64_t words)
 
 /* ------------------------------------------------------------------ jr_recover -------------------- */
 
-/* Words; a bound for the time that recovery takes. */
+/* Words: how far to look for a record behind the ring's last one, and how long it may be.  Together a bound for the
+ * time that this takes: behind the end lie old payloads, and any word of them may pass for the begin of a record. */
 #define RING_LOOK_AHEAD 8192u
+#define RING_LOOK_LENGTH 256u
 
 struct recovery {
     const char *path;
@@ -443,7 +445,8 @@ static int ring_goes_on(const struct recovery *r, uint64_t limit)
     const uint64_t *payload;
     uint64_t words, end = r->ring_end + RING_LOOK_AHEAD < limit ? r->ring_end + RING_LOOK_AHEAD : limit;
     for (uint64_t at = r->ring_end + 1; at < end; at++)
-        if (ring_record(r, at, &payload, &words) && words != JR_RING_SKIP)
+        if ((r->ring[at % (r->header.ring_bytes / 8)] & JR_RING_SKIP) <= RING_LOOK_LENGTH &&
+            ring_record(r, at, &payload, &words))
             return 1;
     return 0;
 }

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 #include "journal_private.h"
 
@@ -256,6 +257,7 @@ static void *merger_main(void *journal)
     struct jr *j = journal;
     struct jr_merger *m = j->ring.merger;
     bool populated = false;
+    prctl(PR_SET_NAME, "pm-merger");
     pthread_mutex_lock(&m->wake_lock);
     while (!m->stop) {
         if (!m->wanted) {
