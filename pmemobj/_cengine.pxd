@@ -112,6 +112,7 @@ cdef extern from "_engine/engine.h" nogil:
         uint32_t pending
         uint64_t epoch, last_epoch
         void *owner
+        uint64_t turn
         jr *journal
         size_t nlog, nimages, ndirty, nranges
         size_t fresh_words
@@ -138,6 +139,8 @@ cdef extern from "_engine/engine.h" nogil:
 
 cdef extern from "_engine/op.h":
     void *pm_this_thread() noexcept
+    uint64_t pm_this_turn() noexcept
+    bint pm_has_context() noexcept
     bint pm_is_mine(const pm_pool *p, uint32_t gate) noexcept
     int pm_op_commit_words(pm_pool *p) noexcept
 

@@ -59,6 +59,7 @@ cdef class Pool:
     cdef unsigned waiting, passed   # threads that wait for a transaction's end; how many have ended waiting
     cdef unsigned syncing           # threads inside jr_sync, without the GIL
     cdef bint sync_at_commit        # transaction(sync=True)
+    cdef object task                # weakref to the asyncio task that began the last transaction, or None
     cdef list callbacks             # per level: None or a Transaction; never gets shorter
     cdef readonly object recovery   # what recovery did at open, or None
     cdef public object registry     # pool-wide codecs and classes (see registry.py)

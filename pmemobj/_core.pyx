@@ -3,7 +3,8 @@
 Only this module calls libpmemobj.  What belongs where:
 
   _core_libpmemobj.pxi   one wrapper for each libpmemobj function; it raises
-  _core_gate.pxi         who may pass: closed, forked, read-only, failed, another thread's transaction
+  _core_tasks.pxi        which asyncio task a transaction belongs to
+  _core_gate.pxi         who may pass: closed, forked, read-only, failed, another's transaction
   _core_heap.pxi         blocks and vectors
   _core_objects.pxi      references, the limbo list, destruction, proxies
   _core_tx.pxi           operations, levels, transactions
@@ -30,7 +31,9 @@ from pmemobj._layout cimport *
 from pmemobj._libpmemobj cimport *
 
 import os
+import sys
 import warnings
+import weakref
 
 from pmemobj import errors
 
@@ -55,6 +58,7 @@ cdef extern from "pythread.h" nogil:
     int PyThread_acquire_lock_timed(PyThread_type_lock lock, long long microseconds, int interruptible)
 
 include "_core_libpmemobj.pxi"
+include "_core_tasks.pxi"
 include "_core_gate.pxi"
 include "_core_heap.pxi"
 include "_core_index.pxi"

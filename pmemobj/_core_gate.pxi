@@ -42,12 +42,20 @@ cdef int wait_in_turn(Pool pool) except -1:
             return 0
         PyErr_CheckSignals()
         if pool.p.depth and not pm_thread_lives(pool.p.owner):
-            undo_all(pool)
-            warnings.warn(
-                f"{pool.path}: a thread has ended without ending its transaction, which has been undone",
-                ResourceWarning, stacklevel=1,
-            )
+            undo_orphaned(pool, "thread")
             return 0
+        if task_has_ended(pool):
+            undo_orphaned(pool, "task")
+            return 0
+    return 0
+
+
+cdef int undo_orphaned(Pool pool, str what) except -1:
+    undo_all(pool)
+    warnings.warn(
+        f"{pool.path}: a {what} has ended without ending its transaction, which has been undone",
+        ResourceWarning, stacklevel=1,
+    )
     return 0
 
 
@@ -85,6 +93,9 @@ cdef int pass_gate(Pool pool, bint write) except -1:
             raise errors.ReadOnlyPoolError(f'{pool.path}: the pool was opened with flag="r"; nothing can be changed')
         if gate & PM_GATE_TX and p.owner != pm_this_thread():
             wait_for_transaction(pool)
+            continue
+        if gate & PM_GATE_TX and p.turn != pm_this_turn():
+            pass_task(pool)
             continue
         if write and gate & PM_GATE_IN_OP:
             raise RuntimeError("a pool cannot be changed from inside one of its own operations")

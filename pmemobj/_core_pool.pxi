@@ -369,6 +369,10 @@ cdef class Pool:
         os.close(self.fd)
         self.fd = -1
 
+    def _must_be_usable(self):
+        if self.p.read_gate & (PM_GATE_CLOSED | PM_GATE_FORKED):
+            raise_closed(self)
+
     @property
     def closed(self):
         """True once the pool is closed, and in a forked child."""
@@ -419,8 +423,11 @@ cdef class Pool:
 
     @property
     def in_transaction(self):
-        """True while a transaction of this thread is open."""
-        pool_check_read(self)
+        """True while a transaction of this thread, and asyncio task, is open."""
+        try:
+            pool_check_read(self)
+        except errors.TransactionError:     # another task's
+            return False
         return self.p.depth > 0
 
     def sync(self):

@@ -181,6 +181,7 @@ cdef int level_begin(Pool pool) except -1:
         pool.levels_cap = 2 * pool.levels_cap + 8
     if p.depth == 0:
         p.owner = pm_this_thread()
+        p.turn = pm_this_turn()
         p.read_gate |= PM_GATE_TX
         p.write_gate |= PM_GATE_TX
     p.last_epoch += 1
@@ -190,6 +191,12 @@ cdef int level_begin(Pool pool) except -1:
     if p.depth == <size_t>PyList_GET_SIZE(pool.callbacks):
         pool.callbacks.append(None)
     p.depth += 1
+    if p.depth == 1:
+        try:
+            note_task(pool)                 # may run Python code; other threads wait already
+        except BaseException:
+            leave_level(pool)
+            raise
     return 0
 
 
@@ -294,6 +301,13 @@ cdef class Transaction:
             return kind is _Leave and value.args[0] is self
         if pool.p.depth < depth or pool.callbacks[depth - 1] is not self:
             raise errors.TransactionError("this transaction has been ended inside its block")
+        if not self._is_mine(depth):
+            abort_to(pool, depth - 1)
+            if kind is None:
+                raise errors.TransactionError(
+                    "this block was entered by another thread or asyncio task than it is left by; it is undone"
+                )
+            return kind is _Leave and value.args[0] is self
         if kind is None and pool.p.depth > depth:
             abort_to(pool, depth - 1)
             raise errors.TransactionError("a transaction begun inside this block was not ended; all is undone")
@@ -302,6 +316,13 @@ cdef class Transaction:
             return False
         abort_to(pool, depth - 1)
         return kind is _Leave and value.args[0] is self
+
+    cdef bint _is_mine(self, uint32_t depth) except -1:
+        try:
+            return owns_transaction(self.pool)
+        except BaseException:               # Ctrl-C: the block is at its end, whatever comes
+            abort_to(self.pool, depth - 1)
+            raise
 
     def begin(self):
         """Begins the transaction without a ``with`` statement; commit() or abort() must end it."""
@@ -327,8 +348,6 @@ cdef class Transaction:
             raise _Leave(self)
         self.explicit = False
         self.depth = 0
-        if self.pool.p.depth < depth or self.pool.callbacks[depth - 1] is not self:
-            raise errors.TransactionError("this transaction has been ended already")
         abort_to(self.pool, depth - 1)
 
     def on_commit(self, function):
@@ -350,13 +369,31 @@ cdef class Transaction:
     def _must_be_open(self):
         if self.depth == 0:
             raise errors.TransactionError("this transaction is not open")
+        if self.pool.p.read_gate & (PM_GATE_CLOSED | PM_GATE_FORKED):
+            raise_closed(self.pool)
+        if self.pool.p.depth < self.depth or self.pool.callbacks[self.depth - 1] is not self:
+            self.depth = 0
+            self.explicit = False
+            raise errors.TransactionError("this transaction has been ended already")
+        if not owns_transaction(self.pool):
+            raise errors.TransactionError("this transaction was begun by another thread or asyncio task")
 
     def __call__(self, function):
-        """As a decorator: each call of the function is one transaction."""
+        """As a decorator: each call of the function is one transaction.
+
+        Raises TypeError for coroutine functions and generators: they run after their call has returned.
+        """
         import functools
+        import inspect
 
         cdef Pool pool = self.pool
         cdef bint sync = self.sync
+        for is_lazy in inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction:
+            if is_lazy(function):
+                raise TypeError(
+                    f"{function!r} runs after its call has returned, so a transaction around the call holds nothing "
+                    "of it; use a with block inside it, without await or yield"
+                )
 
         @functools.wraps(function)
         @cython.binding(True)               # so that it can be a method, and carry a name

@@ -164,6 +164,7 @@ cdef class PersistentSet(Persistent):
     def __eq__(self, other):
         if not is_set(other):
             return NotImplemented
+        check_read(self)
         if self is other:
             return True
         return len(self) == len(other) and plain(self) == plain_or_same(other)

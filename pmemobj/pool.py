@@ -170,6 +170,7 @@ class PersistentObjectPool(_core.Pool):
 
         Raises TypeError, and nominates none, if one is not a type, or mutable, or stored by pmemobj itself.
         """
+        self._must_be_usable()
         self.registry.nominate(types)
 
     def to_python(self, obj: object) -> Any:

@@ -87,6 +87,7 @@ typedef struct pm_pool {
     uint64_t epoch;             /* of the innermost level; never reused */
     uint64_t last_epoch;
     void *owner;                /* thread state of the open transaction */
+    uint64_t turn;              /* and that thread's turn in which it was last seen; see op.h */
     struct jr *journal;
     struct pm_cache *cache;     /* NULL or see cache.h */
     uint32_t cache_rest;

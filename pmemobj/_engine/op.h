@@ -13,21 +13,33 @@
 
 /* Who runs.  The owner of a transaction is told by the number of its thread state, which is never given out
  * again; its address may be. */
-static inline void *pm_thread_number(PyThreadState *state) { return (void *)(uintptr_t)(state->id + 1); }
+static inline void *pm_thread_number(const PyThreadState *state) { return (void *)(uintptr_t)(state->id + 1); }
 
-static inline void *pm_this_thread(void)
+static inline PyThreadState *pm_thread_state(void)
 {
 #if PY_VERSION_HEX >= 0x030d0000
-    return pm_thread_number(PyThreadState_GetUnchecked());
+    return PyThreadState_GetUnchecked();
 #else
-    return pm_thread_number(_PyThreadState_UncheckedGet());
+    return _PyThreadState_UncheckedGet();
 #endif
 }
 
-/* The only thing at this gate is a transaction of this thread. */
+static inline void *pm_this_thread(void) { return pm_thread_number(pm_thread_state()); }
+
+/* A thread's turn is what it does until it enters or leaves a context (contextvars), as it does for each step of
+ * an asyncio task.  In the same turn the same task runs; in another one _core_tasks.pxi has to look.  Turns of a
+ * thread have different numbers. */
+static inline uint64_t pm_this_turn(void) { return pm_thread_state()->context_ver; }
+
+/* A thread that never had a context runs no task. */
+static inline int pm_has_context(void) { return pm_thread_state()->context != NULL; }
+
+/* The only thing at this gate is a transaction of this thread, and of the task that runs. */
 static inline int pm_is_mine(const pm_pool *p, uint32_t gate)
 {
-    return gate == PM_GATE_TX && p->owner == pm_this_thread();
+    const PyThreadState *state = pm_thread_state();
+    return gate == PM_GATE_TX && p->turn == state->context_ver &&
+           p->owner == pm_thread_number(state);
 }
 
 /* An operation that stands alone may be committed here, if it takes no more than `words` of the journal. */

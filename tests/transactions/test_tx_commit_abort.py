@@ -1,6 +1,5 @@
 """A block happens whole or not at all: commit, exceptions, tx.abort(), decorator, wrong order."""
 
-import asyncio
 import gc
 
 import pytest
@@ -273,7 +272,7 @@ def test_use_outside_of_the_block(pool, use):
 
 
 def test_blocks_left_in_the_wrong_order(pool):
-    """As two asyncio tasks, or generators, can do it."""
+    """As two generators can do it."""
     pool.root = []
     outer, inner = pool.transaction(), pool.transaction()
     outer.__enter__()
@@ -290,35 +289,6 @@ def test_blocks_left_in_the_wrong_order(pool):
         inner.__exit__(None, None, None)
     assert pool.root == []
     pool.root.append("afterwards")
-    assert pool.check().ok
-
-
-def test_tasks_whose_transactions_cross(pool):
-    pool.root = []
-
-    async def work(name, first, then):
-        with pool.transaction():
-            pool.root.append(name)
-            await first
-            pool.root.append(name)
-        then.set_result(None)
-
-    async def both():
-        loop = asyncio.get_running_loop()
-        a, b = loop.create_future(), loop.create_future()
-        tasks = [loop.create_task(work("a", a, b)), loop.create_task(work("b", b, loop.create_future()))]
-        await asyncio.sleep(0)
-        a.set_result(None)
-        await asyncio.wait(tasks[:1])
-        b.done() or b.set_result(None)
-        return await asyncio.gather(*tasks, return_exceptions=True)
-
-    errors = asyncio.run(both())
-    assert isinstance(errors[0], TransactionError)
-    assert isinstance(errors[1], TransactionError)
-    assert "a" not in pool.root  # what b did after that stood alone; b was told at its end
-    pool.root.append(1)
-    assert not pool.in_transaction
     assert pool.check().ok
 
 

@@ -1,0 +1,166 @@
+"""Every way in which a program can touch a pool, for tests of when all of them are to be refused."""
+
+import datetime
+import operator
+
+import pmemobj
+
+
+class Thing(pmemobj.PersistentObject):
+    def __init__(self):
+        self.attribute = 1
+
+
+class World:
+    """A pool with something of each kind, and whatever can be held on to: views, iterators, transactions."""
+
+    def __init__(self, pool):
+        self.pool = pool
+        pool.root = {"list": [1, 2, [3]], "dict": {1: 1, 2: {}}, "set": {1, 2}, "tuple": None, "thing": None}
+        pool.root["tuple"] = pool.new(pmemobj.PersistentTuple, (1, [2]))
+        pool.root["thing"] = pool.new(Thing)
+        self.list, self.dict, self.set, self.tuple, self.thing = pool.root.values()
+        self.unstored = pool.new(pmemobj.PersistentList, [1])
+        self.keys, self.values, self.items = self.dict.keys(), self.dict.values(), self.dict.items()
+        self.transaction = pool.transaction()
+        self.decorated = pool.transaction()(lambda: None)
+        self.iterators = {
+            f"{how.__name__} of {name}": how(of)
+            for name, of, ways in (
+                ("list", self.list, (iter, reversed)),
+                ("tuple", self.tuple, (iter, reversed)),
+                ("dict", self.dict, (iter, reversed)),
+                ("keys", self.keys, (iter, reversed)),
+                ("values", self.values, (iter, reversed)),
+                ("items", self.items, (iter, reversed)),
+                ("set", self.set, (iter,)),
+            )
+            for how in ways
+        }
+        for iterator in self.iterators.values():
+            next(iterator)
+
+    def uses(self):
+        """(name, function) of every use."""
+        for kind, table in (
+            ("pool", POOL),
+            ("list", LIST),
+            ("tuple", TUPLE),
+            ("dict", DICT),
+            ("set", SET),
+            ("thing", THING),
+            ("keys", KEYS),
+            ("items", KEYS),
+            ("values", VALUES),
+        ):
+            for name, use in table.items():
+                yield f"{kind}.{name}", lambda use=use, on=getattr(self, kind): use(on)
+        for name, use in ALSO.items():
+            yield name, lambda use=use: use(self)
+        for name, iterator in self.iterators.items():
+            yield f"next({name})", lambda iterator=iterator: next(iterator)
+
+    def refused(self, error, but=()):
+        """Each use raises `error`, apart from those named in `but`; gives their number."""
+        count = 0
+        for name, use in self.uses():
+            if name in but:
+                continue
+            try:
+                result = use()
+            except error:
+                count += 1
+                continue
+            except BaseException as other:
+                raise AssertionError(f"{name} raised {other!r}") from other
+            raise AssertionError(f"{name} gave {type(result).__name__}")
+        return count
+
+
+def calls(*names_and_arguments, **more):
+    table = {}
+    for name, *arguments in names_and_arguments:
+        table[name] = lambda o, name=name, arguments=arguments: getattr(o, name)(*arguments)
+    return table | more
+
+
+COMPARED = {
+    "__eq__": lambda o: o == o,
+    "__ne__": lambda o: o != o,
+    "__lt__": lambda o: o < o,
+    "__le__": lambda o: o <= o,
+    "__gt__": lambda o: o > o,
+    "__ge__": lambda o: o >= o,
+}
+POOL = calls(
+    ("abort",), ("begin",), ("check",), ("checkpoint",), ("commit",), ("durability",), ("gc",), ("stats",), ("sync",),
+    ("transaction",), ("new", pmemobj.PersistentList, [1]), ("persist_via_pickle", datetime.date),
+    root=lambda o: o.root, in_transaction=lambda o: o.in_transaction, to_python=lambda o: o.to_python(o.root),
+)  # fmt: skip
+SEQUENCE = calls(
+    ("__add__", [1]), ("__contains__", 1), ("__getitem__", 0), ("__iter__",), ("__len__",), ("__mul__", 2),
+    ("__repr__",), ("__reversed__",), ("count", 1), ("index", 1), ("__rmul__", 2), ("__radd__", []),
+    _p_mm=lambda o: o._p_mm,
+) | COMPARED  # fmt: skip
+TUPLE = SEQUENCE | {"__radd__": lambda o: () + o, "__add__": lambda o: o + (), "__hash__": lambda o: hash(o)}
+LIST = SEQUENCE | calls(
+    ("__delitem__", 0), ("__setitem__", 0, 1), ("append", 1), ("clear",), ("copy",), ("extend", [1]),
+    ("insert", 0, 1), ("pop",), ("remove", 1), ("reverse",), ("sort",),
+    __iadd__=lambda o: operator.iadd(o, [1]), __imul__=lambda o: operator.imul(o, 2),
+)  # fmt: skip
+DICT = calls(
+    ("__contains__", 1), ("__delitem__", 1), ("__getitem__", 1), ("__iter__",), ("__len__",), ("__repr__",),
+    ("__reversed__",), ("__setitem__", 1, 1), ("clear",), ("copy",), ("get", 1), ("pop", 1), ("popitem",),
+    ("setdefault", 3, 1), ("update", {1: 2}), ("__or__", {}), ("__ror__", {}), ("__bool__",),
+    __ior__=lambda o: operator.ior(o, {1: 2}), __eq__=COMPARED["__eq__"], __ne__=lambda o: o != {},
+    _p_mm=lambda o: o._p_mm,
+)  # fmt: skip
+OPERATORS = calls(
+    ("__and__", {(1, 1)}), ("__or__", {(1, 1)}), ("__sub__", {(1, 1)}), ("__xor__", {(1, 1)}), ("__rand__", {(1, 1)}), ("__ror__", {(1, 1)}),
+    ("__rsub__", {(1, 1)}), ("__rxor__", {(1, 1)}), ("isdisjoint", {(1, 1)}), ("__contains__", (1, 1)), ("__iter__",),
+    ("__len__",), ("__repr__",),
+)  # fmt: skip
+SET = OPERATORS | COMPARED | calls(
+    ("add", 1), ("clear",), ("copy",), ("discard", 1), ("pop",), ("remove", 1), ("difference", {1}),
+    ("difference_update", {1}), ("intersection", {1}), ("intersection_update", {1}), ("issubset", {1}),
+    ("issuperset", {1}), ("symmetric_difference", {1}), ("symmetric_difference_update", {1}), ("union", {1}),
+    ("update", {1}), ("__bool__",),
+    __iand__=lambda o: operator.iand(o, {1}), __ior__=lambda o: operator.ior(o, {1}),
+    __isub__=lambda o: operator.isub(o, {1}), __ixor__=lambda o: operator.ixor(o, {1}), _p_mm=lambda o: o._p_mm,
+)  # fmt: skip
+KEYS = OPERATORS | {"__reversed__": reversed}
+VALUES = calls(("__iter__",), ("__len__",), ("__repr__",), ("__reversed__",))
+THING = {
+    "__getattribute__": lambda o: o.attribute,
+    "__setattr__": lambda o: setattr(o, "attribute", 1),
+    "__delattr__": lambda o: delattr(o, "attribute"),
+    "__dict__": lambda o: o.__dict__,
+    "__dir__": lambda o: dir(o),
+    "vars": vars,
+    "_p_mm": lambda o: o._p_mm,
+}
+ALSO = {
+    "pool.root = x": lambda w: setattr(w.pool, "root", 1),
+    "enter": lambda w: w.transaction.__enter__(),
+    "begin": lambda w: w.transaction.begin(),
+    "decorated": lambda w: w.decorated(),
+    "list(unstored)": lambda w: list(w.unstored),
+    "slice": lambda w: w.list[:1],
+    "slice =": lambda w: w.list.__setitem__(slice(0, 1), [1]),
+    "del slice": lambda w: w.list.__delitem__(slice(0, 1)),
+    "sort by key": lambda w: w.list.sort(key=id, reverse=True),
+    "list(list)": lambda w: list(w.list),
+    "dict(dict)": lambda w: dict(w.dict),
+    "sorted(set)": lambda w: sorted(w.set),
+    "thing to list": lambda w: w.list.append(w.thing),
+    "to_python": lambda w: w.pool.to_python(w.list),
+    "new Thing": lambda w: w.pool.new(Thing),
+}
+
+#: Attributes that touch no pool.
+HARMLESS = {
+    "__class_getitem__", "__doc__", "__hash__", "__init__", "__init_subclass__", "__new__", "__reduce_cython__",
+    "__reduce_ex__", "__setstate_cython__", "__subclasshook__", "_check", "_p_new", "_p_stable_hash", "fromkeys",
+    "mapping", "_v__init__", "__repr__",
+}  # fmt: skip
+HARMLESS_OF_POOL = {"close", "closed", "path", "recovery", "registry", "uuid", "__repr__"}

@@ -1,0 +1,60 @@
+"""The table of every_use.py is complete, and each use is refused once the pool is closed."""
+
+import pytest
+from every_use import DICT, HARMLESS, HARMLESS_OF_POOL, KEYS, LIST, POOL, SET, THING, TUPLE, VALUES, World
+
+import pmemobj
+
+
+def attributes(cls):
+    return {name for name in dir(cls) if getattr(cls, name) is not getattr(object, name, None)}
+
+
+def test_the_table_names_everything(pool):
+    world = World(pool)
+    for proxy, table in (
+        (world.list, LIST),
+        (world.tuple, TUPLE),
+        (world.dict, DICT),
+        (world.set, SET),
+        (pool.new(pmemobj.PersistentObject), THING),
+        (world.keys, KEYS),
+        (world.items, KEYS),
+        (world.values, VALUES),
+    ):
+        cls = type(proxy)
+        missing = attributes(cls) - HARMLESS - set(table)
+        if table in (DICT, KEYS, VALUES):  # no order, and views that are made look at nothing
+            missing -= {"__lt__", "__le__", "__gt__", "__ge__", "__eq__", "__ne__", "keys", "items", "values"}
+        assert missing == set(), cls
+    public = {name for name in attributes(type(pool)) if not name.startswith("_")}
+    assert public - HARMLESS_OF_POOL == set(POOL)
+
+
+def test_each_use_works_or_fails_for_its_own_reasons(pool):
+    """So that a refusal is one."""
+    world, works = World(pool), 0
+    for name, use in list(world.uses()):
+        with pool.transaction() as tx:
+            try:
+                use()
+                works += 1
+            except (KeyError, TypeError, ValueError, StopIteration, pmemobj.TransactionError) as error:
+                assert "pool is closed" not in str(error), name
+            tx.abort()
+        while pool.in_transaction:
+            pool.abort()
+    assert works > 130
+
+
+def test_after_close(pool):
+    world = World(pool)
+    pool.close()
+    assert world.refused(pmemobj.PoolClosedError) > 150
+
+
+def test_after_close_with_pytest_raises(pool):
+    """What `refused` says is true."""
+    world = World(pool)
+    with pytest.raises(AssertionError, match=r"^pool\.abort raised TransactionError"):
+        world.refused(pmemobj.PoolClosedError)
