@@ -52,6 +52,7 @@ cdef extern from "_engine/journal.h" nogil:
     int jr_checkpoint(jr *j)
     void jr_stop(jr *j, int clean)
     void jr_orphan(jr *j)
+    uint64_t jr_holder(const char *path)
     void jr_get_stats(jr *j, jr_stats *out)
 
 cdef extern from "_engine/poolfile.h" nogil:

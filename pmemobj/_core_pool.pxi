@@ -7,7 +7,6 @@
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
 import fcntl
-import time
 
 JOURNAL_SUFFIX = "-journal"
 SYNC_POLICIES = {"commit": JR_SYNC_COMMIT, "interval": JR_SYNC_INTERVAL, "manual": JR_SYNC_MANUAL}
@@ -71,21 +70,13 @@ def check_policy(str sync, double sync_interval):
         raise ValueError(f"sync_interval must be in seconds, above 0 and at most 3600, not {sync_interval!r}")
 
 
-cdef int raise_busy(str path, int fd) except -1:
-    """libpmemobj's own flock shows in /proc/locks who holds the pool."""
-    status = os.fstat(fd)
-    device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-    holder = "another process"
-    try:
-        with open("/proc/locks") as locks:
-            for line in locks:
-                fields = line.split()
-                if "FLOCK" in fields and device in fields:
-                    pid = int(fields[fields.index("FLOCK") + 3])
-                    holder = "this process" if pid == os.getpid() else f"process {pid}"
-    except (OSError, ValueError, IndexError):
-        pass
-    raise errors.PoolBusyError(EAGAIN, f"the pool is open in {holder}; close it there first", path)
+def journal_holder(str path):
+    """Process id of who made the journal at `path` and has not ended it; 0: nobody, or there is none."""
+    return jr_holder(os.fsencode(path))
+
+
+cdef int raise_busy(str path) except -1:
+    raise errors.PoolBusyError(EAGAIN, "the pool is open already", path)
 
 
 cdef int probe(str path, int fd, pf_info *info) except -1:
@@ -170,13 +161,13 @@ cdef class Pool:
         cdef jr_report report
         cdef int error = pf_lock(self.fd)
         if error == EAGAIN:
-            raise_busy(self.path, self.fd)
+            raise_busy(self.path)
         if error:
             raise OSError(error, f"cannot lock the pool: {os.strerror(error)}", self.path)
         try:                                # another program of libpmemobj has only this one
             fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise_busy(self.path, self.fd)
+            raise_busy(self.path)
         probe(self.path, self.fd, &self.info)
         live = self.info.state & PM_STATE_LIVE
         if not live and not os.path.lexists(self.journal_path):
@@ -295,8 +286,9 @@ cdef class Pool:
             error = e
         p.read_gate = p.write_gate = PM_GATE_CLOSED
         self._orphan_proxies()
-        while self.syncing:
-            time.sleep(0.001)
+        while self.syncing:                 # nothing may end this wait: the pool is half closed
+            with nogil:
+                usleep(1000)
         self._detach(error is None)
         if error is not None:
             raise error
@@ -351,19 +343,24 @@ cdef class Pool:
             undo_all(self)
 
     def _forked(self):
-        """In a forked child: nothing of this handle may touch the file, and the parent's locks are let go."""
+        """In a forked child: nothing of this handle may touch the file, and the parent's locks are let go.
+
+        Another thread of the parent may have been about to open or close it.
+        """
         cdef pm_pool *p = self.p
-        if p.read_gate & PM_GATE_CLOSED:
+        if self.fd < 0:
             return
         p.read_gate = p.write_gate = PM_GATE_FORKED
         self._orphan_proxies()
-        jr_orphan(p.journal)
+        if p.journal != NULL:
+            jr_orphan(p.journal)
         # A lock lives as long as any descriptor or mapping that came from the locked one, so both must go; and
         # libpmemobj must forget the pool, or could not open it here again.  Its mapping is private: nothing of
         # this reaches the file.
-        pm_closing(p)
-        pmemobj_close(<PMEMobjpool *>self.pop)
-        self.pop = NULL
+        if self.pop != NULL:
+            pm_closing(p)
+            pmemobj_close(<PMEMobjpool *>self.pop)
+            self.pop = NULL
         p.base = NULL
         p.root = NULL
         os.close(self.fd)

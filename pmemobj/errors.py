@@ -31,7 +31,12 @@ class PoolClosedError(PmemobjError, ValueError):
 
 
 class PoolBusyError(PmemobjError, BlockingIOError):
-    """Another process, or another handle of this process, has the pool open."""
+    """Another process, or another handle of this process, has the pool open.
+
+    pid: the process that has it, which may be this one; None where the system does not tell.
+    """
+
+    pid: int | None = None
 
 
 class PoolFullError(PmemobjError, MemoryError):

@@ -5,13 +5,13 @@ import errno
 import operator
 import os
 import sys
-import time
 import warnings
 import weakref
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self, TypeVar, cast
 
 from pmemobj import _core, _values, errors
+from pmemobj.busy import busy_error, check_timeout, wait_for
 from pmemobj.check import Report, check_pool
 from pmemobj.convert import to_python
 from pmemobj.durability import Durability, describe
@@ -57,7 +57,8 @@ class PersistentObjectPool(_core.Pool):
     sync: "interval" (default), "commit" or "manual": when commits become durable against power loss.  A killed
         program never loses a committed change, whatever the policy.  See durability().
     sync_interval: seconds between two syncs of the policy "interval".
-    timeout: seconds to wait for another process to close the pool, before PoolBusyError.
+    timeout: seconds to wait, before PoolBusyError, for whoever has the pool open to close it; math.inf waits
+        without end.  Ctrl-C ends the wait.
     pool_size, debug: accepted for programs written for pynvm; pool_size stands for max_size, debug does nothing.
 
     Raises FileNotFoundError, FileExistsError, PermissionError, PoolBusyError, PoolFormatError, JournalError,
@@ -88,35 +89,43 @@ class PersistentObjectPool(_core.Pool):
         _core.check_policy(sync, sync_interval)
         if not self.closed:
             raise RuntimeError(f"this handle has {self.path} open")
+        check_timeout(timeout)
         name = os.path.realpath(os.fsdecode(path))
-        deadline = time.monotonic() + timeout
+        if os.path.exists(path) and not os.path.exists(name):  # by way of /proc/self/fd
+            raise FileNotFoundError(errno.ENOENT, "this file has been deleted and has no name any more", name)
         self.registry = PoolRegistry(self)
         self._sync_interval = sync_interval
-        self._make_if_wanted(name, flag, size, mode)
-        while True:
-            try:
-                self._attach(
+        _open_pools.add(self)  # first: a fork from now on has to let go of what it is about to get
+        try:
+            self._make_if_wanted(name, flag, size, mode)
+            wait_for(
+                lambda: self._attach(
                     name, sync=sync, sync_interval=sync_interval, readonly=flag == "r", journal=JOURNAL
-                )
-                break
-            except errors.PoolBusyError:
-                if time.monotonic() >= deadline:
-                    raise
-                time.sleep(0.01)
-            except errors.PoolDamagedError:
-                self._refuse_copy(name)
-                raise
-        _open_pools.add(self)
+                ),
+                timeout,
+            )
+        except errors.PoolBusyError:
+            _open_pools.discard(self)
+            raise busy_error(name, _open_pools) from None
+        except errors.PoolDamagedError:
+            _open_pools.discard(self)
+            self._refuse_copy(name)
+            raise
+        except BaseException:
+            self.close()
+            raise
 
     def _refuse_copy(self, name: str) -> None:
         """libpmemobj cannot map two pools of one identity."""
         for other in _open_pools:
-            if other.uuid == self.uuid:
-                raise errors.PoolBusyError(
+            if other.uuid == self.uuid and not other.closed:
+                error = errors.PoolBusyError(
                     errno.EAGAIN,
                     f"this is a copy of {other.path}, which is open in this process; close that first",
                     name,
                 )
+                error.pid = os.getpid()
+                raise error
 
     @staticmethod
     def _make_if_wanted(name: str, flag: Flag, size: int, mode: int) -> None:

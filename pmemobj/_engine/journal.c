@@ -653,9 +653,7 @@ void jr_orphan(struct jr *j)
         munmap(p->front, p->segments_at);
     for (uint64_t i = 0; i < p->segments; i++, s = s->next)
         munmap(s->map, s->bytes);
-    if (p->pool.map)
-        munmap(p->pool.map, p->pool.size);
-    io.close(p->fd);
+    io.close(p->fd);            /* the mapping of the pool file has not come along */
 }
 
 void jr_get_stats(struct jr *j, struct jr_stats *out)

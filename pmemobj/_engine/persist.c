@@ -89,10 +89,28 @@ void pm_open_failed(void)
     nearly = early_cap = 0;
 }
 
+/* Before any Python code runs in a forked child: the hooks of others may come before ours, and use a pool.  No other
+ * thread is there any more; one may have held the lock. */
+static void in_forked_child(void)
+{
+    mapped_lock = (pthread_rwlock_t)PTHREAD_RWLOCK_INITIALIZER;
+    for (struct mapped *m = mapped_pools; m != NULL; m = m->next)
+        m->pool->read_gate = m->pool->write_gate = PM_GATE_FORKED;
+}
+
+static int watch_forks(void)
+{
+    static int watching;
+    int error = watching ? 0 : pthread_atfork(NULL, NULL, in_forked_child);
+    watching = !error;
+    return error;
+}
+
 int pm_opened(pm_pool *p)
 {
     struct mapped *m = malloc(sizeof *m);
-    if (m == NULL) {
+    if (m == NULL || watch_forks()) {
+        free(m);
         pm_open_failed();
         return ENOMEM;
     }

@@ -116,8 +116,10 @@ int jr_target_open(struct jr_target *t, int fd, uint64_t size)
     if (!t->granules)
         return ENOMEM;
     void *map = io.mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
-    if (map != MAP_FAILED)
+    if (map != MAP_FAILED) {
         t->map = map;
+        madvise(map, size, MADV_DONTFORK);      /* a child's mapping would keep the lock of the pool file */
+    }
     return 0;
 }
 

@@ -1,13 +1,17 @@
 """One handle for each pool: a second open is refused, also by another name, and says who has it."""
 
+import fcntl
 import os
 import shutil
+import signal
 import threading
+import time
 
 import pytest
 from pool_files import start
 
 import pmemobj
+from pmemobj import busy
 
 HOLDER = """
 pool = pmemobj.open(path)
@@ -31,10 +35,12 @@ def holder(pool_path):
 def test_second_handle_of_this_process(pool, pool_path):
     pool.root = 1
     for flag in "cwr":
-        with pytest.raises(
-            pmemobj.PoolBusyError, match="the pool is open in this process; close it there first"
-        ):
+        with pytest.raises(pmemobj.PoolBusyError) as caught:
             pmemobj.open(pool_path, flag)
+        assert caught.value.pid == os.getpid()
+        assert caught.value.strerror == (
+            f"the pool is open in this process ({os.getpid()}), as {pool!r}; use that handle or close it first"
+        )
     pool.root = 2  # the first is unharmed
     pool.close()
     with pmemobj.open(pool_path) as pool:
@@ -52,8 +58,9 @@ def test_by_another_name(pool, pool_path, tmp_path):
         tmp_path / "directory" / pool_path.name,
         f"{tmp_path}/./{pool_path.name}",
     ):
-        with pytest.raises(pmemobj.PoolBusyError, match="this process"):
+        with pytest.raises(pmemobj.PoolBusyError, match="this process") as caught:
             pmemobj.open(path)
+        assert repr(pool) in str(caught.value)
     assert not os.path.exists(f"{by_link}-journal")
     pool.root = 1
 
@@ -69,8 +76,9 @@ def test_another_process_is_named(holder, pool_path):
     for flag in "cwr":
         with pytest.raises(
             pmemobj.PoolBusyError, match=rf"the pool is open in process {holder.number}; close it"
-        ):
+        ) as caught:
             pmemobj.open(pool_path, flag)
+        assert caught.value.pid == holder.number
     with pytest.raises(FileExistsError):
         pmemobj.create(pool_path)
 
@@ -100,7 +108,7 @@ sys.stdin.readline()
 """
 
 
-def test_another_program_of_libpmemobj_has_it_open(tmp_path):
+def test_another_program_of_libpmemobj_has_it_open(tmp_path, monkeypatch):
     """It holds libpmemobj's own lock; until it ends, not even a recovery may touch the file."""
     path, copy = tmp_path / "pool", tmp_path / "copy"
     with pmemobj.open(path, max_size=64 << 20, sync="manual") as pool:
@@ -111,14 +119,133 @@ def test_another_program_of_libpmemobj_has_it_open(tmp_path):
     foreign.stdout.readline()
     before = copy.read_bytes()
     with pytest.raises(
-        pmemobj.PoolBusyError, match=f"the pool is open in process {foreign.pid}; close it there first"
-    ):
+        pmemobj.PoolBusyError, match=f"open in process {foreign.pid}, a program that uses libpmemobj without pmemobj;"
+    ) as caught:
+        pmemobj.open(copy)
+    assert caught.value.pid == foreign.pid
+    monkeypatch.setattr(busy, "LOCKS", "/proc/none")
+    # The journal is there; it names the process that was killed, or would have been, when the copy was made.
+    with pytest.raises(pmemobj.PoolBusyError, match=f"open in this process .{os.getpid()}., by a thread"):
         pmemobj.open(copy)
     assert copy.read_bytes() == before
     foreign.communicate("\n")
     with pmemobj.open(copy) as pool:
         assert pool.root == 1
         assert pool.recovery is not None
+
+
+def test_the_journal_names_the_holder_where_the_list_of_locks_does_not(holder, pool_path, monkeypatch):
+    """On btrfs and overlays, say."""
+    monkeypatch.setattr(busy, "LOCKS", os.devnull)
+    with pytest.raises(pmemobj.PoolBusyError, match=rf"the pool is open in process {holder.number}; close it") as caught:
+        pmemobj.open(pool_path)
+    assert caught.value.pid == holder.number
+
+
+KILLED = "pool = pmemobj.open(path, max_size=64 << 20); pool.root = 1; print(os.getpid(), flush=True); die()"
+
+
+def test_a_holder_that_nobody_names(pool_path, monkeypatch):
+    """A journal that was left behind names a process that is no more, and may be anybody's number by now."""
+    dead = start(KILLED, pool_path)
+    dead.communicate()
+    foreign = start(FOREIGN, pool_path)
+    foreign.stdout.readline()
+    monkeypatch.setattr(busy, "LOCKS", os.devnull)
+    for without in False, True:
+        if without:
+            os.unlink(f"{pool_path}-journal")
+        with pytest.raises(
+            pmemobj.PoolBusyError, match="the pool is open in another process, which the system does not name; close"
+        ) as caught:
+            pmemobj.open(pool_path)
+        assert caught.value.pid is None
+    foreign.communicate("\n")
+
+
+def test_a_thread_that_is_opening_the_pool(pool_path):
+    """It has the lock, and there is no handle to name yet."""
+    pmemobj.create(pool_path, 64 << 20).close()
+    with open(pool_path) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(
+            pmemobj.PoolBusyError, match=rf"in this process \({os.getpid()}\), by a thread that is just opening"
+        ) as caught:
+            pmemobj.open(pool_path)
+    assert caught.value.pid == os.getpid()
+
+
+def test_by_a_descriptor(pool, pool_path):
+    """The name in /proc leads to the file's own name."""
+    with open(pool_path) as file:
+        name = f"/proc/self/fd/{file.fileno()}"
+        with pytest.raises(pmemobj.PoolBusyError, match="this process"):
+            pmemobj.open(name)
+        pool.close()
+        with pmemobj.open(name) as again:
+            assert again.path == str(pool_path)
+        os.unlink(pool_path)
+        for flag in "cwrx":
+            with pytest.raises(FileNotFoundError, match="this file has been deleted and has no name any more"):
+                pmemobj.open(name, flag)
+    assert os.listdir(pool_path.parent) == []
+
+
+def test_timeout_in_the_same_process(pool, pool_path):
+    pool.root = 1
+    threading.Timer(0.05, pool.close).start()
+    with pmemobj.open(pool_path, timeout=60) as again:
+        assert again.root == 1
+
+
+@pytest.mark.parametrize("timeout", [0, 0.0, False, 1e-9])
+def test_no_time_is_one_attempt(holder, pool_path, timeout, monkeypatch):
+    pauses = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    with pytest.raises(pmemobj.PoolBusyError):
+        pmemobj.open(pool_path, timeout=timeout)
+    assert len(pauses) <= (timeout > 0)
+
+
+def test_pauses_become_longer_and_end_with_the_time(holder, pool_path, monkeypatch):
+    now, pauses = [0.0], []
+
+    def sleep(seconds):
+        pauses.append(seconds)
+        now[0] += seconds
+
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", sleep)
+    with pytest.raises(pmemobj.PoolBusyError, match=f"process {holder.number}"):
+        pmemobj.open(pool_path, timeout=1)
+    assert sum(pauses) == pytest.approx(1)
+    assert pauses[0] == busy.SHORTEST_PAUSE
+    assert max(pauses) == busy.LONGEST_PAUSE
+
+
+WAITER = """
+print("waiting", flush=True)
+try:
+    pmemobj.open(path, timeout=float("inf"))
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+    gc.collect()
+sys.stdin.readline()
+with pmemobj.open(path, timeout=60) as pool:
+    print(pool.root)
+"""
+
+
+def test_interrupt_ends_the_wait_of_open(holder, pool_path):
+    waiter = start(WAITER, pool_path)
+    assert waiter.stdout.readline() == "waiting\n"
+    time.sleep(0.2)
+    waiter.send_signal(signal.SIGINT)
+    assert waiter.stdout.readline() == "interrupted\n"
+    holder.stdin.write("\n")
+    holder.stdin.flush()
+    out, err = waiter.communicate("\n", timeout=60)
+    assert (out, err, waiter.returncode) == (f"{holder.number}\n", "", 0)
 
 
 def test_a_failed_open_keeps_no_lock(pool_path, monkeypatch):
@@ -133,6 +260,32 @@ def test_a_failed_open_keeps_no_lock(pool_path, monkeypatch):
                 pmemobj.open(pool_path)
         pool.root = 1
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_waiting_for_one_that_is_busy_again(pool_path):
+    """Many that want the same pool: each has it once, alone."""
+    pmemobj.create(pool_path, 64 << 20).close()
+    wrong, inside = [], []
+
+    def work(number):
+        try:
+            for _ in range(4):
+                with pmemobj.open(pool_path, timeout=60, sync="manual") as pool:
+                    inside.append(number)
+                    pool.root = (pool.root or 0) + 1
+                    assert inside == [number]
+                    inside.remove(number)
+        except BaseException as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    with pmemobj.open(pool_path) as pool:
+        assert pool.root == 16
 
 
 def test_descriptors_do_not_pass_to_programs(pool, pool_path):

@@ -1,5 +1,6 @@
 """Opening and creating: flags, forms, arguments and what they are refused for, sizes on disk."""
 
+import math
 import os
 import stat
 
@@ -162,7 +163,11 @@ BAD = [
     ({"pool_size": 0}, ValueError, "not 0"),
     ({"max_size": 1e9}, TypeError, "'float' object cannot be interpreted as an integer"),
     ({"max_size": "1G"}, TypeError, "'str' object cannot be interpreted as an integer"),
-    ({"timeout": "1"}, TypeError, "unsupported operand"),
+    ({"timeout": "1"}, TypeError, "^timeout must be a number of seconds, not '1'$"),
+    ({"timeout": None}, TypeError, "^timeout must be a number of seconds, not None$"),
+    ({"timeout": -1}, ValueError, r"^timeout must be in seconds, 0 or more \(math.inf waits without end\), not -1$"),
+    ({"timeout": -math.inf}, ValueError, "not -inf"),
+    ({"timeout": math.nan}, ValueError, "not nan"),
     ({"mode": "rw"}, TypeError, "an integer is required"),
     ({"size": 1}, TypeError, "unexpected keyword argument 'size'"),
 ]
