@@ -63,10 +63,10 @@ cdef int give_way(Pool pool) except -1:
     """Before a transaction begins: one of the threads that wait goes first.
 
     Otherwise a thread that runs one transaction after the other, and lets go of the GIL only inside of them,
-    would keep all others out for ever.
+    would keep all others out for ever.  In a forked child nobody waits any more.
     """
     cdef unsigned passed = pool.passed
-    while pool.waiting and pool.passed == passed and pool.p.depth == 0:
+    while pool.waiting and pool.passed == passed and pool.p.depth == 0 and not pool.p.read_gate:
         with nogil:
             usleep(50)
         PyErr_CheckSignals()

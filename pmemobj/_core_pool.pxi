@@ -363,7 +363,10 @@ cdef class Pool:
             self.pop = NULL
         p.base = NULL
         p.root = NULL
-        os.close(self.fd)
+        try:
+            os.close(self.fd)
+        except OSError:                     # another thread was just closing it
+            pass
         self.fd = -1
 
     def _must_be_usable(self):

@@ -276,10 +276,12 @@ cdef class Transaction:
         raise TypeError("use pool.transaction()")
 
     def __enter__(self):
-        if self.depth:
-            raise errors.TransactionError("this transaction is open already; ask the pool for another one")
         if self.pool is None:
             raise TypeError("use pool.transaction()")
+        if self.depth:
+            if self.pool.p.read_gate & (PM_GATE_CLOSED | PM_GATE_FORKED):
+                raise_closed(self.pool)
+            raise errors.TransactionError("this transaction is open already; ask the pool for another one")
         if self.pool.waiting:
             give_way(self.pool)
         level_begin(self.pool)
