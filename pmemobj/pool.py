@@ -292,8 +292,10 @@ def _close_all() -> None:
         try:
             pool._abandon()
             pool.close()
-        except Exception as error:
-            print(f"pmemobj: closing {pool.path} at exit: {error}", file=sys.stderr)
+        except BaseException as error:  # Ctrl-C as well: the others are to be closed, too
+            print(
+                f"pmemobj: closing {pool.path} at exit: {str(error) or type(error).__name__}", file=sys.stderr
+            )
 
 
 def _in_forked_child() -> None:

@@ -192,6 +192,14 @@ class Name(str):
     pass
 
 
+class Exact(Decimal):
+    """Decimal itself may have been registered by another test, for the whole process; so may Fraction."""
+
+
+class Ratio(Fraction):
+    pass
+
+
 def test_foreign_keys_are_only_looked_up(pool):
     d = pool.new(
         PersistentDict, {1: "one", "a": "letter", 0.5: "half", (1, "a"): "pair", frozenset([1]): "set"}
@@ -199,19 +207,19 @@ def test_foreign_keys_are_only_looked_up(pool):
     pair = collections.namedtuple("Pair", "x y")
     found = [
         Colour.RED,
-        Decimal(1),
-        Fraction(1),
+        Exact(1),
+        Ratio(1),
         Name("a"),
-        Fraction(1, 2),
+        Ratio(1, 2),
         pair(1, "a"),
-        (Decimal(1), Name("a")),
+        (Exact(1), Name("a")),
     ]
     for key in [*found, frozenset([Colour.RED])]:
         assert key in d, key
         assert d.get(key) is not None
         with pytest.raises(TypeError, match="cannot be"):
             d[key] = 1
-    for key in (object(), Name("b"), Decimal(2), int, print, (object(),), pair(1, Name("c")), range(3)):
+    for key in (object(), Name("b"), Exact(2), int, print, (object(),), pair(1, Name("c")), range(3)):
         assert key not in d
         assert d.get(key, 7) == 7
         assert d.pop(key, 7) == 7
@@ -220,7 +228,7 @@ def test_foreign_keys_are_only_looked_up(pool):
         with pytest.raises(TypeError):
             d[key] = 1
     assert len(d) == 5
-    assert d.pop(Fraction(1, 2)) == "half"
+    assert d.pop(Ratio(1, 2)) == "half"
 
 
 @pytest.mark.parametrize("key", [[], {}, set(), bytearray(), ([],), (1, ({},)), [1, 2]], ids=repr)

@@ -26,11 +26,11 @@ def die():
 """
 
 
-def start(code, *arguments, **options):
+def start(code, *arguments, python_options=(), **options):
     """A Python process that runs `code`; `path` in it is the first argument."""
     package = str(Path(pmemobj.__file__).parents[1])
     return subprocess.Popen(
-        [sys.executable, "-X", "faulthandler", "-c", PRELUDE + code, *map(str, arguments)],
+        [sys.executable, "-X", "faulthandler", *python_options, "-c", PRELUDE + code, *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": package},
         cwd="/",
         text=True,
