@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from numbers import Real
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pmemobj import _core, errors
 
@@ -25,12 +25,14 @@ class Holder(NamedTuple):
     foreign: bool = False  # a program that uses libpmemobj and is not pmemobj
 
 
-def check_timeout(timeout: float) -> None:
+def check_timeout(timeout: Any) -> None:
     """Raises TypeError or ValueError for what is no time to wait."""
     if not isinstance(timeout, Real):
         raise TypeError(f"timeout must be a number of seconds, not {timeout!r}")
     if not timeout >= 0:
-        raise ValueError(f"timeout must be in seconds, 0 or more (math.inf waits without end), not {timeout!r}")
+        raise ValueError(
+            f"timeout must be in seconds, 0 or more (math.inf waits without end), not {timeout!r}"
+        )
 
 
 def wait_for(attempt: Callable[[], None], timeout: float) -> None:

@@ -2,6 +2,7 @@
 
 import datetime
 import operator
+from functools import partial
 
 import pmemobj
 
@@ -54,11 +55,11 @@ class World:
             ("values", VALUES),
         ):
             for name, use in table.items():
-                yield f"{kind}.{name}", lambda use=use, on=getattr(self, kind): use(on)
+                yield f"{kind}.{name}", partial(use, getattr(self, kind))
         for name, use in ALSO.items():
-            yield name, lambda use=use: use(self)
+            yield name, partial(use, self)
         for name, iterator in self.iterators.items():
-            yield f"next({name})", lambda iterator=iterator: next(iterator)
+            yield f"next({name})", partial(next, iterator)
 
     def refused(self, error, but=()):
         """Each use raises `error`, apart from those named in `but`; gives their number."""
@@ -102,7 +103,11 @@ SEQUENCE = calls(
     ("__repr__",), ("__reversed__",), ("count", 1), ("index", 1), ("__rmul__", 2), ("__radd__", []),
     _p_mm=lambda o: o._p_mm,
 ) | COMPARED  # fmt: skip
-TUPLE = SEQUENCE | {"__radd__": lambda o: () + o, "__add__": lambda o: o + (), "__hash__": lambda o: hash(o)}
+TUPLE = SEQUENCE | {
+    "__radd__": lambda o: (1,) + o,
+    "__add__": lambda o: o + (1,),
+    "__hash__": lambda o: hash(o),
+}
 LIST = SEQUENCE | calls(
     ("__delitem__", 0), ("__setitem__", 0, 1), ("append", 1), ("clear",), ("copy",), ("extend", [1]),
     ("insert", 0, 1), ("pop",), ("remove", 1), ("reverse",), ("sort",),
@@ -115,9 +120,10 @@ DICT = calls(
     __ior__=lambda o: operator.ior(o, {1: 2}), __eq__=COMPARED["__eq__"], __ne__=lambda o: o != {},
     _p_mm=lambda o: o._p_mm,
 )  # fmt: skip
+PAIR = {(1, 1)}
 OPERATORS = calls(
-    ("__and__", {(1, 1)}), ("__or__", {(1, 1)}), ("__sub__", {(1, 1)}), ("__xor__", {(1, 1)}), ("__rand__", {(1, 1)}), ("__ror__", {(1, 1)}),
-    ("__rsub__", {(1, 1)}), ("__rxor__", {(1, 1)}), ("isdisjoint", {(1, 1)}), ("__contains__", (1, 1)), ("__iter__",),
+    ("__and__", PAIR), ("__or__", PAIR), ("__sub__", PAIR), ("__xor__", PAIR), ("__rand__", PAIR), ("__ror__", PAIR),
+    ("__rsub__", PAIR), ("__rxor__", PAIR), ("isdisjoint", PAIR), ("__contains__", (1, 1)), ("__iter__",),
     ("__len__",), ("__repr__",),
 )  # fmt: skip
 SET = OPERATORS | COMPARED | calls(

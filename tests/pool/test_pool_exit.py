@@ -59,13 +59,20 @@ with pool.transaction() as tx:
         r"Traceback [^$]*ZeroDivisionError: division by zero\n",
     ),
     "exception in an operation": Script(
-        "root.extend(1 // (2 - i) for i in range(9))", returncode=1, stderr=r"Traceback [^$]*ZeroDivisionError: .*\n"
+        "root.extend(1 // (2 - i) for i in range(9))",
+        returncode=1,
+        stderr=r"Traceback [^$]*ZeroDivisionError: .*\n",
     ),
     "os._exit in a transaction": Script(
-        "root.append(1)\nwith pool.transaction():\n    root.append(2)\n    os._exit(0)", ("kept", 1), recovered=True
+        "root.append(1)\nwith pool.transaction():\n    root.append(2)\n    os._exit(0)",
+        ("kept", 1),
+        recovered=True,
     ),
     "os.abort": Script(
-        "import faulthandler; faulthandler.disable(); root.append(1); os.abort()", ("kept", 1), -6, recovered=True
+        "import faulthandler; faulthandler.disable(); root.append(1); os.abort()",
+        ("kept", 1),
+        -6,
+        recovered=True,
     ),
     "daemon threads at work": Script(
         """

@@ -338,7 +338,9 @@ pool.close()
     assert unchanged(pool_path)["list"] == [1, 2, [3], "outer", "inner", "after"]
 
 
-@pytest.mark.parametrize("opened_with", ["sync='commit'", "sync='interval', sync_interval=0.001", "sync='manual'"])
+@pytest.mark.parametrize(
+    "opened_with", ["sync='commit'", "sync='interval', sync_interval=0.001", "sync='manual'"]
+)
 def test_fork_while_threads_work(pool_path, opened_with):
     """Some hold locks of the journal at that moment: inside sync(), in the middle of a commit that waits."""
     run(
@@ -370,7 +372,7 @@ def child():
     refused(pool.sync)
     refused(pool.begin)
     pool.close()
-for i in range(30):
+for i in range(20):
     pid = os.fork()
     if pid == 0:
         child()
@@ -491,7 +493,9 @@ assert pool.root == ["parent"]
 pool.close()
 """
     package = str(Path(pmemobj.__file__).parents[1])
-    subprocess.run([sys.executable, "-c", program, pool_path], check=True, env=os.environ | {"PYTHONPATH": package})
+    subprocess.run(
+        [sys.executable, "-c", program, pool_path], check=True, env=os.environ | {"PYTHONPATH": package}
+    )
     assert unchanged(pool_path) == ["parent"]
 
 
@@ -647,7 +651,9 @@ if __name__ == "__main__":
     lines = out.splitlines()
     assert lines[0] == "a pool handle cannot be pickled; pass the path and open the pool where it is needed"
     for line, name in zip(lines[1:7], ["List", "List", "Dict", "Set", "Tuple", "Object"], strict=True):
-        assert line.startswith(f"a Persistent{name} lives in its pool and cannot be pickled or copied; pool.to_python")
+        assert line.startswith(
+            f"a Persistent{name} lives in its pool and cannot be pickled or copied; pool.to_python"
+        )
     assert len(lines) == 14
     for line in lines[7:]:
         assert "pickle" in line, line

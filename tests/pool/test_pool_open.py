@@ -165,7 +165,11 @@ BAD = [
     ({"max_size": "1G"}, TypeError, "'str' object cannot be interpreted as an integer"),
     ({"timeout": "1"}, TypeError, "^timeout must be a number of seconds, not '1'$"),
     ({"timeout": None}, TypeError, "^timeout must be a number of seconds, not None$"),
-    ({"timeout": -1}, ValueError, r"^timeout must be in seconds, 0 or more \(math.inf waits without end\), not -1$"),
+    (
+        {"timeout": -1},
+        ValueError,
+        r"^timeout must be in seconds, 0 or more \(math.inf waits without end\), not -1$",
+    ),
     ({"timeout": -math.inf}, ValueError, "not -inf"),
     ({"timeout": math.nan}, ValueError, "not nan"),
     ({"mode": "rw"}, TypeError, "an integer is required"),

@@ -226,7 +226,9 @@ def test_a_transaction_around_the_loop_is_not_its_tasks(pool):
     assert pool.root == 1
 
 
-@pytest.mark.parametrize("factory", [f for f in [None, getattr(asyncio, "eager_task_factory", None)] if f or f is None])
+@pytest.mark.parametrize(
+    "factory", [f for f in [None, getattr(asyncio, "eager_task_factory", None)] if f or f is None]
+)
 def test_a_task_made_inside_a_transaction(pool, factory):
     """With an eager factory it even runs inside the call that makes it."""
     pool.root = 1
@@ -403,7 +405,10 @@ def test_an_asynchronous_generator_that_another_task_finishes(pool):
 
     async def main():
         loop = asyncio.get_running_loop()
-        for change, message in (True, OTHER_TASK), (False, "entered by another thread or asyncio task than it is left by"):
+        for change, message in (
+            (True, OTHER_TASK),
+            (False, "entered by another thread or asyncio task than it is"),
+        ):
             generator = generate(change)
             await anext(generator)
             with pytest.raises(TransactionError, match=message):
@@ -435,7 +440,9 @@ def test_a_block_that_another_thread_leaves(pool):
     thread = threading.Thread(target=finish)
     thread.start()
     thread.join()
-    assert errors == ["this block was entered by another thread or asyncio task than it is left by; it is undone"]
+    assert errors == [
+        "this block was entered by another thread or asyncio task than it is left by; it is undone"
+    ]
     assert (pool.root, pool.in_transaction) == (1, False)
 
 

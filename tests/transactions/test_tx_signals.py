@@ -1,5 +1,6 @@
 """Ctrl-C at any callback or wait: the operation is done or not done, and the pool goes on."""
 
+import contextlib
 import gc
 import os
 import random
@@ -231,10 +232,8 @@ def test_at_each_callback_inside_a_transaction(pool, name):
     for number in range(1, 40):
         with pool.transaction() as tx:
             interrupt.left = number
-            try:
+            with contextlib.suppress(KeyboardInterrupt):
                 operation(pool, pool.root)
-            except KeyboardInterrupt:
-                pass
             fired, interrupt.left = interrupt.left <= 0, 0
             assert state(pool.root) in (before, after), f"at callback {number}"
             tx.abort()
@@ -318,7 +317,7 @@ def test_operations_at_any_moment(pool, alarm, reopen):
         lambda: pool.root["set"].update(n * 3 for n in many),
         lambda: pool.root["list"].__setitem__(slice(10, 20), (n for n in many)),
         lambda: setattr(pool, "root", {"list": many, "dict": {}, "set": {0}}),
-        lambda: [pool.root["list"].append(n) for n in many[:0]] or pool.root["list"].append(pool.new(PersistentList, many)),
+        lambda: pool.root["list"].append(pool.new(PersistentList, (n for n in many))),
         transfer,
     ]
     for number in range(160):
@@ -383,7 +382,7 @@ def test_close_and_open_at_any_moment(pool_path, alarm):
     with pmemobj.open(pool_path) as pool:
         pool.root = [0]
     interrupted = {"open": 0, "close": 0}
-    for _ in range(60):
+    for _ in range(40):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)  # one that came when open() had just returned
             interrupted["open"] += alarm.during(open_it, 0.006)
@@ -414,7 +413,7 @@ def test_close_and_open_at_any_moment(pool_path, alarm):
 
 def test_making_a_pool_at_any_moment(tmp_path, alarm):
     """It is there, whole, or not at all; nothing else is left behind."""
-    for number in range(40):
+    for number in range(25):
         path = tmp_path / str(number)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
@@ -426,5 +425,4 @@ def test_making_a_pool_at_any_moment(tmp_path, alarm):
             pool.root = 1
             assert pool.check().ok
         os.unlink(path)
-    assert alarm.hits > 5
-
+    assert alarm.hits > 3

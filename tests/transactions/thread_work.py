@@ -13,7 +13,7 @@ import random
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import pairwise
 
@@ -86,8 +86,8 @@ class Worker:
         self.pool, self.number, self.left, self.history = pool, number, operations, history
         self.random = random.Random(seed * 1000 + number)
         self.root = pool.root
-        for name in ("accounts", "queue", "done", "pairs", "tickets", "claims", "appended", "members", "slots", "counters"):
-            setattr(self, name, self.root[name])
+        for name, shared in self.root.items():
+            setattr(self, name, shared)
         self.appends = self.claimed = self.undone = 0
         self.taken, self.mine = [], set()
 
@@ -181,10 +181,8 @@ class Worker:
         if self.random.randrange(2):
             self.tickets.append(f"{self.number} {self.left}")
             return
-        try:
+        with suppress(IndexError):
             self.taken.append(self.tickets.pop())
-        except IndexError:
-            pass
 
     def claim(self):
         self.claimed += self.claims.setdefault(self.random.randrange(1 << 16), self.number) == self.number
