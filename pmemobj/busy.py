@@ -27,7 +27,7 @@ class Holder(NamedTuple):
 
 def check_timeout(timeout: Any) -> None:
     """Raises TypeError or ValueError for what is no time to wait."""
-    if not isinstance(timeout, Real):
+    if not issubclass(type(timeout), Real):
         raise TypeError(f"timeout must be a number of seconds, not {timeout!r}")
     if not timeout >= 0:
         raise ValueError(

@@ -104,8 +104,8 @@ SEQUENCE = calls(
     _p_mm=lambda o: o._p_mm,
 ) | COMPARED  # fmt: skip
 TUPLE = SEQUENCE | {
-    "__radd__": lambda o: (1,) + o,
-    "__add__": lambda o: o + (1,),
+    "__radd__": lambda o: operator.add((1,), o),
+    "__add__": lambda o: operator.add(o, (1,)),
     "__hash__": lambda o: hash(o),
 }
 LIST = SEQUENCE | calls(
