@@ -389,7 +389,8 @@ cdef class Pool:
         """A transaction as a context manager or decorator: all of its block happens, or nothing.
 
         Any exception undoes the block and propagates; so does ``tx.abort()``, silently.  Nested blocks are exact
-        savepoints.  Other threads' access to the pool waits until the outermost block has ended.
+        savepoints.  Other threads' access to the pool waits until the outermost block has ended; other asyncio tasks
+        of this thread get TransactionError, so do not await inside.
 
         sync: the outermost block is durable (against power loss) when it ends, whatever the pool's policy.
         """

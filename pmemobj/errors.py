@@ -76,7 +76,7 @@ class StaleObjectError(PmemobjError, ReferenceError):
 
 
 class TransactionError(PmemobjError, RuntimeError):
-    """Transactions were not begun and ended in order."""
+    """Transactions were not begun and ended in order, or another asyncio task of this thread has one open."""
 
 
 class CrossPoolError(PmemobjError, ValueError):
