@@ -111,8 +111,9 @@ class PersistentObjectPool(_core.Pool):
             _open_pools.discard(self)
             self._refuse_copy(name)
             raise
-        except BaseException:
-            self.close()
+        except BaseException:  # Ctrl-C may come when it has just been opened
+            self._close()
+            _open_pools.discard(self)
             raise
 
     def _refuse_copy(self, name: str) -> None:
