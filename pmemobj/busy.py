@@ -100,9 +100,12 @@ def _is_same_file(path: str, other: str) -> bool:
 
 def busy_error(path: str, handles: Iterable[_core.Pool]) -> errors.PoolBusyError:
     """What to raise when the pool at `path` is locked; `handles`: those of this process."""
-    mine = [handle for handle in handles if not handle.closed and _is_same_file(path, handle.path)]
-    holder = Holder(os.getpid()) if mine else holder_of(path)
+    holder = holder_of(path)
+    mine = []
+    if holder.pid in (None, os.getpid()):
+        mine = [handle for handle in handles if not handle.closed and _is_same_file(path, handle.path)]
     if mine:
+        holder = Holder(os.getpid())
         who = f"this process ({holder.pid}), as {mine[0]!r}; use that handle or close it first"
     elif holder.pid == os.getpid():
         who = f"this process ({holder.pid}), by a thread that is just opening or closing it; open(timeout=...) waits"

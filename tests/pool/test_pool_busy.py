@@ -11,7 +11,7 @@ import pytest
 from pool_files import start
 
 import pmemobj
-from pmemobj import busy
+from pmemobj import _core, busy
 
 HOLDER = """
 pool = pmemobj.open(path)
@@ -144,6 +144,15 @@ def test_the_journal_names_the_holder_where_the_list_of_locks_does_not(holder, p
 
 
 KILLED = "pool = pmemobj.open(path, max_size=64 << 20); pool.root = 1; print(os.getpid(), flush=True); die()"
+
+
+def test_a_handle_of_this_process_where_the_system_tells_nothing(pool, pool_path, monkeypatch):
+    monkeypatch.setattr(busy, "LOCKS", os.devnull)
+    monkeypatch.setattr(_core, "journal_holder", lambda path: 0)
+    with pytest.raises(pmemobj.PoolBusyError, match="in this process") as caught:
+        pmemobj.open(pool_path)
+    assert caught.value.pid == os.getpid()
+    assert repr(pool) in str(caught.value)
 
 
 def test_a_holder_that_nobody_names(pool_path, monkeypatch):
