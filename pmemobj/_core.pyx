@@ -7,6 +7,7 @@ Only this module calls libpmemobj.  What belongs where:
   _core_heap.pxi         blocks and vectors
   _core_objects.pxi      references, the limbo list, destruction, proxies
   _core_tx.pxi           operations, levels, transactions
+  _core_direct.pxi       commit, opening and closing under the direct engine
   _core_gc.pxi           mark and sweep
   _core_pool.pxi         creating, opening, recovering, closing
   _core_blocks.pxi       what the allocator says is in use
@@ -60,6 +61,7 @@ include "_core_heap.pxi"
 include "_core_index.pxi"
 include "_core_objects.pxi"
 include "_core_tx.pxi"
+include "_core_direct.pxi"
 include "_core_gc.pxi"
 include "_core_pool.pxi"
 include "_core_blocks.pxi"

@@ -58,9 +58,9 @@ cdef PMEMobjpool *obj_create(str path, unsigned mode) except NULL:
     return pop
 
 
-cdef PMEMobjpool *obj_open(str path) except NULL:
-    """Privately mapped: nothing that is stored reaches the file."""
-    cdef int on = 1, off = 0
+cdef PMEMobjpool *obj_open(str path, bint shared) except NULL:
+    """Unless shared it is mapped privately: nothing that is stored reaches the file."""
+    cdef int on = not shared, off = 0
     pmemobj_ctl_set(NULL, b"copy_on_write.at_open", &on)
     cdef PMEMobjpool *pop = pmemobj_open(os.fsencode(path), PM_LAYOUT_NAME)
     pmemobj_ctl_set(NULL, b"copy_on_write.at_open", &off)

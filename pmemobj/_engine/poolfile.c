@@ -49,6 +49,7 @@ static enum pf_kind probe_root(int fd, struct pf_info *info, uint64_t root_size)
         return PF_TRUNCATED;
     if (root.magic != PM_ROOT_MAGIC)
         return root.magic == 0 ? PF_NO_ROOT : PF_DAMAGED;
+    info->generation_at = info->root_offset + offsetof(pm_root, generation);
     info->version = root.version;
     info->incompat = root.incompat;
     info->state = root.state;
@@ -138,6 +139,33 @@ void pf_punch_zeros(int fd, uint64_t size)
         if (at == zeros)
             at += PM_PAGE_SIZE;
     }
+}
+
+int pf_maps_synchronously(int fd)
+{
+    void *at = io.mmap(NULL, PM_PAGE_SIZE, PROT_READ, MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0);
+    if (at == MAP_FAILED)
+        return 0;
+    munmap(at, PM_PAGE_SIZE);
+    return 1;
+}
+
+/* Zones follow each other behind the heap's header of 1 KiB; each begins with its own metadata. */
+#define ZONE_BYTES (65528ull * 256 * 1024 + ZONE_METADATA)
+#define ZONE_METADATA (512ull * 1024)
+
+int pf_allocate_metadata(int fd, uint64_t size)
+{
+    char bytes[PMDK_DESCRIPTOR_END];
+    size_t got;
+    int error = io_read_all(fd, bytes, sizeof bytes, 0, &got);
+    uint64_t heap = error || got < sizeof bytes ? 0 : word_at(bytes, PMDK_HEAP_OFFSET_AT) + 1024, from = 0;
+    for (uint64_t zone = heap; zone < size && !error; zone += ZONE_BYTES) {
+        uint64_t to = zone + ZONE_METADATA < size ? zone + ZONE_METADATA : size;
+        error = io_fallocate(fd, (off_t)from, (off_t)(to - from));
+        from = zone + ZONE_BYTES;
+    }
+    return error == EOPNOTSUPP || error == ENOSYS ? 0 : error;
 }
 
 int pf_cover_holes(int fd, char *base, uint64_t from, uint64_t size)
