@@ -24,7 +24,7 @@ from cpython.pythread cimport (
 from libc.errno cimport EAGAIN, EIO
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memmove, memset
 
 from pmemobj._cengine cimport *
 from pmemobj._layout cimport *

@@ -25,7 +25,7 @@ cdef int start_directly(Pool pool, int sync) except -1:
     memcpy(identity.pool_uuid, pool.info.uuid, 16)
     identity.epoch = (pool.info.state >> 1) + 1
     identity.run_id = pool.info.run_id
-    error = pf_allocate_metadata(pool.fd, pool.info.size)
+    error = pf_allocate_metadata(pool.fd, pool.info.size, &pool.covered)
     if error:
         raise_no_space(pool, error)
     if pm_pool_init(pool.p, pool.info.size):
@@ -42,7 +42,7 @@ cdef int mapped_directly(Pool pool) except -1:
     """Disk space for everything that is in use: a pool that was used with the other engine may have holes in it."""
     cdef PMEMoid oid
     cdef uint64_t start = 0, end = 0, head
-    cdef int error = direct_mapped(pool.p)
+    cdef int error = direct_mapped(pool.p, pool.covered)
     oid = pmemobj_first(<PMEMobjpool *>pool.pop)
     while not error and oid.off:
         head = oid.off - PM_PAGE_SIZE       # its header lies before it
@@ -102,7 +102,7 @@ cdef int free_pending(Pool pool, set wanted) except -1:
     """Frees those of the allocations at these offsets that libpmemobj still knows.  May be repeated."""
     cdef PMEMobjpool *pop
     cdef PMEMoid oid
-    cdef int error = pf_allocate_metadata(pool.fd, pool.info.size)
+    cdef int error = pf_allocate_metadata(pool.fd, pool.info.size, &pool.covered)
     if error:
         raise_no_space(pool, error)
     probe(pool.path, pool.fd, &pool.info)
@@ -165,7 +165,7 @@ cdef uint64_t reserve_directly(Pool pool, pobj_action *action, size_t size, uint
         d.reserving = 0
     error = d.space_error
     if not error:
-        error = direct_allocate(pool.p, offset - PM_PAGE_SIZE, size + PM_PAGE_SIZE)
+        error = direct_reserved(pool.p, offset, size)
     if error:
         pmemobj_cancel(<PMEMobjpool *>pool.pop, action, 1)
         raise_no_space(pool, error)
@@ -221,7 +221,12 @@ cdef int commit_directly(Pool pool) except -1:
     if direct_settle(p):
         raise_doomed(pool)
     if pool.nactions:
-        obj_publish(pool)
+        try:
+            obj_publish(pool)
+        except BaseException:
+            if p.write_gate & PM_GATE_FAILED:   # a part of it: the next open undoes that
+                p.journal.failed = EIO
+            raise
     pool.nfrees = 0
     direct_commit(p)
     if not p.journal.failed:

@@ -36,6 +36,8 @@ cdef int obj_publish(Pool pool) except -1:
         if pmemobj_publish(<PMEMobjpool *>pool.pop, <pobj_action *>pool.actions + done, count):
             if done:
                 pool.p.write_gate |= PM_GATE_FAILED     # half published: nothing may be recorded any more
+                pool.nactions -= done
+                memmove(pool.actions, <pobj_action *>pool.actions + done, pool.nactions * sizeof(pobj_action))
             raise errors.PoolFullError(
                 f"{pool.path}: the pool is full: no room to complete {count} allocations; delete something first"
             )

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "io.h"
+#include "poolfile.h"
 
 static void fail(pm_pool *p, int error)
 {
@@ -197,16 +198,16 @@ static int raise_generation(pm_pool *p, uint64_t by)
 
 void direct_commit(pm_pool *p)
 {
-    if (p->direct->undo->count)
+    if (p->direct->undo->count) {
         raise_generation(p, 1);
-    p->direct->commits++;
+        p->direct->commits++;
+    }
     forget_changes(p);
 }
 
 void direct_abort(pm_pool *p)
 {
-    struct direct *d = p->direct;
-    struct undo *u = d->undo;
+    struct undo *u = p->direct->undo;
     end_doom(p);
     for (uint64_t i = u->count; i-- > 0;) {
         const struct undo_entry *e = undo_at(u, i);
@@ -221,7 +222,6 @@ void direct_abort(pm_pool *p)
         else
             raise_generation(p, 2);
     }
-    d->aborts++;
     forget_changes(p);
 }
 
@@ -235,6 +235,14 @@ int direct_allocate(pm_pool *p, uint64_t offset, uint64_t length)
         to = p->size;
     int error = io_fallocate(p->direct->fd, (off_t)from, (off_t)(to - from));
     return error == EOPNOTSUPP || error == ENOSYS ? 0 : error;
+}
+
+int direct_reserved(pm_pool *p, uint64_t offset, uint64_t length)
+{
+    struct direct *d = p->direct;
+    uint64_t from = offset - PM_PAGE_SIZE;      /* its header lies before it */
+    int error = direct_allocate(p, from, offset + length - from);
+    return error ? error : pf_allocate_next_zone(d->fd, p->size, offset + length, &d->covered);
 }
 
 int direct_may_write(pm_pool *p, const void *at, size_t length)
@@ -296,9 +304,11 @@ int direct_start(pm_pool *p, const char *path, int pool_fd, const struct jr_iden
     return error;
 }
 
-int direct_mapped(pm_pool *p)
+int direct_mapped(pm_pool *p, uint64_t covered)
 {
     uint64_t *generation = &p->root->generation;
+    memcpy(p->direct->descriptor, p->base, sizeof p->direct->descriptor);
+    p->direct->covered = covered;
     if (*generation == 0) {             /* of a pool that has never been opened so; 0 is no entry's */
         *generation = 1;
         int error = make_durable(p->direct, generation, sizeof *generation);
@@ -328,8 +338,10 @@ void direct_orphan(pm_pool *p)
 {
     struct direct *d = p->direct;
     fail(p, ECHILD);
-    if (p->base)
+    if (p->base) {
         map_again(p, MAP_PRIVATE);
+        memcpy(p->base, d->descriptor, sizeof d->descriptor);
+    }
     undo_orphan(d->undo);
 }
 

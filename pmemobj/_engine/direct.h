@@ -41,17 +41,22 @@ struct direct {
     int error;                  /* why what is open is doomed; 0: it is not */
     int reserving;              /* libpmemobj is looking for free memory, and may write to a hole */
     int space_error;            /* of disk space for that */
-    uint64_t commits, aborts, syncs;
+    uint64_t covered;           /* see pf_allocate_next_zone */
+    uint64_t commits, syncs;
+    /* libpmemobj's description of the open pool, which lies in its first pages.  For a forked child: those of the
+     * file are the parent's, and change when that closes the pool. */
+    char descriptor[8192];
 };
 
 /* The engine's part of opening: before libpmemobj maps the pool, and when it has.  p is pm_pool_init'ed.  0 or an
  * errno; what direct_start gives is ended by direct_stop. */
 int direct_start(pm_pool *p, const char *path, int pool_fd, const struct jr_identity *identity, enum jr_sync_policy sync,
                  const pm_media *media, int synchronous);
-int direct_mapped(pm_pool *p);
+int direct_mapped(pm_pool *p, uint64_t covered);
 
-/* Disk space for a range of the pool.  0 or an errno. */
+/* Disk space for a range of the pool; for what libpmemobj has reserved.  0 or an errno. */
 int direct_allocate(pm_pool *p, uint64_t offset, uint64_t length);
+int direct_reserved(pm_pool *p, uint64_t offset, uint64_t length);
 
 /* Everything in the pool file is durable. */
 int direct_sync(pm_pool *p);

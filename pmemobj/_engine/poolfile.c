@@ -150,22 +150,45 @@ int pf_maps_synchronously(int fd)
     return 1;
 }
 
-/* Zones follow each other behind the heap's header of 1 KiB; each begins with its own metadata. */
+/* Zones follow each other behind the heap's header of 1 KiB; each begins with its own metadata, and that with a
+ * magic number once libpmemobj has begun to use the zone. */
 #define ZONE_BYTES (65528ull * 256 * 1024 + ZONE_METADATA)
 #define ZONE_METADATA (512ull * 1024)
+#define ZONE_MAGIC 0xC3F0A2D2u
 
-int pf_allocate_metadata(int fd, uint64_t size)
+int pf_allocate_metadata(int fd, uint64_t size, uint64_t *covered)
 {
     char bytes[PMDK_DESCRIPTOR_END];
     size_t got;
     int error = io_read_all(fd, bytes, sizeof bytes, 0, &got);
-    uint64_t heap = error || got < sizeof bytes ? 0 : word_at(bytes, PMDK_HEAP_OFFSET_AT) + 1024, from = 0;
-    for (uint64_t zone = heap; zone < size && !error; zone += ZONE_BYTES) {
-        uint64_t to = zone + ZONE_METADATA < size ? zone + ZONE_METADATA : size;
-        error = io_fallocate(fd, (off_t)from, (off_t)(to - from));
-        from = zone + ZONE_BYTES;
+    uint64_t zone = error || got < sizeof bytes ? 0 : word_at(bytes, PMDK_HEAP_OFFSET_AT) + 1024;
+    *covered = 0;
+    if (!error)
+        error = io_fallocate(fd, 0, (off_t)zone);
+    while (!error && zone < size) {
+        uint32_t magic = 0;
+        if (!(error = io_read_all(fd, &magic, sizeof magic, (off_t)zone, &got)))
+            error = io_fallocate(fd, (off_t)zone, (off_t)(size - zone < ZONE_METADATA ? size - zone : ZONE_METADATA));
+        zone += ZONE_BYTES;
+        *covered = zone;
+        if (magic != ZONE_MAGIC)
+            break;
     }
     return error == EOPNOTSUPP || error == ENOSYS ? 0 : error;
+}
+
+int pf_allocate_next_zone(int fd, uint64_t size, uint64_t used, uint64_t *covered)
+{
+    int error = 0;
+    while (!error && used + ZONE_BYTES > *covered && *covered < size) {
+        uint64_t n = size - *covered < ZONE_METADATA ? size - *covered : ZONE_METADATA;
+        error = io_fallocate(fd, (off_t)*covered, (off_t)n);
+        if (error == EOPNOTSUPP || error == ENOSYS)
+            error = 0;
+        if (!error)
+            *covered += ZONE_BYTES;
+    }
+    return error;
 }
 
 int pf_cover_holes(int fd, char *base, uint64_t from, uint64_t size)

@@ -189,7 +189,7 @@ int undo_start(struct undo **out, const char *path, int pool_fd, uint64_t pool_s
     u->bytes = UNDO_ENTRIES_AT + UNDO_FIRST_BYTES;
     u->room = room_of(u->bytes);
     /* every line once, and what is to be freed */
-    u->map_bytes = u->bytes + MAX_GROWTH + 2 * pool_size;
+    u->map_bytes = u->bytes + 4 * (uint64_t)MAX_GROWTH + 2 * pool_size;
     int error = make_file(u, temporary, pool_fd, identity);
     if (!error)
         error = map_log(u, synchronous);
