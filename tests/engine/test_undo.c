@@ -3,8 +3,8 @@
  *
  *   test_undo DIRECTORY NAME...
  *
- * A pool of some pages is changed by random levels.  What is flushed is durable after the next drain; of what is not,
- * each word may be there or not when the machine stops.  At each flush and each drain such a state is made of the
+ * A pool of some pages is changed by random levels.  What is flushed is durable after the next drain; what is not may
+ * be written at any time before, and of that each word may be there or not when the machine stops.  At each flush and each drain such a state is made of the
  * pool file and the log, and recovered; it must be that of the last commit, or while one is being made that or the
  * next one.
  */
@@ -74,11 +74,22 @@ static void settle_all(void)
     memcpy(log_flushed, log_durable, LOG_BYTES);
 }
 
+/* Lines that a cache writes by itself. */
+static void evict(void)
+{
+    for (uint64_t n = draw(6); n > 0; n--) {
+        uint64_t at = draw(BYTES / PM_LINE) * PM_LINE;
+        CHECK(pread(pool_fd, pool_durable + at, PM_LINE, (off_t)at) == PM_LINE);
+        memcpy(pool_flushed + at, pool_durable + at, PM_LINE);
+    }
+}
+
 /* The lines of a range, which lies in one of the two. */
 static int flush(const void *at, size_t length)
 {
     struct undo *u = pool.direct->undo;
     events++;
+    evict();
     if (flush_fails_at && events >= flush_fails_at) {
         flush_failed = 1;
         return EIO;
@@ -116,9 +127,11 @@ struct state {
 };
 
 static struct state before, after;              /* committed, and to be committed */
+static uint8_t taken[WORDS];                    /* by what is open */
 static int committing;                          /* 1: it may be either of them; 2: it is the second */
 static uint64_t allocated[NOTES], nallocated;   /* noted for what is open */
 static uint64_t noted;                          /* of these, surely in the log */
+static uint64_t hot;                            /* words from here on are chosen more often */
 static struct jr_identity identity;
 static uint64_t epoch;
 
@@ -162,8 +175,10 @@ static void make_world(void)
     }
     CHECK(pwrite(pool_fd, before.words + FIRST, (WORDS - FIRST) * 8, FIRST * 8) == (ssize_t)((WORDS - FIRST) * 8));
     after = before;
+    memset(taken, 0, sizeof taken);
     committing = 0;
     epoch = 0;
+    hot = FIRST;
     nallocated = noted = 0;
     at_event = NULL;
     flush_fails_at = 0;
@@ -320,19 +335,22 @@ static void crash_now(void)
 /* ------------------------------------------------------------------ levels ------------------------ */
 
 struct mark {                   /* where an inner level began */
-    size_t images;
+    size_t images, ranges;
     uint64_t epoch;
     struct state state;
 };
 
 static uint64_t *word(uint64_t i) { return (uint64_t *)(pool.base + i * 8); }
 
+/* What is given back can be used again after the commit. */
+static int is_free(uint64_t i) { return !after.used[i] && !before.used[i] && !taken[i]; }
+
 static uint64_t some_word(int used)
 {
-    for (;;) {
-        uint64_t i = FIRST + draw(WORDS - FIRST);
-        /* what was free when the outermost level began, or is to be freed with it */
-        if (used ? after.used[i] : !after.used[i] && !before.used[i])
+    for (unsigned tries = 0;; tries++) {
+        /* most of them in a few lines */
+        uint64_t i = tries < 20 && draw(4) ? hot + draw(24) : FIRST + draw(WORDS - FIRST);
+        if (used ? after.used[i] : is_free(i))
             return i;
     }
 }
@@ -343,11 +361,14 @@ static void change(void)
     switch (draw(4)) {
     case 0:                     /* words that nothing refers to yet */
         i = some_word(0);
-        for (n = 0; n < 1 + draw(12) && i + n < WORDS && !after.used[i + n] && !before.used[i + n]; n++) {
+        for (n = 0; n < 1 + draw(12) && i + n < WORDS && is_free(i + n); n++)
             after.words[i + n] = *word(i + n) = draw(~0ull);
-        }
-        pm_fresh(&pool, word(i), n * 8);
+        if (draw(3))
+            pm_fresh(&pool, word(i), n * 8);
+        else                    /* as large ones are */
+            pm_add_range(&pool, i * 8, n * 8);
         memset(after.used + i, 1, n);
+        memset(taken + i, 1, n);
         break;
     case 1:                     /* a range, whole */
         i = some_word(1);
@@ -379,12 +400,13 @@ static void work(unsigned depth)
             continue;
         }
         struct mark *m = &marks[depth];
-        *m = (struct mark){pool.nimages, pool.epoch, after};
+        *m = (struct mark){pool.nimages, pool.nranges, pool.epoch, after};
         pool.depth++;
         pool.epoch = ++pool.last_epoch;
         work(depth + 1);
         if (draw(2)) {
             pm_images_undo(&pool, m->images);
+            pool.nranges = m->ranges;
             after = m->state;
         }
         pool.depth--;
@@ -399,6 +421,7 @@ static void note(void)
         allocated[nallocated] = 16 + 64 * draw(1000);
     CHECK(!direct_note(&pool, UNDO_ALLOCATED, allocated, nallocated));
     noted = nallocated;
+    n = draw(3) ? 0 : draw(NOTES);
     for (after.nfreed = 0; after.nfreed < n; after.nfreed++)
         after.freed[after.nfreed] = 32 + 64 * draw(1000);
     CHECK(!direct_note(&pool, UNDO_FREE, after.freed, after.nfreed));
@@ -409,6 +432,7 @@ static void end_level(void)
     direct_level_end(&pool);
     nallocated = noted = 0;
     committing = 0;
+    memset(taken, 0, sizeof taken);
     CHECK(is_state(&before, (const uint64_t *)pool.base));
 }
 
@@ -416,6 +440,7 @@ static void one_level(void)
 {
     after = before;
     after.nfreed = 0;
+    hot = FIRST + draw(WORDS - FIRST - 24);
     if (draw(8) == 0) {         /* no level at all */
         uint64_t i = some_word(1);
         after.words[i] = draw(~0ull);
@@ -492,6 +517,7 @@ static void test_sessions(void)
         }
         uint64_t logged = pool.direct->undo->count;
         close_pool(0);
+        memset(taken, 0, sizeof taken);
         int rc = undo_recover(log_path, pool_fd, BYTES, &identity, 1, GENERATION_AT, &report, &pending);
         CHECK(rc == JR_OK, "%s", report.message);
         CHECK(!open || report.records == logged);
@@ -577,6 +603,19 @@ static void test_growth(void)
     undo_begin(u, u->generation + 1);
     CHECK(u->bytes == UNDO_ENTRIES_AT + UNDO_KEEP_BYTES && u->count == 0);
     u->media = &media;
+    remove_world();
+}
+
+/* A word alone that could not be made durable is what it was. */
+static void test_failing_word(void)
+{
+    seed = 29;
+    make_world();
+    uint64_t old = *word(FIRST);
+    events = 0;
+    flush_fails_at = 1;
+    CHECK(!pool.engine->put_word(&pool, word(FIRST), ~old) && *word(FIRST) == old && pool.journal->failed == EIO);
+    flush_fails_at = 0;
     remove_world();
 }
 
@@ -724,6 +763,13 @@ static void test_fork(void)
     remove_world();
 }
 
+/* What is durable is for the model to say. */
+static int no_sync(int fd)
+{
+    (void)fd;
+    return 0;
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
@@ -733,6 +779,7 @@ static const struct {
     {"sessions", test_sessions},
     {"doomed", test_doomed},
     {"growth", test_growth},
+    {"failing_word", test_failing_word},
     {"failing_flush", test_failing_flush},
     {"refusals", test_refusals},
     {"fork", test_fork},
@@ -746,6 +793,8 @@ int main(int argc, char **argv)
     snprintf(log_path, sizeof log_path, "%s/pool-journal", directory);
     snprintf(crashed_pool, sizeof crashed_pool, "%s/crashed", directory);
     snprintf(crashed_log, sizeof crashed_log, "%s/crashed-journal", directory);
+    io.fdatasync = no_sync;
+    io.fsync = no_sync;
     real = io;
     for (int i = 2; i < argc; i++) {
         int found = 0;
