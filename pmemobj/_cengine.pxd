@@ -75,7 +75,6 @@ cdef extern from "_engine/poolfile.h" nogil:
     pf_kind pf_probe(int fd, pf_info *info)
     int pf_lock(int fd)
     bint pf_maps_synchronously(int fd)
-    int pf_allocate_metadata(int fd, uint64_t size, uint64_t *covered)
     uint64_t pf_chunk_phase(const char *base)
     void pf_punch_zeros(int fd, uint64_t size)
     int pf_cover_holes(int fd, char *base, uint64_t start, uint64_t size)
@@ -112,13 +111,13 @@ cdef extern from "_engine/undo.h" nogil:
 
 cdef extern from "_engine/direct.h" nogil:
     struct direct:
-        int reserving, space_error, error
+        int error
 
     int direct_start(pm_pool *p, const char *path, int pool_fd, const jr_identity *identity, int sync,
                      const pm_media *media, bint synchronous)
-    int direct_mapped(pm_pool *p, uint64_t covered)
-    int direct_allocate(pm_pool *p, uint64_t offset, uint64_t length)
-    int direct_reserved(pm_pool *p, uint64_t offset, uint64_t length)
+    int direct_mapped(pm_pool *p)
+    int direct_before_reserve(pm_pool *p, uint64_t bytes)
+    void direct_reserved(pm_pool *p, uint64_t offset, uint64_t bytes)
     int direct_sync(pm_pool *p)
     void direct_stop(pm_pool *p, bint clean)
     void direct_orphan(pm_pool *p)

@@ -64,7 +64,6 @@ cdef class Pool:
     cdef list callbacks             # per level: None or a Transaction; never gets shorter
     cdef readonly str engine        # "journal" or "direct"
     cdef readonly str engine_reason
-    cdef uint64_t covered           # of the direct engine: how far libpmemobj's structures have disk space
     cdef const pm_media *media      # of the direct engine, or NULL
     cdef readonly object recovery   # what recovery did at open, or None
     cdef public object registry     # pool-wide codecs and classes (see registry.py)

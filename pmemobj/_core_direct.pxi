@@ -25,9 +25,6 @@ cdef int start_directly(Pool pool, int sync) except -1:
     memcpy(identity.pool_uuid, pool.info.uuid, 16)
     identity.epoch = (pool.info.state >> 1) + 1
     identity.run_id = pool.info.run_id
-    error = pf_allocate_metadata(pool.fd, pool.info.size, &pool.covered)
-    if error:
-        raise_no_space(pool, error)
     if pm_pool_init(pool.p, pool.info.size):
         raise MemoryError("no address space for the table of changed pages")
     pool.p.read_gate = pool.p.write_gate = PM_GATE_CLOSED
@@ -39,23 +36,8 @@ cdef int start_directly(Pool pool, int sync) except -1:
 
 
 cdef int mapped_directly(Pool pool) except -1:
-    """Disk space for everything that is in use: a pool that was used with the other engine may have holes in it."""
-    cdef PMEMoid oid
-    cdef uint64_t start = 0, end = 0, head
-    cdef int error = direct_mapped(pool.p, pool.covered)
-    oid = pmemobj_first(<PMEMobjpool *>pool.pop)
-    while not error and oid.off:
-        head = oid.off - PM_PAGE_SIZE       # its header lies before it
-        if head > end:
-            error = direct_allocate(pool.p, start, end - start) if end else 0
-            start = head
-        end = oid.off + pmemobj_alloc_usable_size(oid)
-        oid = pmemobj_next(oid)
-    if not error and end:
-        error = direct_allocate(pool.p, start, end - start)
-    if error:
-        raise_no_space(pool, error)
-    return 0
+    cdef int error = direct_mapped(pool.p)
+    return raise_no_space(pool, error) if error else 0
 
 
 # --- recovery
@@ -102,9 +84,7 @@ cdef int free_pending(Pool pool, set wanted) except -1:
     """Frees those of the allocations at these offsets that libpmemobj still knows.  May be repeated."""
     cdef PMEMobjpool *pop
     cdef PMEMoid oid
-    cdef int error = pf_allocate_metadata(pool.fd, pool.info.size, &pool.covered)
-    if error:
-        raise_no_space(pool, error)
+    cdef int error
     probe(pool.path, pool.fd, &pool.info)
     error = undo_note_run(os.fsencode(pool.journal_path), pool.info.run_id)
     if error:
@@ -152,23 +132,15 @@ cdef void end_alone(Pool pool) noexcept:
 
 cdef uint64_t reserve_directly(Pool pool, pobj_action *action, size_t size, uint64_t type_num) except 0:
     """As obj_reserve, with disk space for it."""
-    cdef direct *d = pool.p.direct
     cdef uint64_t offset
     cdef int error
     if pool.p.write_gate & PM_GATE_DOOMED:
         raise_doomed(pool)
-    d.reserving = 1
-    d.space_error = 0
-    try:
-        offset = obj_reserve(pool, action, size, type_num)
-    finally:
-        d.reserving = 0
-    error = d.space_error
-    if not error:
-        error = direct_reserved(pool.p, offset, size)
+    error = direct_before_reserve(pool.p, size)
     if error:
-        pmemobj_cancel(<PMEMobjpool *>pool.pop, action, 1)
         raise_no_space(pool, error)
+    offset = obj_reserve(pool, action, size, type_num)
+    direct_reserved(pool.p, offset, size)
     return offset
 
 

@@ -141,8 +141,6 @@ cdef int op_finish(Pool pool) except -1:
         commit_changes(pool)
         if pool.p.direct != NULL:
             end_alone(pool)
-    elif pool.p.write_gate & PM_GATE_DOOMED:
-        raise_doomed(pool)
     op_close(pool.p)
     return 0
 
@@ -154,8 +152,7 @@ cdef void expect_work(Pool pool) noexcept:
 
 cdef int op_end_slow(Pool pool) except -1:
     """Inside a transaction; or with blocks to free, something to publish, orphans, or a sync to wait for."""
-    cdef uint32_t gate = pool.p.write_gate
-    if gate & PM_GATE_TX and not gate & PM_GATE_DOOMED:
+    if pool.p.write_gate & PM_GATE_TX:      # it cannot fail here: if it is doomed, what comes next says so
         op_close(pool.p)
         return 0
     try:

@@ -65,15 +65,15 @@ def file_system_of(path: str) -> str:
     return "unknown"
 
 
-def describe(
-    path: str, engine: str, reason: str, medium: str, sync: str, sync_interval: float
-) -> Durability:
+def describe(path: str, engine: str, reason: str, medium: str, sync: str, sync_interval: float) -> Durability:
     """The Durability of an open pool at `path`; medium: "disk", "persistent memory", "said to be ..."."""
     kind = file_system_of(path)
     warnings = []
     power_loss = POWER_LOSS["commit" if engine == "direct" else sync].format(interval=sync_interval)
     if engine == "direct" and medium == "disk":
-        warnings.append("each change waits for the disk several times; the journal engine is much faster here")
+        warnings.append(
+            "each change waits for the disk several times; the journal engine is much faster here"
+        )
     if medium.startswith("said"):
         power_loss = "nothing is promised: the file is not on persistent memory"
         warnings.append("PMEM_IS_PMEM_FORCE=1 says that every file is on persistent memory; it is for tests")

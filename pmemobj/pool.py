@@ -218,7 +218,9 @@ class PersistentObjectPool(_core.Pool):
     def durability(self) -> Durability:
         """What is guaranteed for this pool when the program is killed and when the machine dies."""
         medium = self._medium()
-        return describe(self.path, self.engine, self.engine_reason, medium, self._journal_policy(), self._sync_interval)
+        return describe(
+            self.path, self.engine, self.engine_reason, medium, self._journal_policy(), self._sync_interval
+        )
 
     def stats(self) -> dict[str, Any]:
         """Figures of this pool, as a dict; sizes in bytes.  Walks the heap: O(number of allocations).

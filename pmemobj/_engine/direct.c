@@ -227,32 +227,25 @@ void direct_abort(pm_pool *p)
 
 /* ------------------------------------------------------------------ space ------------------------- */
 
-int direct_allocate(pm_pool *p, uint64_t offset, uint64_t length)
-{
-    uint64_t from = offset / PM_PAGE_SIZE * PM_PAGE_SIZE;
-    uint64_t to = (offset + length + PM_PAGE_SIZE - 1) / PM_PAGE_SIZE * PM_PAGE_SIZE;
-    if (to > p->size)
-        to = p->size;
-    int error = io_fallocate(p->direct->fd, (off_t)from, (off_t)(to - from));
-    return error == EOPNOTSUPP || error == ENOSYS ? 0 : error;
-}
-
-int direct_reserved(pm_pool *p, uint64_t offset, uint64_t length)
+int direct_before_reserve(pm_pool *p, uint64_t bytes)
 {
     struct direct *d = p->direct;
-    uint64_t from = offset - PM_PAGE_SIZE;      /* its header lies before it */
-    int error = direct_allocate(p, from, offset + length - from);
-    return error ? error : pf_allocate_next_zone(d->fd, p->size, offset + length, &d->covered);
+    uint64_t reach = pf_reach(d->first_zone, d->top, bytes, p->size);
+    int error = 0;
+    if (reach > d->backed)
+        error = io_fallocate(d->fd, (off_t)d->backed, (off_t)(reach - d->backed));
+    if (error && error != EOPNOTSUPP && error != ENOSYS)
+        return error;
+    if (reach > d->backed)
+        d->backed = reach;
+    return 0;
 }
 
-int direct_may_write(pm_pool *p, const void *at, size_t length)
+void direct_reserved(pm_pool *p, uint64_t offset, uint64_t bytes)
 {
-    struct direct *d = p->direct;
-    if (!d || !d->reserving)
-        return 1;
-    if (!d->space_error)
-        d->space_error = direct_allocate(p, pm_offset(p, at), length);
-    return !d->space_error;
+    uint64_t end = offset + bytes + PM_CHUNK_STRIDE - PM_CHUNK_BYTES;       /* of the chunk */
+    if (end > p->direct->top)
+        p->direct->top = end;
 }
 
 /* ------------------------------------------------------------------ start and end ----------------- */
@@ -290,8 +283,14 @@ int direct_start(pm_pool *p, const char *path, int pool_fd, const struct jr_iden
     d->fd = pool_fd;
     d->synchronous = synchronous;
     d->size = p->size;
+    d->first_zone = pf_first_zone(pool_fd);
+    int prot = PROT_READ | PROT_WRITE, error = direct_before_reserve(p, 0);    /* for libpmemobj's open */
+    if (error) {
+        free_direct(p);
+        return error;
+    }
+    error = ENOMEM;
     size_t bytes = (p->size / PM_PAGE_SIZE + 1) * sizeof *d->logged;
-    int prot = PROT_READ | PROT_WRITE, error = ENOMEM;
     d->logged = mmap(NULL, bytes, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (d->logged == MAP_FAILED)
         d->logged = NULL;
@@ -304,19 +303,20 @@ int direct_start(pm_pool *p, const char *path, int pool_fd, const struct jr_iden
     return error;
 }
 
-int direct_mapped(pm_pool *p, uint64_t covered)
+int direct_mapped(pm_pool *p)
 {
+    struct direct *d = p->direct;
     uint64_t *generation = &p->root->generation;
-    memcpy(p->direct->descriptor, p->base, sizeof p->direct->descriptor);
-    p->direct->covered = covered;
-    if (*generation == 0) {             /* of a pool that has never been opened so; 0 is no entry's */
+    memcpy(d->descriptor, p->base, sizeof d->descriptor);
+    d->top = pf_heap_top(p->base, d->first_zone, p->size);
+    int error = direct_before_reserve(p, 0);
+    if (!error && *generation == 0) {   /* of a pool that has never been opened so; 0 is no entry's */
         *generation = 1;
-        int error = make_durable(p->direct, generation, sizeof *generation);
-        if (error)
-            return error;
+        error = make_durable(d, generation, sizeof *generation);
     }
-    undo_begin(p->direct->undo, *generation);
-    return 0;
+    if (!error)
+        undo_begin(d->undo, *generation);
+    return error;
 }
 
 int direct_sync(pm_pool *p)

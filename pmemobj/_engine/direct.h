@@ -15,7 +15,8 @@
  *     mapped privately at this moment ("doomed"): what is stored from then on stays in this process, all that is open
  *     can only be undone, and the abort maps the file again.  libpmemobj must not be called meanwhile.
  *  6. A write to a hole of the file would be a SIGBUS on a full disk.  So disk space is allocated before: for
- *     libpmemobj's own structures and for all that is in use when the pool is opened, and for what is reserved later.
+ *     everything up to the end of the last allocation when the pool is opened, and before libpmemobj is asked for
+ *     more.  Whoever gives file space back (by punching holes) must leave that alone while the pool is open.
  *  7. A failed sync or write makes the pool *failed*, in journal->failed.  Nothing is flushed any more; the log stays
  *     as it is, and the next open undoes.
  *
@@ -39,9 +40,8 @@ struct direct {
     uint64_t size;
     struct logged *logged;      /* one per page of the pool; sparse */
     int error;                  /* why what is open is doomed; 0: it is not */
-    int reserving;              /* libpmemobj is looking for free memory, and may write to a hole */
-    int space_error;            /* of disk space for that */
-    uint64_t covered;           /* see pf_allocate_next_zone */
+    uint64_t first_zone, top;   /* no allocation ends behind `top` */
+    uint64_t backed;            /* up to here the file has no holes */
     uint64_t commits, syncs;
     /* libpmemobj's description of the open pool, which lies in its first pages.  For a forked child: those of the
      * file are the parent's, and change when that closes the pool. */
@@ -52,11 +52,11 @@ struct direct {
  * errno; what direct_start gives is ended by direct_stop. */
 int direct_start(pm_pool *p, const char *path, int pool_fd, const struct jr_identity *identity, enum jr_sync_policy sync,
                  const pm_media *media, int synchronous);
-int direct_mapped(pm_pool *p, uint64_t covered);
+int direct_mapped(pm_pool *p);
 
-/* Disk space for a range of the pool; for what libpmemobj has reserved.  0 or an errno. */
-int direct_allocate(pm_pool *p, uint64_t offset, uint64_t length);
-int direct_reserved(pm_pool *p, uint64_t offset, uint64_t length);
+/* Disk space for a reservation; to be called before and after it.  0 or an errno. */
+int direct_before_reserve(pm_pool *p, uint64_t bytes);
+void direct_reserved(pm_pool *p, uint64_t offset, uint64_t bytes);
 
 /* Everything in the pool file is durable. */
 int direct_sync(pm_pool *p);
@@ -84,8 +84,5 @@ void direct_abort(pm_pool *p);
 
 /* For statistics. */
 void direct_get_stats(pm_pool *p, struct jr_stats *out);
-
-/* libpmemobj is about to write `length` bytes at `at`.  0: it must not, there is no disk space. */
-int direct_may_write(pm_pool *p, const void *at, size_t length);
 
 #endif

@@ -202,8 +202,6 @@ int __wrap_pmem_is_pmem(const void *addr, size_t len)
 #define MEMORY(real, plain)                                                                               \
     do {                                                                                                  \
         pm_pool *p = pool_of(dest);                                                                       \
-        if (p && !direct_may_write(p, dest, len))                                                         \
-            return dest;                                                                                  \
         if (way_of(p) == REAL)                                                                            \
             return real;                                                                                  \
         plain;                                                                                            \

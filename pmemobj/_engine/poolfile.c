@@ -150,45 +150,51 @@ int pf_maps_synchronously(int fd)
     return 1;
 }
 
-/* Zones follow each other behind the heap's header of 1 KiB; each begins with its own metadata, and that with a
- * magic number once libpmemobj has begun to use the zone. */
-#define ZONE_BYTES (65528ull * 256 * 1024 + ZONE_METADATA)
-#define ZONE_METADATA (512ull * 1024)
+/* Zones follow each other behind the heap's header of 1 KiB.  Each begins with its own metadata: 64 bytes with a magic
+ * number, if it is in use, and the number of its chunks; then 8 bytes for each chunk, of which those of the first one
+ * of some that belong together say what they are and how many. */
 #define ZONE_MAGIC 0xC3F0A2D2u
+#define ZONE_HEADER 64u
+#define CHUNK_FREE 2u
+#define ZONE_METADATA (512ull * 1024)
+#define ZONE_BYTES (65528ull * PM_CHUNK_STRIDE + ZONE_METADATA)
 
-int pf_allocate_metadata(int fd, uint64_t size, uint64_t *covered)
+uint64_t pf_first_zone(int fd)
 {
-    char bytes[PMDK_DESCRIPTOR_END];
+    uint64_t heap;
     size_t got;
-    int error = io_read_all(fd, bytes, sizeof bytes, 0, &got);
-    uint64_t zone = error || got < sizeof bytes ? 0 : word_at(bytes, PMDK_HEAP_OFFSET_AT) + 1024;
-    *covered = 0;
-    if (!error)
-        error = io_fallocate(fd, 0, (off_t)zone);
-    while (!error && zone < size) {
-        uint32_t magic = 0;
-        if (!(error = io_read_all(fd, &magic, sizeof magic, (off_t)zone, &got)))
-            error = io_fallocate(fd, (off_t)zone, (off_t)(size - zone < ZONE_METADATA ? size - zone : ZONE_METADATA));
-        zone += ZONE_BYTES;
-        *covered = zone;
-        if (magic != ZONE_MAGIC)
-            break;
-    }
-    return error == EOPNOTSUPP || error == ENOSYS ? 0 : error;
+    if (io_read_all(fd, &heap, sizeof heap, PMDK_HEAP_OFFSET_AT, &got) || got < sizeof heap)
+        return 0;
+    return heap + 1024;
 }
 
-int pf_allocate_next_zone(int fd, uint64_t size, uint64_t used, uint64_t *covered)
+uint64_t pf_heap_top(const char *base, uint64_t first_zone, uint64_t size)
 {
-    int error = 0;
-    while (!error && used + ZONE_BYTES > *covered && *covered < size) {
-        uint64_t n = size - *covered < ZONE_METADATA ? size - *covered : ZONE_METADATA;
-        error = io_fallocate(fd, (off_t)*covered, (off_t)n);
-        if (error == EOPNOTSUPP || error == ENOSYS)
-            error = 0;
-        if (!error)
-            *covered += ZONE_BYTES;
+    uint64_t top = first_zone;
+    for (uint64_t zone = first_zone; zone + ZONE_METADATA < size; zone += ZONE_BYTES) {
+        uint64_t head = word_at(base, zone);
+        if ((uint32_t)head != ZONE_MAGIC)
+            break;
+        for (uint64_t chunk = 0, count = head >> 32, n; chunk < count; chunk += n) {
+            uint64_t word = word_at(base, zone + ZONE_HEADER + 8 * chunk);
+            n = word >> 32 ? word >> 32 : 1;
+            if ((uint16_t)word != CHUNK_FREE)
+                top = zone + ZONE_METADATA + (chunk + n) * PM_CHUNK_STRIDE;
+        }
     }
-    return error;
+    return top;
+}
+
+uint64_t pf_reach(uint64_t first_zone, uint64_t top, uint64_t bytes, uint64_t size)
+{
+    uint64_t end = first_zone;          /* of the zone in which the last allocation lies */
+    while (end < top || end == first_zone)
+        end += ZONE_BYTES;
+    uint64_t reach = (top > first_zone ? top : first_zone + ZONE_METADATA) + bytes + PM_PAGE_SIZE;
+    if (reach > end)
+        reach = end + ZONE_METADATA + bytes + PM_PAGE_SIZE;
+    reach = (reach + PM_PAGE_SIZE - 1) / PM_PAGE_SIZE * PM_PAGE_SIZE;
+    return reach < size ? reach : size;
 }
 
 int pf_cover_holes(int fd, char *base, uint64_t from, uint64_t size)

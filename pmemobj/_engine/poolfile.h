@@ -59,11 +59,15 @@ void pf_punch_zeros(int fd, uint64_t size);
 /* Is the file on memory that can be mapped so that a store needs nothing but a flush: DAX. */
 int pf_maps_synchronously(int fd);
 
-/* Disk space for libpmemobj's own structures, all that it writes outside of allocations: in the zones that it uses (16
- * GiB each) and the next one.  *covered is the end of that one; as more is used, up to offset `used`, the second
- * function goes on from there.  0 or an errno. */
-int pf_allocate_metadata(int fd, uint64_t size, uint64_t *covered);
-int pf_allocate_next_zone(int fd, uint64_t size, uint64_t used, uint64_t *covered);
+/* Where the first zone of libpmemobj's heap begins in the file; 0: it cannot be read. */
+uint64_t pf_first_zone(int fd);
+
+/* Where the last chunk that libpmemobj has in use ends, in a mapped pool. */
+uint64_t pf_heap_top(const char *base, uint64_t first_zone, uint64_t size);
+
+/* How far libpmemobj may write when it is asked for so many bytes and no allocation ends behind `top` yet: to what it
+ * gives, and to the first bytes of the free memory that remains behind that (there it keeps its list of it). */
+uint64_t pf_reach(uint64_t first_zone, uint64_t top, uint64_t bytes, uint64_t size);
 
 /* Puts anonymous memory over the holes of the file in its private mapping at `base`, from offset `from` on, where
  * this process has not written yet.  Both read as zeros, but the first store to a page of anonymous memory is many

@@ -153,7 +153,7 @@ static void open_pool(void)
     pool.root = (pm_root *)(pool.base + ROOT_AT);
     pool.write_gate = PM_GATE_DIRECT;
     settle_all();
-    CHECK(!direct_mapped(&pool, BYTES) && pool.root->generation);
+    CHECK(!direct_mapped(&pool) && pool.root->generation);
 }
 
 static void close_pool(int clean)

@@ -43,7 +43,5 @@ def test_every_test_is_found():
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_undo(programs, tmp_path, variant, name):
-    done = subprocess.run(
-        [programs(variant), tmp_path, name], capture_output=True, text=True, timeout=110
-    )
+    done = subprocess.run([programs(variant), tmp_path, name], capture_output=True, text=True, timeout=110)
     assert done.returncode == 0, done.stdout + done.stderr
