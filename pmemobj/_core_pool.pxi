@@ -362,6 +362,10 @@ cdef class Pool:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+        if error and self.media != NULL:
+            raise errors.PoolFailedError(
+                error, "the pool file could not be synced; the next open finds what was committed", self.path
+            )
         if error:
             raise errors.PoolFailedError(
                 error, "the last changes could not be written to the pool file; they are in the journal, and the "
