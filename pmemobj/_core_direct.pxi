@@ -107,7 +107,10 @@ cdef int free_pending(Pool pool, set wanted) except -1:
     finally:
         pm_open_failed()
     os.fdatasync(pool.fd)
-    fcntl.flock(pool.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        fcntl.flock(pool.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise_busy(pool.path, pool.fd)
     return 0
 
 

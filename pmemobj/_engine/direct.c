@@ -296,6 +296,8 @@ int direct_start(pm_pool *p, const char *path, int pool_fd, const struct jr_iden
         d->logged = NULL;
     else if ((p->journal = no_journal(sync)))
         error = undo_start(&d->undo, path, pool_fd, p->size, identity, media, synchronous);
+    if (error == EOPNOTSUPP && synchronous)     /* a file system whose files are DAX one by one */
+        error = undo_start(&d->undo, path, pool_fd, p->size, identity, &pm_page_cache, 0);
     if (error)
         free_direct(p);
     else

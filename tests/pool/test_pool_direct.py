@@ -428,13 +428,8 @@ def whole():
         for use in (items.clear, items.reverse, lambda: items.append(1), lambda: items.__setitem__(5, 5),
                     lambda: pool.root.update(a="b" * 100), lambda: pool.new(pmemobj.PersistentList)):
             no_space(use)
-        try:
-            with pool.transaction():
-                no_space(lambda: pool.root.update(n=5))
-                raise KeyError
-        except KeyError:
-            pass
-        assert len(items) == 300000
+        no_space(pool.begin)
+        assert pool.root["n"] == 3 and items[-3:] == [2, "transaction", "after"]
 no_space(whole)
 assert pool.root["n"] == 2 and items[:3] == ["after", "transaction", 2] and items[-1] == 299999
 def bit_by_bit():
