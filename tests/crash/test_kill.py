@@ -128,6 +128,7 @@ def kill_rounds(tmp_path, rounds, engines):
         assert pool.check().unreachable == (0, 0)
         assert pool.stats()["allocated"] == 0
     print(f"{rounds} kills, {replayed} recoveries, {number} operations")
+    return rounds, replayed, number
 
 
 JOURNAL, DIRECT = ["journal"], ["memory"] * 6 + ["disk", "journal"]
