@@ -173,8 +173,8 @@ uint64_t pf_heap_top(const char *base, uint64_t first_zone, uint64_t size)
     uint64_t top = first_zone;
     for (uint64_t zone = first_zone; zone + ZONE_METADATA < size; zone += ZONE_BYTES) {
         uint64_t head = word_at(base, zone);
-        if ((uint32_t)head != ZONE_MAGIC)
-            break;
+        if ((uint32_t)head != ZONE_MAGIC || head >> 32 > (ZONE_METADATA - ZONE_HEADER) / 8)
+            break;              /* not in use yet, or damaged, which libpmemobj would not have opened */
         for (uint64_t chunk = 0, count = head >> 32, n; chunk < count; chunk += n) {
             uint64_t word = word_at(base, zone + ZONE_HEADER + 8 * chunk);
             n = word >> 32 ? word >> 32 : 1;
