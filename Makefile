@@ -27,7 +27,7 @@ STUBS = $(patsubst pmemobj/%.pyi,pmemobj.%,$(wildcard pmemobj/_*.pyi))
 
 ASAN = build/asan
 
-.PHONY: help system setup compile demo test test-long test-asan lint format docs wheel clean
+.PHONY: help system setup compile demo test test-direct test-long test-asan lint format docs wheel clean
 .PHONY: bench bench-peers bench-c bench-latency bench-apps bench-instructions bench-profile bench-targets
 
 help: ## list the targets
@@ -62,6 +62,11 @@ demo: setup ## a program that loses nothing when it is killed
 
 test: setup ## the tests, a few minutes at most
 	$(PY) -m pytest $(PYTEST_ARGS)
+
+# As on persistent memory: what the C tests and the tools check is the same, and the documents show the default.
+test-direct: setup ## the tests with the direct engine
+	$(PY) -m pytest --engine=direct $(or $(PYTEST_ARGS),tests --ignore tests/engine --ignore tests/tools \
+	--ignore tests/benchmarks --ignore tests/docs)
 
 test-long: setup ## all tests, the long ones too
 	$(PY) -m pytest -m "long or not long" --timeout 3600 $(PYTEST_ARGS)

@@ -68,13 +68,14 @@ cdef extern from "_engine/poolfile.h" nogil:
         PF_IO_ERROR
 
     struct pf_info:
-        uint64_t size, root_offset, run_id, version, incompat, state
+        uint64_t size, root_offset, generation_at, run_id, version, incompat, state
         uint8_t uuid[16]
         char layout[1024]
         int os_error
 
     pf_kind pf_probe(int fd, pf_info *info)
     int pf_lock(int fd)
+    bint pf_maps_synchronously(int fd)
     uint64_t pf_chunk_phase(const char *base)
     void pf_punch_zeros(int fd, uint64_t size)
     int pf_cover_holes(int fd, char *base, uint64_t start, uint64_t size)
@@ -94,6 +95,41 @@ cdef extern from "_engine/known.h" nogil:
     int pm_known_set(pm_known *t, uint64_t offset, void *proxy)
     void pm_known_remove(pm_known *t, pm_known_cell *cell)
 
+cdef extern from "_engine/undo.h" nogil:
+    enum undo_kind:
+        UNDO_ALLOCATED
+        UNDO_FREE
+
+    struct undo_pending:
+        uint64_t *offsets
+        uint64_t count
+
+    bint undo_is_log(const char *path)
+    int undo_recover(const char *path, int pool_fd, uint64_t pool_size, const jr_identity *pool, bint live,
+                     uint64_t generation_at, jr_report *report, undo_pending *pending)
+    int undo_note_run(const char *path, uint64_t run_id)
+    int undo_finish(const char *path, int pool_fd, uint64_t generation_at)
+
+cdef extern from "_engine/direct.h" nogil:
+    struct direct:
+        int error
+
+    int direct_start(pm_pool *p, const char *path, int pool_fd, const jr_identity *identity, int sync,
+                     const pm_media *media, bint synchronous)
+    int direct_mapped(pm_pool *p)
+    int direct_before_reserve(pm_pool *p, uint64_t bytes)
+    void direct_reserved(pm_pool *p, uint64_t offset, uint64_t bytes)
+    int direct_sync(pm_pool *p)
+    void direct_stop(pm_pool *p, bint clean)
+    void direct_orphan(pm_pool *p)
+    void direct_level_begin(pm_pool *p)
+    void direct_level_end(pm_pool *p)
+    int direct_note(pm_pool *p, undo_kind kind, const uint64_t *offsets, uint64_t count)
+    int direct_settle(pm_pool *p)
+    void direct_commit(pm_pool *p)
+    void direct_abort(pm_pool *p)
+    void direct_get_stats(pm_pool *p, jr_stats *out)
+
 cdef extern from "_engine/engine.h" nogil:
     enum:
         PM_GATE_TX
@@ -102,6 +138,14 @@ cdef extern from "_engine/engine.h" nogil:
         PM_GATE_READONLY
         PM_GATE_FAILED
         PM_GATE_IN_OP
+        PM_GATE_DIRECT
+        PM_GATE_DOOMED
+        PM_GATE_WRITABLE
+
+    ctypedef struct pm_media:
+        pass
+
+    const pm_media pm_persistent_memory, pm_page_cache
 
     ctypedef struct pm_pool:
         char *base
@@ -119,6 +163,7 @@ cdef extern from "_engine/engine.h" nogil:
         size_t fresh_words
         uint64_t overwritten
         pm_known *known
+        direct *direct
 
     uint64_t pm_offset(const pm_pool *p, const void *at)
     void *pm_at(const pm_pool *p, uint64_t offset)
@@ -133,7 +178,7 @@ cdef extern from "_engine/engine.h" nogil:
     uint64_t pm_record_bound(const pm_pool *p)
     uint64_t pm_dirty_end(const pm_pool *p)
     void pm_record(pm_pool *p)
-    void pm_opening()
+    void pm_opening(const pm_media *media)
     int pm_opened(pm_pool *p)
     void pm_open_failed()
     void pm_closing(pm_pool *p)

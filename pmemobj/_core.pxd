@@ -9,7 +9,8 @@ from cpython.pythread cimport PyThread_type_lock
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from pmemobj._cengine cimport (
-    PM_GATE_IN_OP, jr, pf_info, pm_is_mine, pm_known, pm_known_cell, pm_op_commit_words, pm_pool, pm_probe, pm_vec,
+    PM_GATE_IN_OP, jr, pf_info, pm_is_mine, pm_known, pm_known_cell, pm_media, pm_op_commit_words, pm_pool, pm_probe,
+    pm_vec,
 )
 from pmemobj._layout cimport pm_object, pm_table
 
@@ -50,6 +51,8 @@ cdef class Pool:
     cdef size_t nfrees, frees_cap
     cdef void *actions              # pobj_action[]: libpmemobj's reserved allocations and deferred frees
     cdef size_t nactions, actions_cap
+    cdef uint64_t *gone             # allocations to be freed once the commit is made; the direct engine's
+    cdef size_t ngone, gone_cap
     cdef uint64_t *created          # objects created in the open transaction
     cdef size_t ncreated, created_cap
     cdef uint64_t *orphans          # objects that nobody refers to any more
@@ -61,11 +64,16 @@ cdef class Pool:
     cdef bint sync_at_commit        # transaction(sync=True)
     cdef object task                # weakref to the asyncio task that began the last transaction, or None
     cdef list callbacks             # per level: None or a Transaction; never gets shorter
+    cdef readonly str engine        # "journal" or "direct"
+    cdef readonly str engine_reason
+    cdef const pm_media *media      # of the direct engine, or NULL
     cdef readonly object recovery   # what recovery did at open, or None
     cdef public object registry     # pool-wide codecs and classes (see registry.py)
 
     cdef int _lock_and_recover(self) except -1
+    cdef int _choose_engine(self, str engine) except -1
     cdef int _start_journal(self, int sync, double interval, dict sizes) except -1
+    cdef int _mark_live(self, uint64_t epoch) except -1
     cdef int _map(self) except -1
     cdef int _orphan_proxies(self) except -1
     cdef int _detach(self, bint clean) except -1

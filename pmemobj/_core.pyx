@@ -8,6 +8,7 @@ Only this module calls libpmemobj.  What belongs where:
   _core_heap.pxi         blocks and vectors
   _core_objects.pxi      references, the limbo list, destruction, proxies
   _core_tx.pxi           operations, levels, transactions
+  _core_direct.pxi       commit, opening and closing under the direct engine
   _core_gc.pxi           mark and sweep
   _core_pool.pxi         creating, opening, recovering, closing
   _core_blocks.pxi       what the allocator says is in use
@@ -24,7 +25,7 @@ from cpython.pythread cimport (
 from libc.errno cimport EAGAIN, EIO
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memmove, memset
 
 from pmemobj._cengine cimport *
 from pmemobj._layout cimport *
@@ -64,6 +65,7 @@ include "_core_heap.pxi"
 include "_core_index.pxi"
 include "_core_objects.pxi"
 include "_core_tx.pxi"
+include "_core_direct.pxi"
 include "_core_gc.pxi"
 include "_core_pool.pxi"
 include "_core_blocks.pxi"

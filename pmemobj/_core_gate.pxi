@@ -1,6 +1,11 @@
 # Who may pass.  The hot paths look at one word (read_gate or write_gate); only when it is not 0 do they come
 # here.  A thread that meets another thread's open transaction waits for its end without the GIL.
 
+cdef inline bint is_idle(const pm_pool *p) noexcept:
+    """An operation may begin: the pool can be changed, and nothing is open."""
+    return p.write_gate & ~<uint32_t>PM_GATE_DIRECT == 0
+
+
 cdef int raise_closed(Pool pool) except -1:
     if pool.p.read_gate & PM_GATE_FORKED:
         raise errors.ForkedPoolError(
@@ -97,6 +102,8 @@ cdef int pass_gate(Pool pool, bint write) except -1:
         if gate & PM_GATE_TX and p.turn != pm_this_turn():
             pass_task(pool)
             continue
+        if write and gate & PM_GATE_DOOMED:
+            raise_doomed(pool)
         if write and gate & PM_GATE_IN_OP:
             raise RuntimeError("a pool cannot be changed from inside one of its own operations")
         return 0

@@ -33,7 +33,11 @@ cdef pobj_action *next_action(Pool pool) except NULL:
 
 cdef uint64_t alloc_large(Pool pool, uint64_t size, uint64_t type_num) except 0:
     """Whole chunks.  Reserved: libpmemobj's metadata changes only when the commit publishes it."""
-    cdef uint64_t offset = obj_reserve(pool, next_action(pool), pm_whole_chunks(size), type_num)
+    cdef uint64_t offset
+    if pool.p.direct != NULL:
+        offset = reserve_directly(pool, next_action(pool), pm_whole_chunks(size), type_num)
+    else:
+        offset = obj_reserve(pool, next_action(pool), pm_whole_chunks(size), type_num)
     pool.nactions += 1
     pool.p.pending = 1
     return offset
@@ -92,6 +96,8 @@ cdef int free_now(Pool pool, freed block) except -1:
         raise errors.PoolDamagedError(f"{pool.path}: the block at {block.offset:#x} is not in use")
     if chunk == 0:
         return 0
+    if pool.p.direct != NULL:
+        return push_gone(pool, chunk)
     obj_defer_free(pool, next_action(pool), chunk)
     pool.nactions += 1
     return 0

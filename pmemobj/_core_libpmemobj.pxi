@@ -36,6 +36,8 @@ cdef int obj_publish(Pool pool) except -1:
         if pmemobj_publish(<PMEMobjpool *>pool.pop, <pobj_action *>pool.actions + done, count):
             if done:
                 pool.p.write_gate |= PM_GATE_FAILED     # half published: nothing may be recorded any more
+                pool.nactions -= done
+                memmove(pool.actions, <pobj_action *>pool.actions + done, pool.nactions * sizeof(pobj_action))
             raise errors.PoolFullError(
                 f"{pool.path}: the pool is full: no room to complete {count} allocations; delete something first"
             )
@@ -58,9 +60,9 @@ cdef PMEMobjpool *obj_create(str path, unsigned mode) except NULL:
     return pop
 
 
-cdef PMEMobjpool *obj_open(str path) except NULL:
-    """Privately mapped: nothing that is stored reaches the file."""
-    cdef int on = 1, off = 0
+cdef PMEMobjpool *obj_open(str path, bint shared) except NULL:
+    """Unless shared it is mapped privately: nothing that is stored reaches the file."""
+    cdef int on = not shared, off = 0
     pmemobj_ctl_set(NULL, b"copy_on_write.at_open", &on)
     cdef PMEMobjpool *pop = pmemobj_open(os.fsencode(path), PM_LAYOUT_NAME)
     pmemobj_ctl_set(NULL, b"copy_on_write.at_open", &off)

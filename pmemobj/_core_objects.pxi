@@ -349,7 +349,7 @@ cdef class Persistent:
         cell = pm_known_find(&self.pool.known, pm_offset(self.p, self.head))
         if cell == NULL or cell.proxy != <void *>self:
             return
-        if self.head.refs or self.p.write_gate & ~(PM_GATE_TX | PM_GATE_IN_OP):
+        if self.head.refs or self.p.write_gate & ~PM_GATE_WRITABLE:
             pm_known_remove(&self.pool.known, cell)
             return
         proxy_lost(<PyObject *>self.pool, pm_offset(self.p, self.head))
@@ -372,7 +372,7 @@ cdef void proxy_lost(PyObject *handle, uint64_t offset) noexcept:
     cdef Pool pool = <Pool>handle
     try:
         orphan(pool, offset)
-        if not (pool.p.write_gate or pool.draining):
+        if is_idle(pool.p) and not pool.draining:
             drain(pool)
     except BaseException:
         pass

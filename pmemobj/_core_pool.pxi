@@ -1,7 +1,8 @@
 # Creating, opening, recovering, closing.  pool.py decides what to do; this does it.
 #
-# Order at open: lock the file -> look at its raw bytes -> replay the journal -> make the next epoch's journal ->
-# mark the pool live in that epoch -> only then let libpmemobj map it.
+# Order at open: lock the file -> look at its raw bytes -> replay the journal, or undo by the undo log, whichever the
+# last session has left -> make the next epoch's journal or undo log -> mark the pool live in that epoch -> only then
+# let libpmemobj map it.
 # Order at close: last record -> checkpoint -> mark the pool clean -> remove the journal -> unlock.
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
@@ -34,7 +35,7 @@ def create_file(str path, uint64_t size, unsigned mode):
         os.ftruncate(fd, size)
         pmemobj_ctl_set(NULL, b"fallocate.at_create", &off)
         pmemobj_ctl_set(NULL, b"sds.at_create", &off)
-        pm_opening()                        # no msync for each flush: one fsync at the end serves them all
+        pm_opening(NULL)                    # no msync for each flush: one fsync at the end serves them all
         try:
             pop = obj_create(temporary, mode)
             try:
@@ -127,6 +128,7 @@ cdef class Pool:
         free(self.levels)
         free(self.frees)
         free(self.actions)
+        free(self.gone)
         free(self.created)
         free(self.orphans)
         if self.lock != NULL:
@@ -134,7 +136,7 @@ cdef class Pool:
 
     # --- opening
 
-    def _attach(self, str path, *, str sync, double sync_interval, bint readonly, dict journal):
+    def _attach(self, str path, *, str engine, str sync, double sync_interval, bint readonly, dict journal):
         """Opens the existing pool at `path` (absolute, links resolved)."""
         check_policy(sync, sync_interval)
         if self.fd >= 0:
@@ -144,14 +146,18 @@ cdef class Pool:
         self.fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
             self._lock_and_recover()
-            self._start_journal(SYNC_POLICIES[sync], sync_interval, journal)
+            self._choose_engine(engine)
+            if self.media == NULL:
+                self._start_journal(SYNC_POLICIES[sync], sync_interval, journal)
+            else:
+                start_directly(self, SYNC_POLICIES[sync])
             self._map()
         except BaseException:
             # Without a record the file is still all there is: leave it as clean as it was found.
             self._detach(self.p.journal != NULL and jr_is_untouched(self.p.journal))
             raise
         self.p.read_gate = 0
-        self.p.write_gate = PM_GATE_READONLY if readonly else 0
+        self.p.write_gate = PM_GATE_READONLY if readonly else 0 if self.media == NULL else PM_GATE_DIRECT
         self.p.known = &self.known
         self.backlog = 0 if readonly else self.p.root.limbo
         expect_work(self)
@@ -179,6 +185,8 @@ cdef class Pool:
         cdef const char *c_name = name
         cdef int fd = self.fd
         cdef uint64_t size = self.info.size
+        if undo_is_log(c_name):
+            return recover_directly(self, &identity)
         memset(&report, 0, sizeof(report))
         if live:
             with nogil:
@@ -197,16 +205,23 @@ cdef class Pool:
         if error == JR_EDAMAGED and not live:
             message = (f"the pool was closed cleanly and is whole without a journal, but {self.journal_path} is not "
                        "the empty one that may be left of that; move it away")
-        if error == JR_EIO:
-            raise OSError(report.os_error, message, self.journal_path)
-        if error:
-            raise errors.JournalError(f"{self.path}: {message}")
-        if live:
-            self.recovery = {
-                "records": report.records, "bytes": report.bytes, "discarded_bytes": report.discarded_bytes,
-                "seconds": report.seconds,
-            }
+        take_report(self, error, message, &report)
         probe(self.path, self.fd, &self.info)
+        return 0
+
+    cdef int _choose_engine(self, str engine) except -1:
+        """Sets engine, engine_reason and, for the direct engine, media."""
+        cdef bint dax = engine != "journal" and is_persistent_memory(self.path)
+        self.media = NULL
+        self.engine = "direct" if dax or engine == "direct" else "journal"
+        if self.engine == "direct":
+            self.media = &pm_persistent_memory if dax else &pm_page_cache
+        if engine != "auto":
+            self.engine_reason = f'engine="{engine}" was asked for'
+        elif dax:
+            self.engine_reason = "the file is on persistent memory"
+        else:
+            self.engine_reason = "the file is not on persistent memory"
         return 0
 
     cdef int _start_journal(self, int sync, double interval, dict sizes) except -1:
@@ -214,7 +229,6 @@ cdef class Pool:
         cdef jr_options options
         cdef jr *journal = NULL
         cdef int error
-        cdef uint64_t state
         memcpy(identity.pool_uuid, self.info.uuid, 16)
         identity.epoch = (self.info.state >> 1) + 1
         identity.run_id = self.info.run_id
@@ -232,8 +246,11 @@ cdef class Pool:
         if error:
             raise OSError(error, f"cannot create the journal: {os.strerror(error)}", self.journal_path)
         self.p.journal = journal
-        state = identity.epoch << 1 | PM_STATE_LIVE
-        error = pf_set_state(self.fd, &self.info, state)
+        return self._mark_live(identity.epoch)
+
+    cdef int _mark_live(self, uint64_t epoch) except -1:
+        cdef uint64_t state = epoch << 1 | PM_STATE_LIVE
+        cdef int error = pf_set_state(self.fd, &self.info, state)
         if error:
             raise OSError(error, f"cannot mark the pool as open: {os.strerror(error)}", self.path)
         self.info.state = state
@@ -241,26 +258,28 @@ cdef class Pool:
 
     cdef int _map(self) except -1:
         cdef PMEMoid oid
+        cdef int error
         fcntl.flock(self.fd, fcntl.LOCK_UN)     # libpmemobj takes it on its own descriptor
-        pm_opening()
+        pm_opening(self.media)
         try:
-            self.pop = obj_open(self.path)
+            self.pop = obj_open(self.path, self.media != NULL)
         except BaseException:
             pm_open_failed()
             raise
         self.p.base = <char *>self.pop
         self.p.chunk_phase = pf_chunk_phase(self.p.base)
-        if pm_opened(self.p):
-            raise MemoryError()
+        error = pm_opened(self.p)
+        if error:
+            raise OSError(error, os.strerror(error), self.path)
         # What libpmemobj has written at open lies below; it is not in the file yet.
-        if pf_cover_holes(self.fd, self.p.base, pm_dirty_end(self.p), self.info.size):
+        if self.media == NULL and pf_cover_holes(self.fd, self.p.base, pm_dirty_end(self.p), self.info.size):
             raise MemoryError("no address space for the pool")
         oid = obj_root(<PMEMobjpool *>self.pop, PM_ROOT_SIZE, self.path)
         if oid.off != self.info.root_offset:
             raise errors.PoolDamagedError(f"{self.path}: the root block is not where the file's header says")
         self.uuid_lo = oid.pool_uuid_lo
         self.p.root = <pm_root *>pm_at(self.p, oid.off)
-        return 0
+        return mapped_directly(self) if self.media != NULL else 0
 
     # --- closing
 
@@ -277,9 +296,9 @@ cdef class Pool:
         error = None
         try:
             if not (p.journal.failed or p.write_gate & PM_GATE_FAILED):
-                if self.norphans and not p.write_gate:
+                if self.norphans and is_idle(p):
                     drain(self)
-                if p.ndirty:
+                if p.ndirty and p.direct == NULL:
                     make_room(self, pm_record_bound(p))
                     pm_record(p)
         except BaseException as e:
@@ -314,12 +333,17 @@ cdef class Pool:
         cdef jr *journal = p.journal
         cdef int error = 0
         if self.pop != NULL:
-            pm_closing(p)
+            if p.direct == NULL:
+                pm_closing(p)
             pmemobj_close(<PMEMobjpool *>self.pop)
+            if p.direct != NULL:            # what that flushed had to reach the file
+                pm_closing(p)
             self.pop = NULL
         p.base = NULL
         p.root = NULL
-        if journal != NULL:
+        if p.direct != NULL:
+            error = stop_directly(self, clean)
+        elif journal != NULL:
             with nogil:
                 error = jr_checkpoint(journal) if clean else 0
             if clean and not error:
@@ -330,6 +354,10 @@ cdef class Pool:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+        if error and self.media != NULL:
+            raise errors.PoolFailedError(
+                error, "the pool file could not be synced; the next open finds what was committed", self.path
+            )
         if error:
             raise errors.PoolFailedError(
                 error, "the last changes could not be written to the pool file; they are in the journal, and the "
@@ -352,11 +380,13 @@ cdef class Pool:
             return
         p.read_gate = p.write_gate = PM_GATE_FORKED
         self._orphan_proxies()
-        if p.journal != NULL:
+        if p.direct != NULL:
+            direct_orphan(p)
+        elif p.journal != NULL:
             jr_orphan(p.journal)
         # A lock lives as long as any descriptor or mapping that came from the locked one, so both must go; and
-        # libpmemobj must forget the pool, or could not open it here again.  Its mapping is private: nothing of
-        # this reaches the file.
+        # libpmemobj must forget the pool, or could not open it here again.  Its mapping is private, by now: nothing
+        # of this reaches the file.
         if self.pop != NULL:
             pm_closing(p)
             pmemobj_close(<PMEMobjpool *>self.pop)
@@ -445,6 +475,9 @@ cdef class Pool:
         pool_check_read(self)
         if self.p.depth:
             raise errors.TransactionError("checkpoint() inside a transaction")
+        if self.p.direct != NULL:           # it always is
+            sync_now(self)
+            return
         journal = self.p.journal
         error = jr_checkpoint(journal)
         if error:
@@ -456,8 +489,19 @@ cdef class Pool:
     def _journal_stats(self):
         cdef jr_stats stats
         pool_check_read(self)
-        jr_get_stats(self.p.journal, &stats)
+        if self.p.direct != NULL:
+            direct_get_stats(self.p, &stats)
+        else:
+            jr_get_stats(self.p.journal, &stats)
         return stats
+
+    def _medium(self):
+        """What a store must reach to be durable: "disk", "persistent memory", or "said to be persistent memory" when
+        only the environment (PMEM_IS_PMEM_FORCE=1) says so."""
+        pool_check_read(self)
+        if self.media != &pm_persistent_memory:
+            return "disk"
+        return "persistent memory" if pf_maps_synchronously(self.fd) else "said to be persistent memory"
 
     def _journal_policy(self):
         pool_check_read(self)
@@ -494,7 +538,7 @@ cdef class Pool:
         """Destroys everything in limbo that no proxy holds."""
         pool_check_read(self)
         while self.norphans or self.backlog:
-            if self.p.write_gate:
+            if not is_idle(self.p):
                 pass_gate(self, True)
                 return
             drain(self)

@@ -30,7 +30,7 @@ cdef void forget_since(Pool pool, marks start) noexcept:
     cdef pm_known_cell *cell
     pm_cache_undo(pool.p)
     pm_keys_forget(pool.p)
-    if pool.nactions > start.actions:
+    if pool.nactions > start.actions and not pool.p.write_gate & PM_GATE_DOOMED:     # later, then
         obj_cancel(pool, start.actions)
     pool.p.nranges = start.ranges
     pool.nfrees = start.frees
@@ -63,6 +63,8 @@ cdef int commit_changes(Pool pool) except -1:
     cdef uint64_t room
     cdef size_t i
     cdef int error
+    if p.direct != NULL:
+        return commit_directly(pool)
     for i in range(pool.nfrees):
         free_now(pool, pool.frees[i])
     if p.nranges:
@@ -89,6 +91,8 @@ cdef int commit_changes(Pool pool) except -1:
 cdef int sync_now(Pool pool) except -1:
     cdef jr *journal = pool.p.journal
     cdef int error
+    if pool.p.direct != NULL:               # durable already, unless that has failed
+        return pass_gate(pool, True) if journal.failed else 0
     pool.syncing += 1                       # close() waits for it
     with nogil:
         error = jr_sync(journal)
@@ -109,7 +113,7 @@ cdef int after_commit(Pool pool, bint sync) except -1:
         except errors.PoolFullError:
             pass                            # the next open destroys them; what was to be done here is done
     expect_work(pool)
-    if sync or pool.p.journal.sync == JR_SYNC_COMMIT:
+    if sync or pool.p.direct != NULL or pool.p.journal.sync == JR_SYNC_COMMIT:
         sync_now(pool)
     return 0
 
@@ -118,6 +122,8 @@ cdef int after_commit(Pool pool, bint sync) except -1:
 
 cdef int op_begin_slow(Pool pool) except -1:
     pass_gate(pool, True)
+    if pool.p.write_gate & PM_GATE_DIRECT:
+        direct_level_begin(pool.p)
     pool.p.write_gate |= PM_GATE_IN_OP
     pool.op = here(pool)                    # outside of transactions all of it is 0
     return 0
@@ -131,8 +137,10 @@ cdef inline void op_close(pm_pool *p) noexcept:
 
 cdef int op_finish(Pool pool) except -1:
     """Commits the operation, or leaves it to the open level.  On an error it is still to be aborted."""
-    if pool.p.depth == 0:
+    if not pool.p.write_gate & PM_GATE_TX:
         commit_changes(pool)
+        if pool.p.direct != NULL:
+            end_alone(pool)
     op_close(pool.p)
     return 0
 
@@ -144,7 +152,7 @@ cdef void expect_work(Pool pool) noexcept:
 
 cdef int op_end_slow(Pool pool) except -1:
     """Inside a transaction; or with blocks to free, something to publish, orphans, or a sync to wait for."""
-    if pool.p.depth:
+    if pool.p.write_gate & PM_GATE_TX:      # it cannot fail here: if it is doomed, what comes next says so
         op_close(pool.p)
         return 0
     try:
@@ -158,9 +166,14 @@ cdef int op_end_slow(Pool pool) except -1:
 
 cdef void op_abort(Pool pool) noexcept:
     """Undoes the operation."""
+    cdef bint alone = not pool.p.write_gate & PM_GATE_TX
     pm_log_undo(pool.p, 0)
     pool.p.fresh_words = 0
-    forget_since(pool, pool.op if pool.p.depth else NOTHING)
+    if alone and pool.p.direct != NULL:
+        direct_abort(pool.p)
+    forget_since(pool, NOTHING if alone else pool.op)
+    if alone and pool.p.direct != NULL:
+        end_alone(pool)
     pool.p.write_gate &= ~<uint32_t>PM_GATE_IN_OP
 
 
@@ -183,7 +196,7 @@ cdef int level_begin(Pool pool) except -1:
         p.owner = pm_this_thread()
         p.turn = pm_this_turn()
         p.read_gate |= PM_GATE_TX
-        p.write_gate |= PM_GATE_TX
+        p.write_gate = p.write_gate & ~<uint32_t>PM_GATE_DIRECT | PM_GATE_TX
     p.last_epoch += 1
     p.epoch = p.last_epoch
     pool.levels[p.depth].epoch = p.epoch
@@ -213,6 +226,8 @@ cdef void leave_level(Pool pool) noexcept:
     p.owner = NULL
     p.read_gate &= ~<uint32_t>PM_GATE_TX
     p.write_gate &= ~<uint32_t>PM_GATE_TX
+    if p.direct != NULL:
+        p.write_gate |= PM_GATE_DIRECT
     if pool.locked:
         pool.locked = False
         PyThread_release_lock(pool.lock)
@@ -221,7 +236,10 @@ cdef void leave_level(Pool pool) noexcept:
 cdef void level_abort(Pool pool) noexcept:
     """Undoes the innermost level."""
     cdef marks start = pool.levels[pool.p.depth - 1].start
-    pm_images_undo(pool.p, start.images)
+    if pool.p.direct != NULL and pool.p.depth == 1:
+        direct_abort(pool.p)
+    else:
+        pm_images_undo(pool.p, start.images)
     forget_since(pool, start)
     leave_level(pool)
     if pool.p.depth == 0:
@@ -513,7 +531,7 @@ cdef int abort_to(Pool pool, uint32_t depth) except -1:
 
 cdef void drain_quietly(Pool pool) noexcept:
     try:
-        if pool.norphans and not pool.p.write_gate:
+        if pool.norphans and is_idle(pool.p):
             drain(pool)
     except BaseException:
         pass

@@ -1,4 +1,4 @@
-# Extern declarations of libpmemobj, in the order of its headers, and nothing else.
+# Extern declarations of libpmemobj, in the order of its headers, a few of libpmem, and nothing else.
 # Only _core may cimport this module.
 
 from libc.stddef cimport size_t
@@ -30,13 +30,23 @@ cdef extern from "libpmemobj/iterator_base.h" nogil:
     PMEMoid pmemobj_next(PMEMoid oid)
 
 cdef extern from "libpmemobj/action_base.h" nogil:
+    struct pobj_action_heap:
+        uint64_t offset
+
     struct pobj_action:
-        pass
+        pobj_action_heap heap
 
     PMEMoid pmemobj_reserve(PMEMobjpool *pop, pobj_action *act, size_t size, uint64_t type_num)
     void pmemobj_defer_free(PMEMobjpool *pop, PMEMoid oid, pobj_action *act)
     int pmemobj_publish(PMEMobjpool *pop, pobj_action *actv, size_t actvcnt)
     void pmemobj_cancel(PMEMobjpool *pop, pobj_action *actv, size_t actvcnt)
 
+cdef extern from "libpmemobj/atomic_base.h" nogil:
+    void pmemobj_free(PMEMoid *oidp)
+
 cdef extern from "libpmemobj/ctl.h" nogil:
     int pmemobj_ctl_set(PMEMobjpool *pop, const char *name, void *arg)
+
+cdef extern from "libpmem.h" nogil:
+    void *pmem_map_file(const char *path, size_t length, int flags, unsigned mode, size_t *mapped, int *is_pmem)
+    int pmem_unmap(void *addr, size_t length)

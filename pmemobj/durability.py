@@ -20,7 +20,8 @@ POWER_LOSS = {
 class Durability:
     """The guarantees of one open pool; str() gives readable lines.
 
-    engine: "journal".
+    engine: "journal" or "direct".
+    reason: why this engine.
     sync: the policy, "commit", "interval" or "manual"; sync_interval in seconds.
     file_system: type of the file system that holds the pool, such as "ext4".
     program_killed: what is lost when the program dies, also by SIGKILL.
@@ -29,6 +30,7 @@ class Durability:
     """
 
     engine: str
+    reason: str
     sync: str
     sync_interval: float
     file_system: str
@@ -38,7 +40,7 @@ class Durability:
 
     def __str__(self) -> str:
         lines = [
-            f"engine            {self.engine}",
+            f"engine            {self.engine} ({self.reason})",
             f"sync              {self.sync}"
             + (f", every {self.sync_interval:g} s" if self.sync == "interval" else ""),
             f"file system       {self.file_system}",
@@ -63,11 +65,18 @@ def file_system_of(path: str) -> str:
     return "unknown"
 
 
-def describe(path: str, sync: str, sync_interval: float) -> Durability:
-    """The Durability of a pool at `path` under the journal engine."""
+def describe(path: str, engine: str, reason: str, medium: str, sync: str, sync_interval: float) -> Durability:
+    """The Durability of an open pool at `path`; medium: "disk", "persistent memory", "said to be ..."."""
     kind = file_system_of(path)
     warnings = []
-    power_loss = POWER_LOSS[sync].format(interval=sync_interval)
+    power_loss = POWER_LOSS["commit" if engine == "direct" else sync].format(interval=sync_interval)
+    if engine == "direct" and medium == "disk":
+        warnings.append(
+            "each change waits for the disk several times; the journal engine is much faster here"
+        )
+    if medium.startswith("said"):
+        power_loss = "nothing is promised: the file is not on persistent memory"
+        warnings.append("PMEM_IS_PMEM_FORCE=1 says that every file is on persistent memory; it is for tests")
     if kind in VOLATILE:
         power_loss = "everything is lost: this file system is kept in memory"
         warnings.append(f"{kind} does not survive a reboot")
@@ -76,7 +85,8 @@ def describe(path: str, sync: str, sync_interval: float) -> Durability:
             f"{kind} is a network or user-space file system, whose locks and syncs cannot be relied on"
         )
     return Durability(
-        engine="journal",
+        engine=engine,
+        reason=reason,
         sync=sync,
         sync_interval=sync_interval,
         file_system=kind,

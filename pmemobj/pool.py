@@ -28,6 +28,8 @@ DEFAULT_MAX_SIZE = 64 << 30
 #: Sizes of the journal, in bytes (see _engine/journal.h).
 JOURNAL = {"first_segment": 1 << 20, "max_segment": 16 << 20, "limit": 64 << 20, "ring": 4 << 20}
 
+ENGINES = ("auto", "journal", "direct")
+
 FLAGS = {"r": "read only", "w": "existing pool", "c": "existing or new pool", "x": "new pool"}
 
 
@@ -40,6 +42,7 @@ class Collected(NamedTuple):
 
 Flag = Literal["r", "w", "c", "x"]
 Policy = Literal["commit", "interval", "manual"]
+Engine = Literal["auto", "journal", "direct"]
 Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 T = TypeVar("T")
 
@@ -57,6 +60,10 @@ class PersistentObjectPool(_core.Pool):
     sync: "interval" (default), "commit" or "manual": when commits become durable against power loss.  A killed
         program never loses a committed change, whatever the policy.  See durability().
     sync_interval: seconds between two syncs of the policy "interval".
+    engine: "auto" (default) changes the file in place, "direct", if it lies on persistent memory (DAX), and goes
+        through a "journal" otherwise.  Either may be asked for; "direct" elsewhere is safe and slow, since each
+        change waits for the disk.  Under it every commit is durable, whatever `sync` says.  A pool may be opened
+        with another engine each time.
     timeout: seconds to wait, before PoolBusyError, for whoever has the pool open to close it; math.inf waits
         without end.  Ctrl-C ends the wait.
     pool_size, debug: accepted for programs written for pynvm; pool_size stands for max_size, debug does nothing.
@@ -74,12 +81,15 @@ class PersistentObjectPool(_core.Pool):
         mode: int = 0o666,
         sync: Policy = "interval",
         sync_interval: float = 0.1,
+        engine: Engine = "auto",
         timeout: float = 0.0,
         pool_size: int | None = None,
         debug: bool = False,
     ) -> None:
         if flag not in FLAGS:
             raise ValueError(f"flag must be one of {', '.join(map(repr, FLAGS))}, not {flag!r}")
+        if engine not in ENGINES:
+            raise ValueError(f"engine must be one of {', '.join(map(repr, ENGINES))}, not {engine!r}")
         size = max_size if max_size is not None else pool_size if pool_size is not None else DEFAULT_MAX_SIZE
         size = operator.index(size)
         if not MIN_POOL_SIZE <= size < 1 << 47:
@@ -100,7 +110,12 @@ class PersistentObjectPool(_core.Pool):
             self._make_if_wanted(name, flag, size, mode)
             wait_for(
                 lambda: self._attach(
-                    name, sync=sync, sync_interval=sync_interval, readonly=flag == "r", journal=JOURNAL
+                    name,
+                    engine=engine,
+                    sync=sync,
+                    sync_interval=sync_interval,
+                    readonly=flag == "r",
+                    journal=JOURNAL,
                 ),
                 timeout,
             )
@@ -213,7 +228,10 @@ class PersistentObjectPool(_core.Pool):
 
     def durability(self) -> Durability:
         """What is guaranteed for this pool when the program is killed and when the machine dies."""
-        return describe(self.path, self._journal_policy(), self._sync_interval)
+        medium = self._medium()
+        return describe(
+            self.path, self.engine, self.engine_reason, medium, self._journal_policy(), self._sync_interval
+        )
 
     def stats(self) -> dict[str, Any]:
         """Figures of this pool, as a dict; sizes in bytes.  Walks the heap: O(number of allocations).

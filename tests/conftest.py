@@ -1,4 +1,10 @@
-"""Fixtures shared by all tests, and fixed hypothesis seeds."""
+"""Fixtures shared by all tests, fixed hypothesis seeds, and the choice of the engine.
+
+With --engine=direct libpmem takes every file for persistent memory, in this process and all that it starts.  So
+engine="auto" means "direct", and nothing waits for a disk.
+"""
+
+import os
 
 import hypothesis
 import pytest
@@ -18,6 +24,24 @@ hypothesis.settings.register_profile(
     "long", hypothesis.settings.get_profile("default"), derandomize=False, max_examples=3000
 )
 hypothesis.settings.load_profile("default")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--engine", choices=["auto", "direct"], default="auto", help="the engine of every pool")
+
+
+def pytest_configure(config):
+    if config.getoption("--engine") == "direct":
+        os.environ["PMEM_IS_PMEM_FORCE"] = "1"
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--engine") != "direct":
+        return
+    about_the_journal = [item for item in items if item.get_closest_marker("journal_engine")]
+    config.hook.pytest_deselected(items=about_the_journal)
+    items[:] = [item for item in items if not item.get_closest_marker("journal_engine")]
+
 
 #: Enough for the tests, small enough to be made quickly.
 POOL_SIZE = 256 << 20

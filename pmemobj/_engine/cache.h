@@ -117,7 +117,7 @@ static inline void pm_cache_put(pm_pool *p, uint64_t slot, PyObject *value)
     c->rows[place].slot = slot;
     c->rows[place].value = value;
     Py_XDECREF(old);
-    if (p->write_gate == 0 || slot & 7 || c->nyoung > PM_CACHE_YOUNG)
+    if (!(p->write_gate & (PM_GATE_TX | PM_GATE_IN_OP)) || slot & 7 || c->nyoung > PM_CACHE_YOUNG)
         return;
     if (c->nyoung < PM_CACHE_YOUNG)
         c->young[c->nyoung] = (uint16_t)place;

@@ -39,7 +39,7 @@ void pm_pool_fini(pm_pool *p)
     p->log_cap = p->images_cap = p->dirty_cap = p->ranges_cap = 0;
 }
 
-static void log_grow(pm_pool *p) { p->log = grow(p->log, &p->log_cap, sizeof *p->log); }
+void pm_log_grow(pm_pool *p) { p->log = grow(p->log, &p->log_cap, sizeof *p->log); }
 
 /* Lines first..last (inclusive) of one page. */
 static void mark_lines(pm_pool *p, uint64_t page, unsigned first, unsigned last)
@@ -54,7 +54,7 @@ static void mark_lines(pm_pool *p, uint64_t page, unsigned first, unsigned last)
     lines->dirty |= mask;
 }
 
-static void mark_dirty(pm_pool *p, uint64_t offset, uint64_t length)
+void pm_mark_dirty(pm_pool *p, uint64_t offset, uint64_t length)
 {
     if (length == 0 || offset >= p->size)
         return;
@@ -68,7 +68,7 @@ static void mark_dirty(pm_pool *p, uint64_t offset, uint64_t length)
     }
 }
 
-static void capture_line(pm_pool *p, uint64_t offset)
+void pm_capture_image(pm_pool *p, uint64_t offset)
 {
     uint64_t page = offset / PM_PAGE_SIZE;
     unsigned line = (unsigned)(offset / PM_LINE % 64);
@@ -88,7 +88,7 @@ static void capture_line(pm_pool *p, uint64_t offset)
     mark_lines(p, page, line, line);
 }
 
-static void add_range(pm_pool *p, uint64_t offset, uint64_t length)
+void pm_add_range(pm_pool *p, uint64_t offset, uint64_t length)
 {
     if (p->nranges == p->ranges_cap)
         p->ranges = grow(p->ranges, &p->ranges_cap, sizeof *p->ranges);
@@ -96,7 +96,13 @@ static void add_range(pm_pool *p, uint64_t offset, uint64_t length)
     p->ranges[p->nranges++].length = length;
 }
 
-static const pm_engine journal_engine = {log_grow, capture_line, mark_dirty, add_range};
+static int no_put_word(pm_pool *p, uint64_t *at, uint64_t value)
+{
+    (void)p, (void)at, (void)value;
+    return 0;                   /* the journal had no room for it, or a transaction is open */
+}
+
+static const pm_engine journal_engine = {pm_log_grow, pm_capture_image, pm_mark_dirty, pm_add_range, no_put_word};
 
 int pm_pool_init(pm_pool *p, uint64_t size)
 {
@@ -145,7 +151,7 @@ int pm_settle_ranges(pm_pool *p, uint64_t direct)
     for (size_t i = 0; i < p->nranges && !error; i++) {
         const pm_range *range = &p->ranges[i];
         if (bytes < direct)
-            mark_dirty(p, range->offset, range->length);
+            pm_mark_dirty(p, range->offset, range->length);
         else
             error = jr_write_direct(p->journal, p->base + range->offset, range->offset, range->length);
     }

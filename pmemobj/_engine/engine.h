@@ -8,8 +8,9 @@
  *  2. Changes happen inside an operation (pm_op_begin .. pm_op_end or pm_op_abort).  Operations do not
  *     nest.  One that stands alone is committed by pm_op_end, one inside a transaction with it.
  *  3. Undo lives in DRAM: the operation's word log puts back a failed operation, the level's line images
- *     put back an aborted transaction or savepoint.  A crash needs neither: nothing uncommitted ever
- *     leaves this process (see journal.h).
+ *     put back an aborted transaction or savepoint.  With the journal engine a crash needs neither: nothing
+ *     uncommitted ever leaves this process (see journal.h).  With the direct engine it does, and each line's
+ *     image is made durable before the line changes (see direct.h).
  *  4. The dirty set is global: a record carries every changed word and every flushed line, whoever
  *     changed it, so a line shared by two objects is never half recorded.
  *
@@ -35,7 +36,11 @@ enum pm_gate {
     PM_GATE_FORKED = 4,
     PM_GATE_READONLY = 8,       /* write_gate only, as the following */
     PM_GATE_FAILED = 16,
-    PM_GATE_IN_OP = 32
+    PM_GATE_IN_OP = 32,
+    PM_GATE_DIRECT = 64,        /* the direct engine, no transaction is open: an operation makes a level of its own */
+    PM_GATE_DOOMED = 128,       /* the undo log could not grow: what is open can only be undone */
+    /* what a pool may show that is open, for writing, and in order */
+    PM_GATE_WRITABLE = PM_GATE_TX | PM_GATE_IN_OP | PM_GATE_DIRECT | PM_GATE_DOOMED
 };
 
 typedef struct pm_logged {      /* one entry of the operation's log */
@@ -57,6 +62,7 @@ typedef struct pm_lines {       /* what is known of the 64 lines of a page */
 struct pm_pool;
 struct pm_cache;
 struct pm_known;
+struct direct;
 
 /* The out-of-line half of the verbs below.  Container modules reach it through the pool, since only _core
  * holds the engine; another engine is another such table. */
@@ -65,6 +71,8 @@ typedef struct pm_engine {
     void (*capture_line)(struct pm_pool *p, uint64_t offset);
     void (*mark_dirty)(struct pm_pool *p, uint64_t offset, uint64_t length);
     void (*add_range)(struct pm_pool *p, uint64_t offset, uint64_t length);
+    /* A whole operation that replaces one word, where that needs nothing but the store.  0: it has not been done. */
+    int (*put_word)(struct pm_pool *p, uint64_t *at, uint64_t value);
 } pm_engine;
 
 /* Fresh ranges from this size on are kept apart until the commit, which may write them straight to the pool
@@ -77,7 +85,7 @@ typedef struct pm_range {
 
 typedef struct pm_pool {
     const pm_engine *engine;
-    char *base;                 /* offset 0 of the pool file, mapped privately */
+    char *base;                 /* offset 0 of the pool file; mapped privately, or shared by the direct engine */
     uint64_t size;
     pm_root *root;
     uint64_t chunk_phase;       /* offset of every chunk modulo PM_CHUNK_STRIDE */
@@ -88,7 +96,7 @@ typedef struct pm_pool {
     uint64_t last_epoch;
     void *owner;                /* thread state of the open transaction */
     uint64_t turn;              /* and that thread's turn in which it was last seen; see op.h */
-    struct jr *journal;
+    struct jr *journal;         /* never NULL while open; under the direct engine an empty one that has no room */
     struct pm_cache *cache;     /* NULL or see cache.h */
     uint32_t cache_rest;
     uint64_t overwritten;       /* how often a block has been written anew: see text.h */
@@ -108,6 +116,8 @@ typedef struct pm_pool {
     void *keys;                 /* see keys.h; NULL while there are none */
     uint64_t key_generation;    /* what `keys` says holds only while this is the same */
     uint64_t key_conflicts;     /* keys that met a row of another one */
+
+    struct direct *direct;      /* NULL: the journal engine */
 } pm_pool;
 
 static inline uint64_t pm_offset(const pm_pool *p, const void *at)
@@ -187,11 +197,26 @@ uint64_t pm_dirty_end(const pm_pool *p);
 /* Appends that record and forgets the dirty set and the log.  jr_make_ready has made the room. */
 void pm_record(pm_pool *p);
 
+/* The parts of engines. */
+void pm_log_grow(pm_pool *p);
+void pm_capture_image(pm_pool *p, uint64_t offset);
+void pm_mark_dirty(pm_pool *p, uint64_t offset, uint64_t length);
+void pm_add_range(pm_pool *p, uint64_t offset, uint64_t length);
+
 /* --- persist.c: libpmemobj's flushes find their pool here ------------------------------------------ */
 
+/* How what the processor holds becomes durable in a mapping that is shared. */
+typedef struct pm_media {
+    int (*flush)(const void *at, size_t length);    /* 0 or an errno; durable after drain() */
+    void (*drain)(void);
+    int by_page;                /* flush() is a system call: where there is much to do, one sync of the file serves all */
+} pm_media;
+
+extern const pm_media pm_persistent_memory, pm_page_cache;
+
 /* Flushes of this thread between the two calls come from pmemobj_open, before its base address is
- * known: they are kept and become part of the pool's first record. */
-void pm_opening(void);
+ * known.  Without media they are kept and become part of the pool's first record; with it they are done. */
+void pm_opening(const pm_media *media);
 int pm_opened(pm_pool *p);      /* p->base and p->size are set; 0 or errno */
 void pm_open_failed(void);
 void pm_closing(pm_pool *p);    /* flushes no longer reach this pool */

@@ -21,7 +21,8 @@
 #define PM_INCOMPAT_KNOWN 0ull
 
 /* State word of the root block: epoch << 1 | live.  Live means that the pool file alone is not the whole
- * truth: the journal with the same epoch holds committed changes. */
+ * truth: the file beside it with the same epoch holds committed changes (the journal) or what uncommitted ones
+ * have overwritten (the undo log). */
 #define PM_STATE_LIVE 1ull
 
 /* ------------------------------------------------------------------ small blocks (see slab.h) ----- */
@@ -69,11 +70,12 @@ typedef struct pm_chunk {
  *       8  format version
  *      16  incompatible and 24 compatible feature bits
  *      32  UUID of this pool (16 bytes)
- *      48  state word: epoch << 1 | live; the only word that is written to the file outside the journal
+ *      48  state word: epoch << 1 | live; the only word that is written to the file outside of the engines
  *      56  the root slot
  *      64  slot of the type table (a persistent list)
  *      72  first object of the limbo list
  *      80  first chunk with a free page
+ *      88  generation: goes up by one when the direct engine commits or undoes (see undo.h)
  *     128  per size class: first page with a free block
  */
 typedef struct pm_root {
@@ -87,7 +89,8 @@ typedef struct pm_root {
     uint64_t types_slot;
     uint64_t limbo;
     uint64_t chunks;
-    uint64_t reserved[5];
+    uint64_t generation;
+    uint64_t reserved[4];
     uint64_t pages[PM_ALL_CLASSES];
 } pm_root;
 

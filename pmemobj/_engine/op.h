@@ -165,7 +165,7 @@ static inline int pm_put(pm_pool *p, uint64_t *at, uint64_t value)
 {
     pm_direct d;
     if (!pm_direct_begin(&d, p, 2))
-        return 0;
+        return p->engine->put_word(p, at, value);
     pm_direct_store(&d, at, value);
     pm_direct_end(&d);
     return 1;

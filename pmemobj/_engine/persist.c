@@ -2,16 +2,18 @@
  * persist.c: the nine functions of libpmem that libpmemobj calls, seen before they happen.
  *
  * The linker's --wrap puts __wrap_X in front of each function X.  A range inside a pool of the journal
- * engine is mapped privately, so flushing it means: this range belongs to the next record.  Everything
- * else (a pool being created, a foreign mapping) goes on to the real libpmem.
+ * engine is mapped privately, so flushing it means: this range belongs to the next record.  In a pool of the
+ * direct engine it means what it says, by the real libpmem or, on a file that is not persistent memory, by
+ * msync.  Everything else (a foreign mapping) goes on to the real libpmem.
  *
- * The memory functions mark their range unless PMEM_F_MEM_NOFLUSH is set; NODRAIN alone does not excuse
- * them, it only leaves out the fence.
+ * The memory functions mark or flush their range unless PMEM_F_MEM_NOFLUSH is set; NODRAIN alone does not
+ * excuse them, it only leaves out the fence.
  */
 #include <libpmem.h>
 #include <pthread.h>
 
-#include "engine.h"
+#include "direct.h"
+#include "io.h"
 
 void __real_pmem_persist(const void *addr, size_t len);
 void __real_pmem_flush(const void *addr, size_t len);
@@ -36,7 +38,8 @@ static pthread_rwlock_t mapped_lock = PTHREAD_RWLOCK_INITIALIZER;
 struct early { const void *at; size_t length; };
 static _Thread_local struct early *early;
 static _Thread_local size_t nearly, early_cap;
-static _Thread_local int opening;
+static _Thread_local int opening, opening_error;
+static _Thread_local const pm_media *opening_media;
 
 static int keep_early(const void *at, size_t length)
 {
@@ -53,31 +56,66 @@ static int keep_early(const void *at, size_t length)
     return 1;
 }
 
-/* 1 when the range belongs to a journalled pool and is now part of its next record. */
-static int mark(const void *at, size_t length)
+static int real_flush(const void *at, size_t length)
 {
-    int found = 0;
+    __real_pmem_flush(at, length);
+    return 0;
+}
+
+static int sync_pages(const void *at, size_t length)
+{
+    uintptr_t from = (uintptr_t)at & ~(uintptr_t)(PM_PAGE_SIZE - 1);
+    return io_msync((void *)from, (uintptr_t)at + length - from);
+}
+
+static void no_drain(void) {}
+
+const pm_media pm_persistent_memory = {real_flush, __real_pmem_drain, 0};
+const pm_media pm_page_cache = {sync_pages, no_drain, 1};
+
+static pm_pool *pool_of(const void *at)
+{
+    pm_pool *found = NULL;
     pthread_rwlock_rdlock(&mapped_lock);
-    for (struct mapped *m = mapped_pools; m != NULL; m = m->next) {
-        pm_pool *p = m->pool;
-        if ((const char *)at >= p->base && (const char *)at < p->base + p->size) {
-            p->engine->mark_dirty(p, pm_offset(p, at), length);
-            found = 1;
-            break;
-        }
-    }
+    for (struct mapped *m = mapped_pools; m != NULL && found == NULL; m = m->next)
+        if ((const char *)at >= m->pool->base && (const char *)at < m->pool->base + m->pool->size)
+            found = m->pool;
     pthread_rwlock_unlock(&mapped_lock);
-    if (!found && opening) {
-        if (!keep_early(at, length))
-            abort();            /* out of memory while opening: nothing has been changed yet */
-        return 1;
-    }
     return found;
 }
 
-void pm_opening(void)
+/* How a range becomes durable: by the real libpmem, by an msync, or by being part of the pool's next record. */
+enum way { REAL, SYNC, RECORD };
+
+static enum way way_of(const pm_pool *p)
+{
+    const pm_media *media = p ? p->direct ? p->direct->media : NULL : opening ? opening_media : &pm_persistent_memory;
+    return media == &pm_persistent_memory ? REAL : media ? SYNC : RECORD;
+}
+
+/* Of a range whose way is not REAL. */
+static int mark(pm_pool *p, const void *at, size_t length)
+{
+    if (way_of(p) == SYNC) {
+        int error = sync_pages(at, length), none = 0;
+        if (error && p)
+            atomic_compare_exchange_strong(&p->journal->failed, &none, error);
+        else if (error)
+            opening_error = error;
+        return error ? -1 : 0;
+    }
+    if (p)
+        pm_mark_dirty(p, pm_offset(p, at), length);
+    else if (!keep_early(at, length))
+        abort();                /* out of memory while opening: nothing has been changed yet */
+    return 0;
+}
+
+void pm_opening(const pm_media *media)
 {
     opening = 1;
+    opening_media = media;
+    opening_error = 0;
     nearly = 0;
 }
 
@@ -108,11 +146,11 @@ static int watch_forks(void)
 
 int pm_opened(pm_pool *p)
 {
-    struct mapped *m = malloc(sizeof *m);
+    struct mapped *m = opening_error ? NULL : malloc(sizeof *m);
     if (m == NULL || watch_forks()) {
         free(m);
         pm_open_failed();
-        return ENOMEM;
+        return opening_error ? opening_error : ENOMEM;
     }
     m->pool = p;
     pthread_rwlock_wrlock(&mapped_lock);
@@ -121,7 +159,7 @@ int pm_opened(pm_pool *p)
     pthread_rwlock_unlock(&mapped_lock);
     opening = 0;
     for (size_t i = 0; i < nearly; i++)
-        mark(early[i].at, early[i].length);
+        mark(p, early[i].at, early[i].length);
     pm_open_failed();           /* frees the list of early ranges */
     return 0;
 }
@@ -142,26 +180,34 @@ void pm_closing(pm_pool *p)
 
 void __wrap_pmem_persist(const void *addr, size_t len)
 {
-    if (!mark(addr, len))
+    pm_pool *p = pool_of(addr);
+    if (way_of(p) == REAL)
         __real_pmem_persist(addr, len);
+    else
+        mark(p, addr, len);
 }
 
 void __wrap_pmem_flush(const void *addr, size_t len)
 {
-    if (!mark(addr, len))
+    pm_pool *p = pool_of(addr);
+    if (way_of(p) == REAL)
         __real_pmem_flush(addr, len);
+    else
+        mark(p, addr, len);
 }
 
 void __wrap_pmem_drain(void) { __real_pmem_drain(); }
 
 int __wrap_pmem_deep_flush(const void *addr, size_t len)
 {
-    return mark(addr, len) ? 0 : __real_pmem_deep_flush(addr, len);
+    pm_pool *p = pool_of(addr);
+    return way_of(p) == REAL ? __real_pmem_deep_flush(addr, len) : mark(p, addr, len);
 }
 
 int __wrap_pmem_msync(const void *addr, size_t len)
 {
-    return mark(addr, len) ? 0 : __real_pmem_msync(addr, len);
+    pm_pool *p = pool_of(addr);
+    return way_of(p) == REAL ? __real_pmem_msync(addr, len) : mark(p, addr, len);
 }
 
 /* A pool that is being opened counts as persistent memory, so that libpmemobj flushes by range. */
@@ -170,23 +216,29 @@ int __wrap_pmem_is_pmem(const void *addr, size_t len)
     return opening ? 1 : __real_pmem_is_pmem(addr, len);
 }
 
+/* Around a memory function that is to be done here; an msync follows the stores that it is for. */
+#define MEMORY(real, plain)                                                                               \
+    do {                                                                                                  \
+        pm_pool *p = pool_of(dest);                                                                       \
+        if (way_of(p) == REAL)                                                                            \
+            return real;                                                                                  \
+        plain;                                                                                            \
+        if (!(flags & PMEM_F_MEM_NOFLUSH))                                                                \
+            mark(p, dest, len);                                                                           \
+        return dest;                                                                                      \
+    } while (0)
+
 void *__wrap_pmem_memcpy(void *dest, const void *src, size_t len, unsigned flags)
 {
-    if (!(flags & PMEM_F_MEM_NOFLUSH) && mark(dest, len))
-        return memcpy(dest, src, len);
-    return __real_pmem_memcpy(dest, src, len, flags);
+    MEMORY(__real_pmem_memcpy(dest, src, len, flags), memcpy(dest, src, len));
 }
 
 void *__wrap_pmem_memmove(void *dest, const void *src, size_t len, unsigned flags)
 {
-    if (!(flags & PMEM_F_MEM_NOFLUSH) && mark(dest, len))
-        return memmove(dest, src, len);
-    return __real_pmem_memmove(dest, src, len, flags);
+    MEMORY(__real_pmem_memmove(dest, src, len, flags), memmove(dest, src, len));
 }
 
 void *__wrap_pmem_memset(void *dest, int c, size_t len, unsigned flags)
 {
-    if (!(flags & PMEM_F_MEM_NOFLUSH) && mark(dest, len))
-        return memset(dest, c, len);
-    return __real_pmem_memset(dest, c, len, flags);
+    MEMORY(__real_pmem_memset(dest, c, len, flags), memset(dest, c, len));
 }

@@ -31,6 +31,7 @@ enum pf_kind {
 struct pf_info {
     uint64_t size;              /* bytes, of the file */
     uint64_t root_offset;
+    uint64_t generation_at;     /* of the direct engine */
     uint64_t run_id;
     uint64_t version, incompat;
     uint64_t state;             /* epoch << 1 | live */
@@ -54,6 +55,19 @@ uint64_t pf_chunk_phase(const char *base);
 /* Gives back the disk space of pages that hold only zeros, as most of a new pool does.  Where it is not possible
  * nothing changes. */
 void pf_punch_zeros(int fd, uint64_t size);
+
+/* Is the file on memory that can be mapped so that a store needs nothing but a flush: DAX. */
+int pf_maps_synchronously(int fd);
+
+/* Where the first zone of libpmemobj's heap begins in the file; 0: it cannot be read. */
+uint64_t pf_first_zone(int fd);
+
+/* Where the last chunk that libpmemobj has in use ends, in a mapped pool. */
+uint64_t pf_heap_top(const char *base, uint64_t first_zone, uint64_t size);
+
+/* How far libpmemobj may write when it is asked for so many bytes and no allocation ends behind `top` yet: to what it
+ * gives, and to the first bytes of the free memory that remains behind that (there it keeps its list of it). */
+uint64_t pf_reach(uint64_t first_zone, uint64_t top, uint64_t bytes, uint64_t size);
 
 /* Puts anonymous memory over the holes of the file in its private mapping at `base`, from offset `from` on, where
  * this process has not written yet.  Both read as zeros, but the first store to a page of anonymous memory is many

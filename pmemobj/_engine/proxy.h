@@ -95,7 +95,7 @@ static inline void pm_proxy_unbind(PyObject *o)
     pm_known_cell *cell = pm_known_find(proxy->p->known, offset);
     if (cell == NULL || cell->proxy != o)
         return;                 /* a weakref callback has asked for the object: it has another proxy now */
-    if (proxy->head->refs || proxy->p->write_gate & ~(uint32_t)(PM_GATE_TX | PM_GATE_IN_OP)) {
+    if (proxy->head->refs || proxy->p->write_gate & ~(uint32_t)PM_GATE_WRITABLE) {
         pm_known_remove(proxy->p->known, cell);
         return;
     }

@@ -1,6 +1,6 @@
 """The process that is killed: works on the pool, and writes down what it begins and what it has done.
 
-    python worker.py POOL MARKS SEED FIRST_OPERATION SYNC
+    python worker.py POOL MARKS SEED FIRST_OPERATION SYNC ENGINE
 
 MARKS is a file of three 8-byte words, mapped by the parent too: operations begun, operations done, phase.
 """
@@ -19,7 +19,7 @@ import pmemobj
 OPEN, RUN, CHECKPOINT, CLOSE = range(1, 5)
 
 
-def main(path, marks_path, seed, first, sync):
+def main(path, marks_path, seed, first, sync, engine):
     with open(marks_path, "r+b") as file:
         marks = mmap.mmap(file.fileno(), 24)
 
@@ -29,7 +29,7 @@ def main(path, marks_path, seed, first, sync):
     number = first
     while True:
         mark(2, OPEN)
-        pool = pmemobj.open(path, sync=sync, sync_interval=0.002)
+        pool = pmemobj.open(path, sync=sync, sync_interval=0.002, engine=engine)
         mark(2, RUN)
         root = pool.root
         for step in range(1, 400):
@@ -47,4 +47,4 @@ def main(path, marks_path, seed, first, sync):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5], sys.argv[6])

@@ -23,6 +23,9 @@ import pytest
 
 import pmemobj
 
+#: The pages show the default engine.
+pytestmark = pytest.mark.journal_engine("the pages show it")
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

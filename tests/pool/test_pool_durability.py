@@ -28,6 +28,7 @@ def syncs(pool):
     return pool.stats()["journal"]["syncs"]
 
 
+@pytest.mark.journal_engine("what its policies promise")
 @pytest.mark.parametrize(
     ("policy", "promise"),
     [
@@ -57,6 +58,7 @@ def test_default_policy(pool_path):
     assert (says.sync, says.sync_interval) == ("interval", 0.1)
 
 
+@pytest.mark.journal_engine("the test switch of the other engine warns too")
 @pytest.mark.parametrize("policy", ["commit", "interval", "manual"])
 def test_in_memory_nothing_survives_a_power_loss(memory_path, policy):
     with pmemobj.open(memory_path, max_size=SMALL, sync=policy) as pool:
@@ -77,6 +79,7 @@ def test_in_memory_a_kill_loses_nothing(memory_path):
         assert pool.check().ok
 
 
+@pytest.mark.journal_engine("the test switch of the other engine warns too")
 @pytest.mark.parametrize("kind", ["nfs4", "fuse.sshfs", "9p", "cifs"])
 def test_remote_file_systems_are_warned_of(pool, kind, monkeypatch):
     monkeypatch.setattr(durability, "file_system_of", lambda path: kind)
@@ -110,6 +113,7 @@ def test_commit_syncs_each_operation(pool_path):
             assert syncs(pool) > before, change
 
 
+@pytest.mark.journal_engine("when it syncs")
 def test_commit_syncs_a_transaction_once_at_its_end(pool_path):
     with pmemobj.open(pool_path, max_size=SMALL, sync="commit") as pool:
         pool.root = []
@@ -126,6 +130,7 @@ def test_commit_syncs_a_transaction_once_at_its_end(pool_path):
         assert syncs(pool) <= before + 2
 
 
+@pytest.mark.journal_engine("when it syncs")
 def test_manual_syncs_on_request_only(pool_path):
     with pmemobj.open(pool_path, max_size=SMALL, sync="manual") as pool:
         before = syncs(pool)
@@ -151,6 +156,7 @@ def test_interval_syncs_by_itself(pool_path):
         pool.sync()
 
 
+@pytest.mark.journal_engine("when it syncs")
 def test_interval_of_an_hour_syncs_on_request(pool_path):
     with pmemobj.open(pool_path, max_size=SMALL, sync="interval", sync_interval=3600) as pool:
         before = syncs(pool)
@@ -160,6 +166,7 @@ def test_interval_of_an_hour_syncs_on_request(pool_path):
         assert syncs(pool) == before + 1
 
 
+@pytest.mark.journal_engine("when it syncs")
 @pytest.mark.parametrize("policy", ["manual", "commit", "interval"])
 def test_transaction_that_asks_for_a_sync(pool_path, policy):
     with pmemobj.open(pool_path, max_size=SMALL, sync=policy, sync_interval=3600) as pool:
@@ -180,6 +187,7 @@ def test_transaction_that_asks_for_a_sync(pool_path, policy):
         assert syncs(pool) == before + 4
 
 
+@pytest.mark.journal_engine("when it syncs")
 def test_the_wish_for_a_sync_ends_with_its_transaction(pool_path):
     with pmemobj.open(pool_path, max_size=SMALL, sync="manual") as pool:
         before = syncs(pool)
@@ -206,6 +214,7 @@ def test_sync_and_checkpoint_inside_a_transaction(pool):
     assert pool.root == 1
 
 
+@pytest.mark.journal_engine("checkpoint")
 def test_checkpoint_brings_the_file_up_to_date(pool, pool_path):
     pool.root = "a string that can be found in the file"
     assert b"can be found" not in pool_path.read_bytes()[: 8 << 20]

