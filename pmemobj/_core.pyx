@@ -10,6 +10,7 @@ Only this module calls libpmemobj.  What belongs where:
   _core_gc.pxi           mark and sweep
   _core_pool.pxi         creating, opening, recovering, closing
   _core_blocks.pxi       what the allocator says is in use
+  _core_faults.pxi       failing file calls, for tests
 """
 
 cimport cython
@@ -63,3 +64,4 @@ include "_core_tx.pxi"
 include "_core_gc.pxi"
 include "_core_pool.pxi"
 include "_core_blocks.pxi"
+include "_core_faults.pxi"

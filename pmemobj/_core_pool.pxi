@@ -16,6 +16,13 @@ MIN_SIZE = 8 << 20                          # PMEMOBJ_MIN_POOL
 cdef uint64_t NONE_SLOT = 16 << 3 | 4       # PM_IMM_NONE; the root of a new pool
 
 
+cdef int file_call(int error, str path) except -1:
+    """Raises what a call of io.h gave, about the name that the caller knows."""
+    if error:
+        raise OSError(error, os.strerror(error), path)
+    return 0
+
+
 def create_file(str path, uint64_t size, unsigned mode):
     """Makes an empty, clean pool of `size` bytes (sparse) at `path`, which has no file yet.
 
@@ -23,16 +30,14 @@ def create_file(str path, uint64_t size, unsigned mode):
     """
     cdef PMEMobjpool *pop
     cdef pm_root *root
-    cdef int off = 0, fd
+    cdef int off = 0, fd, error
     cdef PMEMoid oid
     directory, name = os.path.split(path)
     temporary = os.path.join(directory, f".{name}.{os.getpid()}.{os.urandom(4).hex()}.new")
+    raw_path, raw_temporary = os.fsencode(path), os.fsencode(temporary)
+    file_call(io_open(&fd, raw_temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode), path)
     try:
-        fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    except OSError as error:                # about the name that the caller knows
-        raise OSError(error.errno, error.strerror, path) from None
-    try:
-        os.ftruncate(fd, size)
+        file_call(io_ftruncate(fd, size), path)
         pmemobj_ctl_set(NULL, b"fallocate.at_create", &off)
         pmemobj_ctl_set(NULL, b"sds.at_create", &off)
         pm_opening()                        # no msync for each flush: one fsync at the end serves them all
@@ -51,16 +56,17 @@ def create_file(str path, uint64_t size, unsigned mode):
         finally:
             pm_open_failed()
         pf_punch_zeros(fd, size)
-        os.fsync(fd)
-        os.link(temporary, path)
+        with nogil:
+            error = io_fsync(fd)
+        file_call(error, path)
+        file_call(io_link(raw_temporary, raw_path), path)
     finally:
-        os.close(fd)
-        os.unlink(temporary)
-    fd = os.open(directory or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        io_close(fd)
+        io_unlink(raw_temporary)            # one that stays does no harm
+    cdef const char *c_path = raw_path
+    with nogil:
+        error = io_sync_directory_of(c_path)
+    file_call(error, path)
 
 
 def check_policy(str sync, double sync_interval):
@@ -145,19 +151,26 @@ cdef class Pool:
 
     def _attach(self, str path, *, str sync, double sync_interval, bint readonly, dict journal):
         """Opens the existing pool at `path` (absolute, links resolved)."""
+        cdef int fd
         check_policy(sync, sync_interval)
         if self.fd >= 0:
             raise RuntimeError(f"this handle has {self.path} open")
+        self.marked = False
         self.path = path
         self.journal_path = path + JOURNAL_SUFFIX
-        self.fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        file_call(io_open(&fd, os.fsencode(path), os.O_RDWR, 0), path)
+        self.fd = fd
         try:
             self._lock_and_recover()
             self._start_journal(SYNC_POLICIES[sync], sync_interval, journal)
             self._map()
         except BaseException:
-            # Without a record the file is still all there is: leave it as clean as it was found.
-            self._detach(self.p.journal != NULL and jr_is_untouched(self.p.journal))
+            # Without a record the file is still all there is: leave it as clean as it was found.  Unless it cannot
+            # be told what its state word is on disk: then the journal stays, which is right with either.
+            try:
+                self._detach(self.marked and jr_is_untouched(self.p.journal))
+            except errors.PoolFailedError:
+                pass                        # likewise; the first error is the one to tell
             raise
         self.p.read_gate = 0
         self.p.write_gate = PM_GATE_READONLY if readonly else 0
@@ -246,6 +259,7 @@ cdef class Pool:
         if error:
             raise OSError(error, f"cannot mark the pool as open: {os.strerror(error)}", self.path)
         self.info.state = state
+        self.marked = True
         return 0
 
     cdef int _map(self) except -1:
@@ -336,7 +350,7 @@ cdef class Pool:
             p.journal = NULL
         pm_pool_fini(p)
         if self.fd >= 0:
-            os.close(self.fd)
+            io_close(self.fd)
             self.fd = -1
         if error:
             raise errors.PoolFailedError(
@@ -366,7 +380,7 @@ cdef class Pool:
         self.pop = NULL
         p.base = NULL
         p.root = NULL
-        os.close(self.fd)
+        io_close(self.fd)
         self.fd = -1
 
     @property
@@ -440,7 +454,7 @@ cdef class Pool:
         journal = self.p.journal
         error = jr_checkpoint(journal)
         if error:
-            pass_gate(self, True)
+            raise_if_failed(self)
             raise OSError(error, os.strerror(error), self.path)
 
     # --- figures

@@ -468,7 +468,6 @@ static struct jr *new_journal(const char *path, const struct jr_options *options
     p->options.first_segment = jr_round_up(options->first_segment ? options->first_segment : 1);
     p->last_size = p->options.first_segment;
     p->ring_bytes = jr_round_up(options->ring);
-    p->segments_at = JR_SEGMENTS_AT + p->ring_bytes;
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -550,7 +549,6 @@ static int make_file(struct jr *j, const char *temporary, int pool_fd, const str
     h->ring_bytes = p->ring_bytes;
     h->first_seq = 1;
     h->segments = p->segments;
-    jr_boot_id(h->boot_id);
     if (!(error = jr_header_update(p->fd, h, 0, no_sync, NULL)))
         error = io_fsync(p->fd);
     return error;
@@ -599,13 +597,18 @@ int jr_start(struct jr **out, const char *path, int pool_fd, uint64_t pool_size,
     if (!j)
         return ENOMEM;
     struct jr_private *p = j->priv;
-    char *temporary = malloc(strlen(path) + sizeof ".new");
+    int error = jr_boot_id(p->header.boot_id);
+    char *temporary = error ? NULL : malloc(strlen(path) + sizeof ".new");
     if (!temporary) {
         free_journal(j);
-        return ENOMEM;
+        return error ? error : ENOMEM;
     }
+    /* What is in the ring counts only while the system can be told to be the same. */
+    if (!p->header.boot_id[0])
+        p->ring_bytes = 0;
+    p->segments_at = JR_SEGMENTS_AT + p->ring_bytes;
     sprintf(temporary, "%s.new", path);
-    int error = make_file(j, temporary, pool_fd, identity);
+    error = make_file(j, temporary, pool_fd, identity);
     if (!error)
         error = jr_target_open(&p->pool, pool_fd, pool_size);
     if (!error && p->front)

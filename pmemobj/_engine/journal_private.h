@@ -81,7 +81,7 @@ _Static_assert(sizeof(struct jr_header) == JR_SLOT_BYTES, "a header fills its sl
  * `sync` makes the file durable; it gives 0 or an errno. */
 int jr_header_update(int fd, struct jr_header *header, int first, int (*sync)(void *), void *context);
 
-void jr_boot_id(char out[40]);      /* all NULs where the system has none */
+int jr_boot_id(char out[40]);       /* 0 or an errno; all NULs where the system has none */
 int jr_new_salt(uint64_t *salt);    /* 0 or an errno */
 
 /* ------------------------------------------------------------------ reading records --------------- */

@@ -59,16 +59,18 @@ int jr_header_update(int fd, struct jr_header *header, int first, int (*sync)(vo
     return 0;
 }
 
-void jr_boot_id(char out[40])
+/* An error must not be taken for another boot: the ring would be thrown away. */
+int jr_boot_id(char out[40])
 {
     int fd;
     size_t got = 0;
     memset(out, 0, 40);
-    if (io_open(&fd, "/proc/sys/kernel/random/boot_id", O_RDONLY, 0))
-        return;
-    if (io_read_all(fd, out, 36, 0, &got) || got != 36)
-        memset(out, 0, 40);
+    int error = io_open(&fd, "/proc/sys/kernel/random/boot_id", O_RDONLY, 0);
+    if (error)
+        return error == ENOENT ? 0 : error;
+    error = io_read_all(fd, out, 36, 0, &got);
     io.close(fd);
+    return error ? error : got == 36 ? 0 : EIO;
 }
 
 int jr_new_salt(uint64_t *salt)
@@ -595,7 +597,14 @@ static int recover_opened(struct recovery *r, const struct jr_identity *pool)
         rc = check_identity(r, pool, &must_be_empty);
     if (rc)
         return rc;
-    jr_boot_id(boot_id);
+    int error = jr_boot_id(boot_id);
+    if (error || (!boot_id[0] && r->header.boot_id[0] && r->header.ring_bytes)) {
+        r->report->os_error = error ? error : ENOENT;
+        return refuse(r->report, JR_EIO,
+                      "cannot tell whether the system has been restarted since the journal %s was written, because "
+                      "/proc/sys/kernel/random/boot_id cannot be read: %s. Nothing is lost; make it readable and open "
+                      "the pool again", r->path, strerror(r->report->os_error));
+    }
     r->same_boot = boot_id[0] && !memcmp(boot_id, r->header.boot_id, sizeof boot_id);
 
     uint64_t largest = 0;

@@ -113,7 +113,7 @@ static int crash_open(const char *path, int flags, mode_t mode)
     if (!bypass && faulty(OP_OPEN, FILE_OTHER, path, 0, 0))
         return -1;
     if (ctl.other_boot && !strcmp(path, "/proc/sys/kernel/random/boot_id"))
-        path = "/dev/zero";
+        path = "/proc/version";      /* as long as an id, and none */
     int fd = real.open(path, flags, mode);
     const char *name = strrchr(path, '/');
     if (!bypass && fd >= 0 && name && strstr(name, ".journal")) {
@@ -311,7 +311,8 @@ void crash_install(void)
     io = (struct io_table){
         .open = crash_open, .close = crash_close, .pread = crash_pread, .pwrite = crash_pwrite,
         .fdatasync = crash_fdatasync, .fsync = crash_fsync, .msync = crash_msync, .ftruncate = crash_ftruncate,
-        .fallocate = crash_fallocate, .mmap = crash_mmap, .rename = crash_rename, .unlink = crash_unlink};
+        .fallocate = crash_fallocate, .mmap = crash_mmap, .rename = crash_rename, .link = real.link,
+        .unlink = crash_unlink};
 }
 
 void crash_reset(int pool_fd)
