@@ -622,9 +622,9 @@ int jr_start(struct jr **out, const char *path, int pool_fd, uint64_t pool_size,
         advance_end(j, 0);
         if (!(error = publish(p, temporary)))
             error = start_threads(j);
-    } else if (p->fd >= 0) {
-        io_unlink(temporary);
     }
+    if (error && p->fd >= 0)
+        io_unlink(temporary);   /* unless it has its final name */
     free(temporary);
     if (error)
         free_journal(j);

@@ -6,6 +6,7 @@ faults and compares.  run_case() raises AssertionError when a promise was broken
 """
 
 import errno
+import itertools
 import json
 import mmap
 import os
@@ -15,7 +16,7 @@ import struct
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -120,7 +121,7 @@ def _synced_transaction(p: Any) -> None:
 
 def _long(p: Any) -> None:
     """One record larger than a segment."""
-    p.root["dict"]["long"] = ["item %d" % i for i in range(9000)]
+    p.root["dict"]["long"] = [f"item {i}" for i in range(9000)]
 
 
 def _range(p: Any) -> None:
@@ -530,7 +531,7 @@ def run_case(scenario: Scenario, fault: Fault, k: int, directory: Path, log: Log
     names = sorted(os.listdir(directory))
     may_stay = {"pool", "pool-journal"}
     assert fault.error or not said["raised"], f"{where}: {said}"
-    assert "unlink" == said["kind"] or set(names) <= may_stay, f"{where}: {names}"
+    assert said["kind"] == "unlink" or set(names) <= may_stay, f"{where}: {names}"
     try:
         with pmemobj.open(path, "w", sync="manual") as pool:
             assert state_of(pool, said["state"]) >= done
@@ -572,22 +573,42 @@ def scenarios(directory: Path) -> list[Scenario]:
     return made
 
 
-def sweep(
-    scenario: Scenario, fault: Fault, directory: Path, stride: int = 1, first: int = 1
-) -> Iterator[tuple[int, Outcome]]:
-    """Call after call until the run is free of faults.  With a stride, only every so manieth."""
+def run_cases(
+    scenario: Scenario, directory: Path, cases: Iterable[tuple[Fault, int]]
+) -> Iterator[tuple[Fault, int, Outcome]]:
     log = Log()
-    directory.mkdir(exist_ok=True)
+    directory.mkdir()
     _core._faults_install(pretend_syncs=True)  # of the parent's own opens
     try:
-        k, beyond = first, 0
-        while beyond < 2:  # threads make the number of calls differ a little
-            outcome = run_case(scenario, fault, k, directory, log)
-            if outcome.kind is None:
-                beyond += 1
-            else:
-                yield k, outcome
-            k += stride
+        for fault, k in cases:
+            yield fault, k, run_case(scenario, fault, k, directory, log)
     finally:
         _core._faults_remove()
         shutil.rmtree(directory)
+
+
+def sweep(scenario: Scenario, fault: Fault, directory: Path, stride: int = 1) -> Iterator[Outcome]:
+    """Call after call until the run is free of faults."""
+    beyond = 0
+    for _, _, outcome in run_cases(scenario, directory, ((fault, k) for k in itertools.count(1, stride))):
+        if outcome.kind is not None:
+            yield outcome
+        else:
+            beyond += 1
+            if beyond == 2:  # threads make the number of calls differ a little
+                return
+
+
+def sample(scenario: Scenario, directory: Path, stride: int, first: int = 1) -> Iterator[Outcome]:
+    """One call in so many fails, each with the next fault in turn."""
+    turns = itertools.count(first, stride)
+    faults = itertools.cycle(FAULTS)
+    # Writes and reads alone are fewer.
+    cases = (
+        (fault, k if "open" in fault.kinds else k // 5 + 1) for k, fault in zip(turns, faults, strict=False)
+    )
+    for fault, _, outcome in run_cases(scenario, directory, cases):
+        if outcome.kind is not None:
+            yield outcome
+        elif "open" in fault.kinds:
+            return
