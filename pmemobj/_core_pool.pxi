@@ -28,45 +28,71 @@ def create_file(str path, uint64_t size, unsigned mode):
 
     Built under a temporary name and linked to its own when it is whole and synced.  Raises FileExistsError.
     """
-    cdef PMEMobjpool *pop
-    cdef pm_root *root
-    cdef int off = 0, fd, error
-    cdef PMEMoid oid
-    directory, name = os.path.split(path)
-    temporary = os.path.join(directory, f".{name}.{os.getpid()}.{os.urandom(4).hex()}.new")
-    raw_path, raw_temporary = os.fsencode(path), os.fsencode(temporary)
-    file_call(io_open(&fd, raw_temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode), path)
-    try:
-        file_call(io_ftruncate(fd, size), path)
-        pmemobj_ctl_set(NULL, b"fallocate.at_create", &off)
-        pmemobj_ctl_set(NULL, b"sds.at_create", &off)
-        pm_opening()                        # no msync for each flush: one fsync at the end serves them all
-        try:
-            pop = obj_create(temporary, mode)
-            try:
-                oid = obj_root(pop, PM_ROOT_SIZE, path)
-                root = <pm_root *>(<char *>pop + oid.off)
-                root.magic = PM_ROOT_MAGIC
-                root.version = PM_FORMAT_VERSION
-                uuid = os.urandom(16)
-                memcpy(root.uuid, <char *>uuid, 16)
-                root.root_slot = NONE_SLOT
-            finally:
-                pmemobj_close(pop)
-        finally:
-            pm_open_failed()
-        pf_punch_zeros(fd, size)
-        with nogil:
-            error = io_fsync(fd)
-        file_call(error, path)
-        file_call(io_link(raw_temporary, raw_path), path)
-    finally:
-        io_close(fd)
-        io_unlink(raw_temporary)            # one that stays does no harm
-    cdef const char *c_path = raw_path
+    raw = os.fsencode(path)
+    cdef const char *c_path = raw
+    cdef int error
+    for _ in range(5):
+        if build_and_link(path, size, mode):
+            break
+    else:
+        raise OSError(EAGAIN, "somebody takes away the temporary files of its creation", path)
     with nogil:
         error = io_sync_directory_of(c_path)
     file_call(error, path)
+
+
+cdef bint build_and_link(str path, uint64_t size, unsigned mode) except -1:
+    """False if somebody has taken the temporary file for a leftover (see leftovers.py)."""
+    cdef int fd, error
+    directory, name = os.path.split(path)
+    raw_temporary = os.fsencode(os.path.join(directory, f".{name}.{os.getpid()}.{os.urandom(4).hex()}.new"))
+    file_call(io_open(&fd, raw_temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode), path)
+    try:
+        try:
+            error = pf_lock(fd)
+            if error == EAGAIN:
+                return False
+            file_call(error, path)
+            file_call(io_ftruncate(fd, size), path)
+            build(os.fsdecode(raw_temporary), path, mode)
+            pf_punch_zeros(fd, size)
+            with nogil:
+                error = io_fsync(fd)
+            file_call(error, path)
+        finally:
+            io_close(fd)                    # and unlocked: it may be opened as soon as it has its name
+        error = io_link(raw_temporary, os.fsencode(path))
+        if error != ENOENT:
+            file_call(error, path)
+        return error == 0
+    finally:
+        io_unlink(raw_temporary)            # one that stays does no harm
+
+
+cdef int build(str temporary, str path, unsigned mode) except -1:
+    """Lets libpmemobj fill the file, which has its length, and puts our root block there."""
+    cdef PMEMobjpool *pop
+    cdef pm_root *root
+    cdef PMEMoid oid
+    cdef int off = 0
+    pmemobj_ctl_set(NULL, b"fallocate.at_create", &off)
+    pmemobj_ctl_set(NULL, b"sds.at_create", &off)
+    pm_opening()                            # no msync for each flush: one fsync at the end serves them all
+    try:
+        pop = obj_create(temporary, mode)
+        try:
+            oid = obj_root(pop, PM_ROOT_SIZE, path)
+            root = <pm_root *>(<char *>pop + oid.off)
+            root.magic = PM_ROOT_MAGIC
+            root.version = PM_FORMAT_VERSION
+            uuid = os.urandom(16)
+            memcpy(root.uuid, <char *>uuid, 16)
+            root.root_slot = NONE_SLOT
+        finally:
+            pmemobj_close(pop)
+    finally:
+        pm_open_failed()
+    return 0
 
 
 def check_policy(str sync, double sync_interval):

@@ -15,6 +15,7 @@ from pmemobj import _core, _values, errors
 from pmemobj.check import Report, check_pool
 from pmemobj.convert import to_python
 from pmemobj.durability import Durability, describe
+from pmemobj.leftovers import remove_leftovers
 from pmemobj.registry import PoolRegistry
 
 __all__ = ["MIN_POOL_SIZE", "PersistentObjectPool", "create", "open"]
@@ -92,6 +93,8 @@ class PersistentObjectPool(_core.Pool):
         deadline = time.monotonic() + timeout
         self.registry = PoolRegistry(self)
         self._sync_interval = sync_interval
+        if flag != "r":
+            remove_leftovers(os.path.dirname(name))
         self._make_if_wanted(name, flag, size, mode)
         while True:
             try:

@@ -528,16 +528,13 @@ def run_case(scenario: Scenario, fault: Fault, k: int, directory: Path, log: Log
     _, done = log.numbers
     assert said["state"] >= done, where
     assert not said["unsynced"] or said["failed"] or "open" in said["raised"], f"{where}: {said}"
-    names = sorted(os.listdir(directory))
-    may_stay = {"pool", "pool-journal"}
     assert fault.error or not said["raised"], f"{where}: {said}"
-    assert said["kind"] == "unlink" or set(names) <= may_stay, f"{where}: {names}"
     try:
         with pmemobj.open(path, "w", sync="manual") as pool:
             assert state_of(pool, said["state"]) >= done
             report = pool.check()
             assert report.ok, report
-        assert os.listdir(directory) == ["pool"] or said["kind"] == "unlink", os.listdir(directory)
+        assert os.listdir(directory) == ["pool"], os.listdir(directory)
     except Exception as error:
         raise AssertionError(f"{where}, {said}: {error!r}") from error
     finally:
