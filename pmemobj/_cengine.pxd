@@ -24,6 +24,8 @@ cdef extern from "_engine/journal.h" nogil:
         uint8_t pool_uuid[16]
         uint64_t epoch
         uint64_t run_id
+        bint live
+        uint64_t applied, ranges, root_at
 
     struct jr_options:
         int sync
@@ -67,7 +69,7 @@ cdef extern from "_engine/poolfile.h" nogil:
         PF_IO_ERROR
 
     struct pf_info:
-        uint64_t size, root_offset, run_id, version, incompat, state
+        uint64_t size, root_offset, run_id, version, incompat, state, applied, ranges
         uint8_t uuid[16]
         char layout[1024]
         int os_error

@@ -65,12 +65,19 @@ cdef int give_way(Pool pool) except -1:
     return 0
 
 
+LOST = (
+    "the pool file or its journal has been deleted, truncated or replaced while the pool was open; copy what can still "
+    "be read, close the pool, put both files back or restore them from a backup, and open it again"
+)
+
+
 cdef int raise_if_failed(Pool pool) except -1:
     """Also inside an operation."""
     cdef int error = pool.p.journal.failed
     if error or pool.p.write_gate & PM_GATE_FAILED:
         raise errors.PoolFailedError(
             error or EIO,
+            LOST if error == ESTALE else
             "a write or sync of the journal or the pool file failed; close the pool, mend the cause and "
             "open it again: nothing acknowledged is lost",
             pool.path,

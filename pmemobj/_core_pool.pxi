@@ -120,6 +120,16 @@ cdef int raise_busy(str path, int fd) except -1:
     raise errors.PoolBusyError(EAGAIN, f"the pool is open in {holder}; close it there first", path)
 
 
+cdef void fill_identity(jr_identity *identity, const pf_info *info) noexcept:
+    memcpy(identity.pool_uuid, info.uuid, 16)
+    identity.epoch = info.state >> 1
+    identity.run_id = info.run_id
+    identity.live = info.state & PM_STATE_LIVE
+    identity.applied = info.applied
+    identity.ranges = info.ranges
+    identity.root_at = info.root_offset
+
+
 cdef int probe(str path, int fd, pf_info *info) except -1:
     cdef pf_kind kind = pf_probe(fd, info)
     if kind == PF_OK:
@@ -220,9 +230,7 @@ cdef class Pool:
         live = self.info.state & PM_STATE_LIVE
         if not live and not os.path.lexists(self.journal_path):
             return 0
-        memcpy(identity.pool_uuid, self.info.uuid, 16)
-        identity.epoch = self.info.state >> 1
-        identity.run_id = self.info.run_id
+        fill_identity(&identity, &self.info)
         name = os.fsencode(self.journal_path)
         cdef const char *c_name = name
         cdef int fd = self.fd
@@ -263,9 +271,8 @@ cdef class Pool:
         cdef jr *journal = NULL
         cdef int error
         cdef uint64_t state
-        memcpy(identity.pool_uuid, self.info.uuid, 16)
-        identity.epoch = (self.info.state >> 1) + 1
-        identity.run_id = self.info.run_id
+        fill_identity(&identity, &self.info)
+        identity.epoch += 1
         options.sync = sync
         options.interval_ns = <uint64_t>(interval * 1e9)
         options.first_segment = sizes["first_segment"]
@@ -380,7 +387,8 @@ cdef class Pool:
             self.fd = -1
         if error:
             raise errors.PoolFailedError(
-                error, "the last changes could not be written to the pool file; they are in the journal, and the "
+                error, LOST if error == ESTALE else
+                "the last changes could not be written to the pool file; they are in the journal, and the "
                 "next open brings them back", self.path,
             )
         return 0

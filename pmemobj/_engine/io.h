@@ -37,7 +37,7 @@ int io_fdatasync(int fd);
 int io_fsync(int fd);
 int io_msync(void *addr, size_t length);                /* MS_SYNC: waits */
 int io_ftruncate(int fd, off_t length);
-int io_fallocate(int fd, off_t offset, off_t length);
+int io_fallocate(int fd, int mode, off_t offset, off_t length);
 int io_rename(const char *from, const char *to);
 int io_link(const char *from, const char *to);
 int io_unlink(const char *path);

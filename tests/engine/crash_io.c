@@ -108,12 +108,23 @@ static void settle(enum crash_file file, int fd)
 
 void crash_settle_pool(void) { settle(FILE_POOL, pool); }
 
+/* A file with an id that has not been there before. */
+static int another_boot(void)
+{
+    static atomic_long boots;
+    char id[40];
+    int fd = memfd_create("boot_id", 0), n = snprintf(id, sizeof id, "%036ld", atomic_fetch_add(&boots, 1));
+    if (fd < 0 || write(fd, id, (size_t)n) != n)
+        abort();
+    return fd;
+}
+
 static int crash_open(const char *path, int flags, mode_t mode)
 {
     if (!bypass && faulty(OP_OPEN, FILE_OTHER, path, 0, 0))
         return -1;
     if (ctl.other_boot && !strcmp(path, "/proc/sys/kernel/random/boot_id"))
-        path = "/proc/version";      /* as long as an id, and none */
+        return another_boot();
     int fd = real.open(path, flags, mode);
     const char *name = strrchr(path, '/');
     if (!bypass && fd >= 0 && name && strstr(name, ".journal")) {
