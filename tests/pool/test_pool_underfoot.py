@@ -88,7 +88,7 @@ def test_commits_after_the_deletion_are_not_acknowledged(pool_path):
         pool.root.append(2)
     with pytest.raises(PoolFailedError, match=LOST):
         pool.close()
-    with pytest.raises(pmemobj.JournalError, match="its journal .* is missing"):
+    with pytest.raises(pmemobj.JournalError, match=r"its journal .* is missing"):
         pmemobj.open(pool_path)
 
 
@@ -216,6 +216,6 @@ def test_what_died_by_a_deletion_says_what_is_missing(pool_path):
         pool_path,
     )
     with pytest.raises(
-        pmemobj.JournalError, match="its journal .* is missing: put it beside the pool file again"
+        pmemobj.JournalError, match=r"its journal .* is missing: put it beside the pool file again"
     ):
         pmemobj.open(pool_path)
