@@ -21,7 +21,7 @@ from cpython.pythread cimport (
     PyThread_acquire_lock, PyThread_allocate_lock, PyThread_free_lock, PyThread_release_lock,
     NOWAIT_LOCK, PyThread_type_lock,
 )
-from libc.errno cimport EAGAIN, EIO, ENOENT, ESTALE
+from libc.errno cimport EACCES, EAGAIN, EIO, ENOENT, EPERM, EROFS, ESTALE
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset

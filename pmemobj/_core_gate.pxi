@@ -65,7 +65,7 @@ cdef int give_way(Pool pool) except -1:
     return 0
 
 
-LOST = (
+cdef str LOST = (
     "the pool file or its journal has been deleted, truncated or replaced while the pool was open; copy what can still "
     "be read, close the pool, put both files back or restore them from a backup, and open it again"
 )

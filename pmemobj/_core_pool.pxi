@@ -10,6 +10,11 @@ import fcntl
 import time
 
 JOURNAL_SUFFIX = "-journal"
+
+cdef str WRITABLE = (
+    "a pool is written to while it is open, and its journal lies beside it: allow writing to the file and to its "
+    "directory, or copy the pool to where you may write"
+)
 SYNC_POLICIES = {"commit": JR_SYNC_COMMIT, "interval": JR_SYNC_INTERVAL, "manual": JR_SYNC_MANUAL}
 MIN_SIZE = 8 << 20                          # PMEMOBJ_MIN_POOL
 
@@ -21,6 +26,12 @@ cdef int file_call(int error, str path) except -1:
     if error:
         raise OSError(error, os.strerror(error), path)
     return 0
+
+
+cdef str reason(int error, str advice):
+    """What the system says, and what to do about a missing permission."""
+    text = os.strerror(error)
+    return f"{text}; {advice}" if error in (EACCES, EPERM, EROFS) else text
 
 
 def create_file(str path, uint64_t size, unsigned mode):
@@ -46,7 +57,9 @@ cdef bint build_and_link(str path, uint64_t size, unsigned mode) except -1:
     cdef int fd, error
     directory, name = os.path.split(path)
     raw_temporary = os.fsencode(os.path.join(directory, f".{name}.{os.getpid()}.{os.urandom(4).hex()}.new"))
-    file_call(io_open(&fd, raw_temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode), path)
+    error = io_open(&fd, raw_temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
+    if error:
+        raise OSError(error, reason(error, "a pool needs a directory in which you may create files"), path)
     try:
         try:
             error = pf_lock(fd)
@@ -187,14 +200,16 @@ cdef class Pool:
 
     def _attach(self, str path, *, str sync, double sync_interval, bint readonly, dict journal):
         """Opens the existing pool at `path` (absolute, links resolved)."""
-        cdef int fd
+        cdef int fd, error
         check_policy(sync, sync_interval)
         if self.fd >= 0:
             raise RuntimeError(f"this handle has {self.path} open")
         self.marked = False
         self.path = path
         self.journal_path = path + JOURNAL_SUFFIX
-        file_call(io_open(&fd, os.fsencode(path), os.O_RDWR, 0), path)
+        error = io_open(&fd, os.fsencode(path), os.O_RDWR, 0)
+        if error:
+            raise OSError(error, reason(error, WRITABLE), path)
         self.fd = fd
         try:
             self._lock_and_recover()
@@ -285,7 +300,7 @@ cdef class Pool:
         name = os.fsencode(self.journal_path)
         error = jr_start(&journal, name, self.fd, self.info.size, &identity, &options)
         if error:
-            raise OSError(error, f"cannot create the journal: {os.strerror(error)}", self.journal_path)
+            raise OSError(error, f"cannot create the journal: {reason(error, WRITABLE)}", self.journal_path)
         self.p.journal = journal
         state = identity.epoch << 1 | PM_STATE_LIVE
         error = pf_set_state(self.fd, &self.info, state)
