@@ -76,8 +76,8 @@ def _faults_traced():
         entry = &entries[i]
         traced.append({
             "kind": iof_names[<int>entry.kind].decode(), "file": os.fsdecode(entry.file),
-            "to": os.fsdecode(entry.to), "number": entry.number, "began": entry.began, "ended": entry.ended, "offset": entry.offset,
-            "length": entry.length, "done": entry.done, "address": entry.address, "flags": entry.flags,
-            "error": entry.error, "data": entry.data[:entry.done] if entry.data != NULL else None,
+            "to": os.fsdecode(entry.to), "number": entry.number, "began": entry.began, "ended": entry.ended,
+            "offset": entry.offset, "length": entry.length, "done": entry.done, "address": entry.address,
+            "flags": entry.flags, "error": entry.error, "data": entry.data[:entry.done] if entry.data != NULL else None,
         })
     return traced

@@ -85,6 +85,21 @@ def test_a_creation_that_goes_on_is_left_alone(tmp_path, dead):
     assert os.listdir(tmp_path) == ["pool"]
 
 
+def test_a_process_of_another_user_is_a_living_one(tmp_path, monkeypatch):
+    theirs = tmp_path / ".pool.4000000.01234567.new"
+    theirs.write_bytes(b"half")
+
+    def kill(pid, signal):
+        raise PermissionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "kill", kill)
+        pmemobj.create(tmp_path / "pool", SMALL).close()
+        assert theirs.exists()
+    pmemobj.open(tmp_path / "pool").close()
+    assert not theirs.exists()
+
+
 def test_creation_begins_again_when_it_has_been_taken(tmp_path):
     """By a process of another container, to which this one's number means nothing."""
     _core._faults_install()
