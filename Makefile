@@ -1,4 +1,4 @@
-# `make` lists the targets. Overridable: PYTHON, VENV, PYTEST_ARGS, BENCH_ARGS.
+# `make` lists the targets. Overridable: PYTHON, VENV, PYTEST_ARGS, BENCH_ARGS, RELIABILITY_ARGS.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -14,6 +14,7 @@ VENV ?= .venv
 PY = $(abspath $(VENV))/bin/python
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+RELIABILITY_ARGS ?=
 
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 MADE := $(VENV)/.made-with-python$(VERSION)
@@ -102,6 +103,11 @@ bench: setup ## every operation against the builtins, two minutes
 
 bench-c: setup ## the same from C with libpmemobj, and what a durable commit costs
 	$(PY) benchmarks/against_c.py $(BENCH_ARGS)
+
+# RELIABILITY_ARGS="NAME ..." measures some of the tables; --list names them.
+.PHONY: reliability
+reliability: setup ## do to pools what docs/reliability.md tells, and write it
+	$(PY) -m tests.reliability $(RELIABILITY_ARGS)
 
 # The other stores, and matplotlib for plots.
 .PHONY: bench-setup

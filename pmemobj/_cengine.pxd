@@ -24,6 +24,8 @@ cdef extern from "_engine/journal.h" nogil:
         uint8_t pool_uuid[16]
         uint64_t epoch
         uint64_t run_id
+        bint live
+        uint64_t applied, ranges, root_at
 
     struct jr_options:
         int sync
@@ -68,7 +70,7 @@ cdef extern from "_engine/poolfile.h" nogil:
         PF_IO_ERROR
 
     struct pf_info:
-        uint64_t size, root_offset, generation_at, run_id, version, incompat, state
+        uint64_t size, root_offset, generation_at, run_id, version, incompat, state, applied, ranges
         uint8_t uuid[16]
         char layout[1024]
         int os_error
@@ -80,6 +82,51 @@ cdef extern from "_engine/poolfile.h" nogil:
     void pf_punch_zeros(int fd, uint64_t size)
     int pf_cover_holes(int fd, char *base, uint64_t start, uint64_t size)
     int pf_set_state(int fd, const pf_info *info, uint64_t state)
+
+cdef extern from "_engine/io.h" nogil:
+    int io_open(int *fd, const char *path, int flags, unsigned mode)
+    void io_close(int fd)
+    int io_fsync(int fd)
+    int io_ftruncate(int fd, long long length)
+    int io_link(const char *source, const char *to)
+    int io_unlink(const char *path)
+    int io_sync_directory_of(const char *path)
+
+cdef extern from "_engine/io_faults.h" nogil:
+    ctypedef enum iof_kind "enum iof_kind":
+        IOF_KINDS
+
+    const char *const iof_names[]
+
+    struct iof_rule:
+        uint32_t kinds
+        uint64_t number
+        bint sticky
+        bint cut
+        int error
+        char file[256]
+
+    void iof_install()
+    void iof_remove()
+    void iof_arm(const iof_rule *rule)
+    void iof_pretend_syncs(bint on)
+    uint64_t iof_count(iof_kind kind)
+    uint64_t iof_matched()
+    uint64_t iof_hits(iof_kind *first)
+
+cdef extern from "_engine/io_trace.h" nogil:
+    struct iot_entry:
+        iof_kind kind
+        uint64_t number, began, ended, offset, length, done
+        size_t address
+        int flags, error
+        char *file
+        char *to
+        char *data
+
+    void iot_start(bint with_data)
+    void iot_stop()
+    size_t iot_entries(const iot_entry **entries)
 
 cdef extern from "_engine/known.h" nogil:
     ctypedef struct pm_known_cell:

@@ -39,6 +39,7 @@ cdef class Pool:
     cdef uint64_t uuid_lo
     cdef int fd                     # our descriptor of the pool file; holds the lock
     cdef pf_info info
+    cdef bint marked                # the file says that this handle's journal is live
     cdef readonly str path
     cdef str journal_path
     cdef PyThread_type_lock lock    # held while a transaction is open, once another thread waits for its end

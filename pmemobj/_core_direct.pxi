@@ -22,16 +22,15 @@ cdef int start_directly(Pool pool, int sync) except -1:
     cdef jr_identity identity
     cdef bint synchronous = pool.media == &pm_persistent_memory and pf_maps_synchronously(pool.fd)
     cdef int error
-    memcpy(identity.pool_uuid, pool.info.uuid, 16)
-    identity.epoch = (pool.info.state >> 1) + 1
-    identity.run_id = pool.info.run_id
+    fill_identity(&identity, &pool.info)
+    identity.epoch += 1
     if pm_pool_init(pool.p, pool.info.size):
         raise MemoryError("no address space for the table of changed pages")
     pool.p.read_gate = pool.p.write_gate = PM_GATE_CLOSED
     name = os.fsencode(pool.journal_path)
     error = direct_start(pool.p, name, pool.fd, &identity, sync, pool.media, synchronous)
     if error:
-        raise OSError(error, f"cannot create the undo log: {os.strerror(error)}", pool.journal_path)
+        raise OSError(error, f"cannot create the undo log: {reason(error, WRITABLE)}", pool.journal_path)
     return pool._mark_live(identity.epoch)
 
 

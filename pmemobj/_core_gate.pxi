@@ -78,6 +78,26 @@ cdef int give_way(Pool pool) except -1:
     return 0
 
 
+cdef str LOST = (
+    "the pool file or its journal has been deleted, truncated or replaced while the pool was open; copy what can still "
+    "be read, close the pool, put both files back or restore them from a backup, and open it again"
+)
+
+
+cdef int raise_if_failed(Pool pool) except -1:
+    """Also inside an operation."""
+    cdef int error = pool.p.journal.failed
+    if error or pool.p.write_gate & PM_GATE_FAILED:
+        raise errors.PoolFailedError(
+            error or EIO,
+            LOST if error == ESTALE else
+            "a write or sync of the journal or the pool file failed; close the pool, mend the cause and "
+            "open it again: nothing acknowledged is lost",
+            pool.path,
+        )
+    return 0
+
+
 cdef int pass_gate(Pool pool, bint write) except -1:
     cdef pm_pool *p = pool.p
     cdef uint32_t gate
@@ -85,13 +105,8 @@ cdef int pass_gate(Pool pool, bint write) except -1:
         gate = p.write_gate if write else p.read_gate
         if gate & (PM_GATE_CLOSED | PM_GATE_FORKED):
             raise_closed(pool)
-        if write and (p.journal.failed or gate & PM_GATE_FAILED):
-            raise errors.PoolFailedError(
-                p.journal.failed or EIO,
-                "a write or sync of the journal or the pool file failed; close the pool, mend the cause and "
-                "open it again: nothing acknowledged is lost",
-                pool.path,
-            )
+        if write:
+            raise_if_failed(pool)
         if gate == 0:
             return 0
         if write and gate & PM_GATE_READONLY:

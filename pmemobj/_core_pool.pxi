@@ -10,10 +10,28 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 import fcntl
 
 JOURNAL_SUFFIX = "-journal"
+
+cdef str WRITABLE = (
+    "a pool is written to while it is open, and its journal lies beside it: allow writing to the file and to its "
+    "directory, or copy the pool to where you may write"
+)
 SYNC_POLICIES = {"commit": JR_SYNC_COMMIT, "interval": JR_SYNC_INTERVAL, "manual": JR_SYNC_MANUAL}
 MIN_SIZE = 8 << 20                          # PMEMOBJ_MIN_POOL
 
 cdef uint64_t NONE_SLOT = 16 << 3 | 4       # PM_IMM_NONE; the root of a new pool
+
+
+cdef int file_call(int error, str path) except -1:
+    """Raises what a call of io.h gave, about the name that the caller knows."""
+    if error:
+        raise OSError(error, os.strerror(error), path)
+    return 0
+
+
+cdef str reason(int error, str advice):
+    """What the system says, and what to do about a missing permission."""
+    text = os.strerror(error)
+    return f"{text}; {advice}" if error in (EACCES, EPERM, EROFS) else text
 
 
 def create_file(str path, uint64_t size, unsigned mode):
@@ -21,46 +39,73 @@ def create_file(str path, uint64_t size, unsigned mode):
 
     Built under a temporary name and linked to its own when it is whole and synced.  Raises FileExistsError.
     """
+    raw = os.fsencode(path)
+    cdef const char *c_path = raw
+    cdef int error
+    for _ in range(5):
+        if build_and_link(path, size, mode):
+            break
+    else:
+        raise OSError(EAGAIN, "somebody takes away the temporary files of its creation", path)
+    with nogil:
+        error = io_sync_directory_of(c_path)
+    file_call(error, path)
+
+
+cdef bint build_and_link(str path, uint64_t size, unsigned mode) except -1:
+    """False if somebody has taken the temporary file for a leftover (see leftovers.py)."""
+    cdef int fd, error
+    directory, name = os.path.split(path)
+    raw_temporary = os.fsencode(os.path.join(directory, f".{name}.{os.getpid()}.{os.urandom(4).hex()}.new"))
+    error = io_open(&fd, raw_temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
+    if error:
+        raise OSError(error, reason(error, "a pool needs a directory in which you may create files"), path)
+    try:
+        try:
+            error = pf_lock(fd)
+            if error == EAGAIN:
+                return False
+            file_call(error, path)
+            file_call(io_ftruncate(fd, size), path)
+            build(os.fsdecode(raw_temporary), path, mode)
+            pf_punch_zeros(fd, size)
+            with nogil:
+                error = io_fsync(fd)
+            file_call(error, path)
+        finally:
+            io_close(fd)                    # and unlocked: it may be opened as soon as it has its name
+        error = io_link(raw_temporary, os.fsencode(path))
+        if error != ENOENT:
+            file_call(error, path)
+        return error == 0
+    finally:
+        io_unlink(raw_temporary)            # one that stays does no harm
+
+
+cdef int build(str temporary, str path, unsigned mode) except -1:
+    """Lets libpmemobj fill the file, which has its length, and puts our root block there."""
     cdef PMEMobjpool *pop
     cdef pm_root *root
-    cdef int off = 0, fd
     cdef PMEMoid oid
-    directory, name = os.path.split(path)
-    temporary = os.path.join(directory, f".{name}.{os.getpid()}.{os.urandom(4).hex()}.new")
+    cdef int off = 0
+    pmemobj_ctl_set(NULL, b"fallocate.at_create", &off)
+    pmemobj_ctl_set(NULL, b"sds.at_create", &off)
+    pm_opening(NULL)                        # no msync for each flush: one fsync at the end serves them all
     try:
-        fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    except OSError as error:                # about the name that the caller knows
-        raise OSError(error.errno, error.strerror, path) from None
-    try:
-        os.ftruncate(fd, size)
-        pmemobj_ctl_set(NULL, b"fallocate.at_create", &off)
-        pmemobj_ctl_set(NULL, b"sds.at_create", &off)
-        pm_opening(NULL)                    # no msync for each flush: one fsync at the end serves them all
+        pop = obj_create(temporary, mode)
         try:
-            pop = obj_create(temporary, mode)
-            try:
-                oid = obj_root(pop, PM_ROOT_SIZE, path)
-                root = <pm_root *>(<char *>pop + oid.off)
-                root.magic = PM_ROOT_MAGIC
-                root.version = PM_FORMAT_VERSION
-                uuid = os.urandom(16)
-                memcpy(root.uuid, <char *>uuid, 16)
-                root.root_slot = NONE_SLOT
-            finally:
-                pmemobj_close(pop)
+            oid = obj_root(pop, PM_ROOT_SIZE, path)
+            root = <pm_root *>(<char *>pop + oid.off)
+            root.magic = PM_ROOT_MAGIC
+            root.version = PM_FORMAT_VERSION
+            uuid = os.urandom(16)
+            memcpy(root.uuid, <char *>uuid, 16)
+            root.root_slot = NONE_SLOT
         finally:
-            pm_open_failed()
-        pf_punch_zeros(fd, size)
-        os.fsync(fd)
-        os.link(temporary, path)
+            pmemobj_close(pop)
     finally:
-        os.close(fd)
-        os.unlink(temporary)
-    fd = os.open(directory or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        pm_open_failed()
+    return 0
 
 
 def check_policy(str sync, double sync_interval):
@@ -78,6 +123,16 @@ def journal_holder(str path):
 
 cdef int raise_busy(str path) except -1:
     raise errors.PoolBusyError(EAGAIN, "the pool is open already", path)
+
+
+cdef void fill_identity(jr_identity *identity, const pf_info *info) noexcept:
+    memcpy(identity.pool_uuid, info.uuid, 16)
+    identity.epoch = info.state >> 1
+    identity.run_id = info.run_id
+    identity.live = info.state & PM_STATE_LIVE
+    identity.applied = info.applied
+    identity.ranges = info.ranges
+    identity.root_at = info.root_offset
 
 
 cdef int probe(str path, int fd, pf_info *info) except -1:
@@ -138,12 +193,17 @@ cdef class Pool:
 
     def _attach(self, str path, *, str engine, str sync, double sync_interval, bint readonly, dict journal):
         """Opens the existing pool at `path` (absolute, links resolved)."""
+        cdef int fd, error
         check_policy(sync, sync_interval)
         if self.fd >= 0:
             raise RuntimeError(f"this handle has {self.path} open")
+        self.marked = False
         self.path = path
         self.journal_path = path + JOURNAL_SUFFIX
-        self.fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        error = io_open(&fd, os.fsencode(path), os.O_RDWR, 0)
+        if error:
+            raise OSError(error, reason(error, WRITABLE), path)
+        self.fd = fd
         try:
             self._lock_and_recover()
             self._choose_engine(engine)
@@ -153,8 +213,12 @@ cdef class Pool:
                 start_directly(self, SYNC_POLICIES[sync])
             self._map()
         except BaseException:
-            # Without a record the file is still all there is: leave it as clean as it was found.
-            self._detach(self.p.journal != NULL and jr_is_untouched(self.p.journal))
+            # Without a record the file is still all there is: leave it as clean as it was found.  Unless it cannot
+            # be told what its state word is on disk: then the journal stays, which is right with either.
+            try:
+                self._detach(self.marked and jr_is_untouched(self.p.journal))
+            except errors.PoolFailedError:
+                pass                        # likewise; the first error is the one to tell
             raise
         self.p.read_gate = 0
         self.p.write_gate = PM_GATE_READONLY if readonly else 0 if self.media == NULL else PM_GATE_DIRECT
@@ -178,9 +242,7 @@ cdef class Pool:
         live = self.info.state & PM_STATE_LIVE
         if not live and not os.path.lexists(self.journal_path):
             return 0
-        memcpy(identity.pool_uuid, self.info.uuid, 16)
-        identity.epoch = self.info.state >> 1
-        identity.run_id = self.info.run_id
+        fill_identity(&identity, &self.info)
         name = os.fsencode(self.journal_path)
         cdef const char *c_name = name
         cdef int fd = self.fd
@@ -229,9 +291,8 @@ cdef class Pool:
         cdef jr_options options
         cdef jr *journal = NULL
         cdef int error
-        memcpy(identity.pool_uuid, self.info.uuid, 16)
-        identity.epoch = (self.info.state >> 1) + 1
-        identity.run_id = self.info.run_id
+        fill_identity(&identity, &self.info)
+        identity.epoch += 1
         options.sync = sync
         options.interval_ns = <uint64_t>(interval * 1e9)
         options.first_segment = sizes["first_segment"]
@@ -244,7 +305,7 @@ cdef class Pool:
         name = os.fsencode(self.journal_path)
         error = jr_start(&journal, name, self.fd, self.info.size, &identity, &options)
         if error:
-            raise OSError(error, f"cannot create the journal: {os.strerror(error)}", self.journal_path)
+            raise OSError(error, f"cannot create the journal: {reason(error, WRITABLE)}", self.journal_path)
         self.p.journal = journal
         return self._mark_live(identity.epoch)
 
@@ -254,6 +315,7 @@ cdef class Pool:
         if error:
             raise OSError(error, f"cannot mark the pool as open: {os.strerror(error)}", self.path)
         self.info.state = state
+        self.marked = True
         return 0
 
     cdef int _map(self) except -1:
@@ -352,7 +414,7 @@ cdef class Pool:
             p.journal = NULL
         pm_pool_fini(p)
         if self.fd >= 0:
-            os.close(self.fd)
+            io_close(self.fd)
             self.fd = -1
         if error and self.media != NULL:
             raise errors.PoolFailedError(
@@ -360,7 +422,8 @@ cdef class Pool:
             )
         if error:
             raise errors.PoolFailedError(
-                error, "the last changes could not be written to the pool file; they are in the journal, and the "
+                error, LOST if error == ESTALE else
+                "the last changes could not be written to the pool file; they are in the journal, and the "
                 "next open brings them back", self.path,
             )
         return 0
@@ -393,10 +456,7 @@ cdef class Pool:
             self.pop = NULL
         p.base = NULL
         p.root = NULL
-        try:
-            os.close(self.fd)
-        except OSError:                     # another thread was just closing it
-            pass
+        io_close(self.fd)
         self.fd = -1
 
     def _must_be_usable(self):
@@ -481,7 +541,7 @@ cdef class Pool:
         journal = self.p.journal
         error = jr_checkpoint(journal)
         if error:
-            pass_gate(self, True)
+            raise_if_failed(self)
             raise OSError(error, os.strerror(error), self.path)
 
     # --- figures

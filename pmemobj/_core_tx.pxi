@@ -46,7 +46,7 @@ cdef void forget_since(Pool pool, marks start) noexcept:
 # --- commit
 
 cdef int raise_journal(Pool pool, int error) except -1:
-    pass_gate(pool, True)                   # raises when the journal has failed for good
+    raise_if_failed(pool)
     raise OSError(error, f"no room in the journal ({os.strerror(error)}); nothing has changed", pool.journal_path)
 
 
@@ -78,7 +78,7 @@ cdef int commit_changes(Pool pool) except -1:
         obj_publish(pool)
         if pm_record_bound(p) > room and jr_make_ready(p.journal, pm_record_bound(p)):
             p.write_gate |= PM_GATE_FAILED  # published, which cannot be undone, and not recorded
-            pass_gate(pool, True)
+            raise_if_failed(pool)
     else:
         make_room(pool, room)
     pool.nfrees = 0
@@ -98,7 +98,7 @@ cdef int sync_now(Pool pool) except -1:
         error = jr_sync(journal)
     pool.syncing -= 1
     if error:
-        pass_gate(pool, True)
+        raise_if_failed(pool)
         raise OSError(
             error, f"committed, but not durable yet: no room in the journal ({os.strerror(error)})", pool.journal_path
         )
@@ -262,7 +262,7 @@ cdef int level_commit(Pool pool) except -1:
         return 0
     try:
         if p.journal.failed:
-            pass_gate(pool, True)
+            raise_if_failed(pool)
         commit_changes(pool)
     except BaseException:
         p.nlog = 0

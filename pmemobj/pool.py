@@ -15,6 +15,7 @@ from pmemobj.busy import busy_error, check_timeout, wait_for
 from pmemobj.check import Report, check_pool
 from pmemobj.convert import to_python
 from pmemobj.durability import Durability, describe
+from pmemobj.leftovers import remove_leftovers
 from pmemobj.registry import PoolRegistry
 
 __all__ = ["MIN_POOL_SIZE", "PersistentObjectPool", "create", "open"]
@@ -105,6 +106,8 @@ class PersistentObjectPool(_core.Pool):
             raise FileNotFoundError(errno.ENOENT, "this file has been deleted and has no name any more", name)
         self.registry = PoolRegistry(self)
         self._sync_interval = sync_interval
+        if flag != "r":
+            remove_leftovers(os.path.dirname(name))
         _open_pools.add(self)  # first: a fork from now on has to let go of what it is about to get
         try:
             self._make_if_wanted(name, flag, size, mode)

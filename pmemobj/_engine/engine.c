@@ -153,8 +153,11 @@ int pm_settle_ranges(pm_pool *p, uint64_t direct)
         if (bytes < direct)
             pm_mark_dirty(p, range->offset, range->length);
         else
-            error = jr_write_direct(p->journal, p->base + range->offset, range->offset, range->length);
+            error = jr_write_direct(p->journal, p->base + range->offset, range->offset, range->length,
+                                    &p->root->ranges_needed);
     }
+    if (bytes >= direct && !error)
+        mark_dirty(p, pm_offset(p, &p->root->ranges_needed), sizeof p->root->ranges_needed);
     if (!error)
         p->nranges = 0;
     return error;

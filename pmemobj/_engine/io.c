@@ -24,6 +24,7 @@ struct io_table io = {
     .msync = msync,
     .mmap = mmap,
     .rename = rename,
+    .link = link,
     .unlink = unlink,
 };
 
@@ -40,12 +41,14 @@ int io_open(int *fd, const char *path, int flags, mode_t mode)
     RETRY(*fd = io.open(path, flags | O_CLOEXEC, mode));
 }
 
+void io_close(int fd) { (void)io.close(fd); }
 int io_fdatasync(int fd) { RETRY(io.fdatasync(fd)); }
 int io_fsync(int fd) { RETRY(io.fsync(fd)); }
 int io_msync(void *addr, size_t length) { RETRY(io.msync(addr, length, MS_SYNC)); }
 int io_ftruncate(int fd, off_t length) { RETRY(io.ftruncate(fd, length)); }
-int io_fallocate(int fd, off_t offset, off_t length) { RETRY(io.fallocate(fd, 0, offset, length)); }
+int io_fallocate(int fd, int mode, off_t offset, off_t length) { RETRY(io.fallocate(fd, mode, offset, length)); }
 int io_rename(const char *from, const char *to) { RETRY(io.rename(from, to)); }
+int io_link(const char *from, const char *to) { RETRY(io.link(from, to)); }
 int io_unlink(const char *path) { RETRY(io.unlink(path)); }
 
 int io_write_all(int fd, const void *buf, size_t n, off_t offset)

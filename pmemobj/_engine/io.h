@@ -3,8 +3,8 @@
  * goes through it, so that tests can count them, make the k-th one fail and record their order.
  *
  * The entries behave like the system calls of the same name.  The engine itself uses the functions below
- * them, which continue after EINTR and short transfers and give an errno instead of -1; only close has
- * none, because a close that was interrupted has closed.
+ * them, which continue after EINTR and short transfers and give an errno instead of -1; but a close is not
+ * repeated, because one that was interrupted has closed.
  */
 #ifndef PM_IO_H
 #define PM_IO_H
@@ -24,6 +24,7 @@ struct io_table {
     int (*msync)(void *addr, size_t length, int flags);
     void *(*mmap)(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
     int (*rename)(const char *from, const char *to);
+    int (*link)(const char *from, const char *to);
     int (*unlink)(const char *path);
 };
 
@@ -31,12 +32,14 @@ extern struct io_table io;      /* the real calls unless a test replaced them */
 
 /* Each gives 0 or an errno. */
 int io_open(int *fd, const char *path, int flags, mode_t mode);     /* always close-on-exec */
+void io_close(int fd);                                  /* what mattered has been synced before */
 int io_fdatasync(int fd);
 int io_fsync(int fd);
 int io_msync(void *addr, size_t length);                /* MS_SYNC: waits */
 int io_ftruncate(int fd, off_t length);
-int io_fallocate(int fd, off_t offset, off_t length);
+int io_fallocate(int fd, int mode, off_t offset, off_t length);
 int io_rename(const char *from, const char *to);
+int io_link(const char *from, const char *to);
 int io_unlink(const char *path);
 
 /* The whole range or an errno.  io_read_all gives the number of bytes read before the end of the file in

@@ -42,6 +42,7 @@
 
 #include "io.h"
 #include "journal_private.h"
+#include "layout.h"
 
 /* At one step of JR_STEP_WORDS, by slow_down. */
 #define LONGEST_PAUSE_NS 8e6
@@ -156,7 +157,7 @@ int jr_sync_file(struct jr *j, uint64_t target, enum jr_sync_what what)
         p->syncing = true;
         pthread_mutex_unlock(&p->sync_lock);
         drop_written_pages(p);
-        if ((error = sync_all(p, all)))
+        if ((error = jr_files_are_lost(p) ? ESTALE : sync_all(p, all)))
             jr_fail(j, error);
         pthread_mutex_lock(&p->sync_lock);
         if (!error) {
@@ -292,11 +293,12 @@ static int next_segment(struct jr *j, uint64_t need, bool grow)
         } else if (!p->sealed && p->current->next->state == SEG_FREE && jr_words_of(p->current) >= need) {
             /* only the current segment is large enough: have it freed */
             switch_segment(j, 0);
+            kick = kick_checkpointer(p);
             p->answer = ANSWER_PENDING;
+            pthread_cond_signal(&p->keeper_work);   /* a checkpointer without disk space would not do that */
         } else {
-            error = p->stalled ? p->stalled : ENOSPC;
-            if (grow && p->answer_error)
-                error = p->answer_error;
+            /* the keeper's is mostly that of the limit */
+            error = p->stalled ? p->stalled : grow && p->answer_error ? p->answer_error : ENOSPC;
             break;
         }
     }
@@ -346,6 +348,8 @@ int jr_checkpoint(struct jr *j)
     int error = jr_drain(j);
     if (!error)
         error = jr_failed(j);
+    if (!error)
+        error = jr_check_pool(j);
     if (error)
         return error;
     pthread_mutex_lock(&p->lock);
@@ -391,7 +395,7 @@ static bool is_journalled(struct jr *j, uint64_t from, uint64_t to)
     return found;
 }
 
-int jr_write_direct(struct jr *j, const void *data, uint64_t offset, uint64_t length)
+int jr_write_direct(struct jr *j, const void *data, uint64_t offset, uint64_t length, uint64_t *mark)
 {
     struct jr_private *p = j->priv;
     int error = jr_failed(j);
@@ -405,9 +409,14 @@ int jr_write_direct(struct jr *j, const void *data, uint64_t offset, uint64_t le
         return error;
     if (is_journalled(j, offset, offset + length) && (error = jr_checkpoint(j)))
         return error;
-    if (!(error = jr_target_allocate(&p->pool, offset, length)))
-        error = io_write_all(p->pool.fd, data, length, (off_t)offset);
-    if (error)
+    if ((error = jr_check_pool(j)))
+        return error;
+    if (!(error = jr_target_allocate(&p->pool, offset, length)) &&
+        !(error = io_write_all(p->pool.fd, data, length, (off_t)offset)))
+        error = jr_mark_pool(j, offsetof(pm_root, ranges), p->ranges + 1);
+    if (!error)
+        *mark = PM_MARK(p->identity.epoch, ++p->ranges);
+    else
         return io_is_no_space(error) ? error : jr_fail(j, error);
     return jr_sync_pool(j);
 }
@@ -468,7 +477,6 @@ static struct jr *new_journal(const char *path, const struct jr_options *options
     p->options.first_segment = jr_round_up(options->first_segment ? options->first_segment : 1);
     p->last_size = p->options.first_segment;
     p->ring_bytes = jr_round_up(options->ring);
-    p->segments_at = JR_SEGMENTS_AT + p->ring_bytes;
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -501,7 +509,7 @@ static int make_front(struct jr_private *p)
     int error = jr_zero_fill(p->fd, 0, JR_SEGMENTS_AT);
     if (error || !p->ring_bytes)
         return error;
-    error = io_fallocate(p->fd, JR_SEGMENTS_AT, (off_t)p->ring_bytes);
+    error = io_fallocate(p->fd, 0, JR_SEGMENTS_AT, (off_t)p->ring_bytes);
     if (error == EOPNOTSUPP || error == ENOSYS)
         error = jr_zero_fill(p->fd, JR_SEGMENTS_AT, p->segments_at);
     if (error)
@@ -545,12 +553,12 @@ static int make_file(struct jr *j, const char *temporary, int pool_fd, const str
     memcpy(h->pool_uuid, identity->pool_uuid, sizeof h->pool_uuid);
     h->epoch = identity->epoch;
     h->run_id = identity->run_id;
+    h->base_applied = identity->applied;
     h->pid = (uint64_t)getpid();
     h->state = JR_LIVE;
     h->ring_bytes = p->ring_bytes;
     h->first_seq = 1;
     h->segments = p->segments;
-    jr_boot_id(h->boot_id);
     if (!(error = jr_header_update(p->fd, h, 0, no_sync, NULL)))
         error = io_fsync(p->fd);
     return error;
@@ -599,13 +607,19 @@ int jr_start(struct jr **out, const char *path, int pool_fd, uint64_t pool_size,
     if (!j)
         return ENOMEM;
     struct jr_private *p = j->priv;
-    char *temporary = malloc(strlen(path) + sizeof ".new");
+    int error = jr_boot_id(p->header.boot_id);
+    char *temporary = error ? NULL : malloc(strlen(path) + sizeof ".new");
     if (!temporary) {
         free_journal(j);
-        return ENOMEM;
+        return error ? error : ENOMEM;
     }
+    /* What is in the ring counts only while the system can be told to be the same. */
+    if (!p->header.boot_id[0])
+        p->ring_bytes = 0;
+    p->segments_at = JR_SEGMENTS_AT + p->ring_bytes;
     sprintf(temporary, "%s.new", path);
-    int error = make_file(j, temporary, pool_fd, identity);
+    p->identity = *identity;
+    error = make_file(j, temporary, pool_fd, identity);
     if (!error)
         error = jr_target_open(&p->pool, pool_fd, pool_size);
     if (!error && p->front)
@@ -619,9 +633,9 @@ int jr_start(struct jr **out, const char *path, int pool_fd, uint64_t pool_size,
         advance_end(j, 0);
         if (!(error = publish(p, temporary)))
             error = start_threads(j);
-    } else if (p->fd >= 0) {
-        io_unlink(temporary);
     }
+    if (error && p->fd >= 0)
+        io_unlink(temporary);   /* unless it has its final name */
     free(temporary);
     if (error)
         free_journal(j);
@@ -636,7 +650,7 @@ void jr_stop(struct jr *j, int clean)
     jr_ring_stop(j);            /* first: it may be waiting for the others */
     stop_threads(p, true);
     /* the pool has been marked clean: a journal that stays is of no more use and does no harm */
-    if (clean && !io_unlink(p->path))
+    if (clean && jr_has_its_name(p) && !io_unlink(p->path))
         io_sync_directory_of(p->path);
     free_journal(j);
 }

@@ -14,7 +14,10 @@
  *  3. A segment is reused only after: its records are synced -> applied to the pool file -> the pool file
  *     is fsynced -> the journal header gives the segment a new salt -> that header is synced.
  *  4. Applying is idempotent: it may be repeated from the oldest live segment on, at any time.
- *  5. A failed write or sync makes the journal *failed* for ever; nothing is retried.
+ *  5. A failed write or sync makes the journal *failed* for ever; nothing is retried.  So does a file that
+ *     is found to have been deleted, cut or replaced (ESTALE).
+ *  6. The pool file says how far it holds the journal, and the journal from where on it is needed: files that
+ *     were copied at different times do not fit, and are refused.
  *
  * Threads: one appender at a time (the caller holds the GIL or the pool's lock); two background threads of
  * the journal, one of which applies sealed segments, while the other syncs (interval policy) and prepares
@@ -50,6 +53,9 @@ struct jr_identity {            /* pairs a journal with its pool; checked before
     uint8_t pool_uuid[16];
     uint64_t epoch;             /* goes up by one at each open */
     uint64_t run_id;            /* libpmemobj's, as in the pool file: before this open (jr_start), or now */
+    int live;                   /* the pool file says that it needs its journal */
+    uint64_t applied, ranges;   /* marks of the pool file (see layout.h) */
+    uint64_t root_at;           /* where its root block lies; 0: it has none, and nothing is said of marks */
 };
 
 struct jr_options {
@@ -90,7 +96,8 @@ _Static_assert(offsetof(struct jr, failed) % 64 == 0, "it is looked at by each c
 /* Replays what a journal holds into the pool file; may be killed anywhere and repeated.  Afterwards the pool
  * file is a complete committed state by itself.  The caller holds the pool's lock.
  *   pool->epoch == the journal's       replays it
- *   pool->epoch == the journal's - 1   it was made for an open that never marked the pool: nothing to do
+ *   pool->epoch == the journal's - 1   it was made for an open that never marked the pool: nothing to do; or, unless
+ *                                      pool->live, it is what a clean close left
  *   anything else                      JR_EMISMATCH
  * Returns 0 with report filled in, or a JR_E* code with report->message saying what, where and what to do. */
 enum jr_error {
@@ -158,8 +165,9 @@ int jr_sync(struct jr *j);
 /* Large fresh ranges that nothing committed refers to: writes them to the pool file and syncs it, before the
  * record that links them is appended.  Called by the appender with no record in preparation: it syncs the
  * journal first, and checkpoints when unapplied records speak of the range's former content.  0 or an errno;
- * after ENOSPC the journal is still usable and the range's content undefined. */
-int jr_write_direct(struct jr *j, const void *data, uint64_t offset, uint64_t length);
+ * after ENOSPC the journal is still usable and the range's content undefined.  *mark becomes what the record that
+ * links the range must store in `ranges_needed` of the root block: a pool file without the range is known by it. */
+int jr_write_direct(struct jr *j, const void *data, uint64_t offset, uint64_t length, uint64_t *mark);
 
 /* Everything appended is applied to the pool file, and that is synced; the journal is then empty.  Called by
  * the appender with no record in preparation.  0 or an errno (ENOSPC: the journal is still usable). */

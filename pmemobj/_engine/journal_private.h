@@ -39,7 +39,8 @@
  *     152     8  its salt
  *     160     8  ring_through of the record before the first segment's first
  *     168     8  ring_durable: the ring was synced up to this position, and may be in the pool file; 0: not
- *     176    16  zero
+ *     176     8  `applied` of the pool file when this journal was made
+ *     184     8  zero
  *     192  24*n  segments {offset, bytes, salt} in ring order, the oldest live one first
  */
 #define JR_MAGIC 0x314c4e4a4d454d50ull      /* "PMEMJNL1" */
@@ -69,7 +70,7 @@ struct jr_header {
     uint64_t durable_through, first_seq, link;
     uint64_t segments;
     uint64_t ring_bytes, ring_salt, ring_through, ring_durable;
-    uint64_t zero[2];
+    uint64_t base_applied, zero;
     struct jr_header_segment segment[JR_MAX_SEGMENTS];
     uint64_t pad[2];
 };
@@ -81,7 +82,7 @@ _Static_assert(sizeof(struct jr_header) == JR_SLOT_BYTES, "a header fills its sl
  * `sync` makes the file durable; it gives 0 or an errno. */
 int jr_header_update(int fd, struct jr_header *header, int first, int (*sync)(void *), void *context);
 
-void jr_boot_id(char out[40]);      /* all NULs where the system has none */
+int jr_boot_id(char out[40]);       /* 0 or an errno; all NULs where the system has none */
 int jr_new_salt(uint64_t *salt);    /* 0 or an errno */
 
 /* ------------------------------------------------------------------ reading records --------------- */
@@ -162,6 +163,8 @@ struct jr_private {
     int fd;
     struct jr_options options;
     struct jr_target pool;          /* its descriptor is the caller's */
+    struct jr_identity identity;
+    uint64_t ranges;                /* written past the journal; the appender's */
     pthread_t keeper, checkpointer;
     uint64_t nowhere[1];            /* where head and end point in a forked child */
 
@@ -237,6 +240,15 @@ enum jr_sync_what { JR_SYNC_RECORDS = 0, JR_SYNC_HEADER = 1, JR_SYNC_SIZE = 2 };
  * began after this call. */
 int jr_sync_file(struct jr *j, uint64_t target, enum jr_sync_what what);
 int jr_sync_pool(struct jr *j);
+
+/* Whoever relies on a sync relies on files that can be found again.  A journal that has been exchanged for another
+ * one is found when it is to be removed.  `lock` is not held. */
+bool jr_files_are_lost(struct jr_private *p);
+bool jr_has_its_name(const struct jr_private *p);   /* which leads to no other file that somebody has put there */
+
+/* 0, or ESTALE when the pool file is no longer what it was.  Before anything is written to it. */
+int jr_check_pool(struct jr *j);
+int jr_mark_pool(struct jr *j, size_t field, uint64_t number);      /* field: offset in pm_root; 0 or an errno */
 
 /* Writes the ring as it is now; header_lock is held.  durable_through 0 leaves that field as it was. */
 int jr_update_header(struct jr *j, uint64_t durable_through);

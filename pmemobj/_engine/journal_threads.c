@@ -11,6 +11,7 @@
 
 #include "io.h"
 #include "journal_private.h"
+#include "layout.h"
 
 /* New space is zero-filled in writes of this size.  The page cache keeps it in folios as large as the write:
  * small ones cost a page fault each, while with one big write each sync of a mapped store cleans up a folio
@@ -54,7 +55,10 @@ static int checkpoint_segments(struct jr *j, struct segment *first, uint64_t cou
     pthread_mutex_unlock(&p->header_lock);
     if (error)
         return error;
-    if ((error = apply_segments(j, first, count)))
+    if ((error = jr_check_pool(j)))
+        return error;
+    if ((error = apply_segments(j, first, count)) ||
+        (error = jr_mark_pool(j, offsetof(pm_root, applied), last_seq)))
         return io_is_no_space(error) ? error : jr_fail(j, error);
     if ((error = jr_sync_pool(j)))
         return error;
@@ -271,11 +275,11 @@ static int remove_surplus(struct jr *j)
     if (!s)
         return 0;
     munmap(s->map, s->bytes);
-    if (!error && (error = io_ftruncate(p->fd, (off_t)s->offset)))
-        jr_fail(j, error);
     pthread_mutex_lock(&p->lock);
     p->file_end = s->offset;
     pthread_mutex_unlock(&p->lock);
+    if (!error && (error = io_ftruncate(p->fd, (off_t)s->offset)))
+        jr_fail(j, error);
     free(s);
     return error;
 }

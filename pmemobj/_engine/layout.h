@@ -70,14 +70,23 @@ typedef struct pm_chunk {
  *       8  format version
  *      16  incompatible and 24 compatible feature bits
  *      32  UUID of this pool (16 bytes)
- *      48  state word: epoch << 1 | live; the only word that is written to the file outside of the engines
+ *      48  state word: epoch << 1 | live
  *      56  the root slot
  *      64  slot of the type table (a persistent list)
  *      72  first object of the limbo list
  *      80  first chunk with a free page
  *      88  generation: goes up by one when the direct engine commits or undoes (see undo.h)
  *     128  per size class: first page with a free block
+ *     512  what of this session's journal the file holds: PM_MARK of the last record applied to it,
+ *     520  and PM_MARK of the number of ranges written to it past the journal
+ *     640  in records: how many such ranges it must hold by then
+ *
+ * The state word and the marks at 512 and 520 are written to the file itself.  Records hold whole lines of 64 bytes,
+ * and must not bring back an old mark: so nothing else lies in their lines.
  */
+#define PM_MARK(epoch, number) ((uint64_t)(epoch) << 40 | (uint64_t)(number))
+#define PM_MARK_NUMBER(mark, epoch) ((mark) >> 40 == ((epoch) & 0xffffff) ? (mark) & 0xffffffffff : 0)
+
 typedef struct pm_root {
     uint64_t magic;
     uint64_t version;
@@ -92,7 +101,14 @@ typedef struct pm_root {
     uint64_t generation;
     uint64_t reserved[4];
     uint64_t pages[PM_ALL_CLASSES];
+    uint64_t unused[16];
+    uint64_t applied;
+    uint64_t ranges;
+    uint64_t alone[14];
+    uint64_t ranges_needed;
 } pm_root;
+
+_Static_assert(offsetof(pm_root, applied) == 512 && offsetof(pm_root, ranges_needed) == 640, "see the table above");
 
 /* ------------------------------------------------------------------ objects ----------------------- */
 

@@ -53,6 +53,8 @@ static enum pf_kind probe_root(int fd, struct pf_info *info, uint64_t root_size)
     info->version = root.version;
     info->incompat = root.incompat;
     info->state = root.state;
+    info->applied = root.applied;
+    info->ranges = root.ranges;
     memcpy(info->uuid, root.uuid, sizeof info->uuid);
     if (root.version > PM_FORMAT_VERSION || root.incompat & ~PM_INCOMPAT_KNOWN)
         return PF_NEWER;

@@ -35,6 +35,7 @@ struct pf_info {
     uint64_t run_id;
     uint64_t version, incompat;
     uint64_t state;             /* epoch << 1 | live */
+    uint64_t applied, ranges;   /* the marks of the root block */
     uint8_t uuid[16];
     char layout[1024];
     int os_error;

@@ -34,6 +34,7 @@
 
 #include "io.h"
 #include "journal_private.h"
+#include "layout.h"
 
 /* ------------------------------------------------------------------ header ------------------------ */
 
@@ -59,16 +60,18 @@ int jr_header_update(int fd, struct jr_header *header, int first, int (*sync)(vo
     return 0;
 }
 
-void jr_boot_id(char out[40])
+/* An error must not be taken for another boot: the ring would be thrown away. */
+int jr_boot_id(char out[40])
 {
     int fd;
     size_t got = 0;
     memset(out, 0, 40);
-    if (io_open(&fd, "/proc/sys/kernel/random/boot_id", O_RDONLY, 0))
-        return;
-    if (io_read_all(fd, out, 36, 0, &got) || got != 36)
-        memset(out, 0, 40);
+    int error = io_open(&fd, "/proc/sys/kernel/random/boot_id", O_RDONLY, 0);
+    if (error)
+        return error == ENOENT ? 0 : error;
+    error = io_read_all(fd, out, 36, 0, &got);
     io.close(fd);
+    return error ? error : got == 36 ? 0 : EIO;
 }
 
 int jr_new_salt(uint64_t *salt)
@@ -149,7 +152,8 @@ int jr_target_allocate(struct jr_target *t, uint64_t offset, uint64_t length)
         if (atomic_load_explicit(&t->granules[g >> 6], memory_order_relaxed) & bit)
             continue;
         uint64_t n = t->size - from < 1ull << JR_GRANULE_SHIFT ? t->size - from : 1ull << JR_GRANULE_SHIFT;
-        int error = io_fallocate(t->fd, (off_t)from, (off_t)n);
+        /* a file that somebody has cut must not grow again, with zeros where data was */
+        int error = io_fallocate(t->fd, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)n);
         if (error && error != EOPNOTSUPP && error != ENOSYS)
             return error;
         atomic_fetch_or_explicit(&t->granules[g >> 6], bit, memory_order_relaxed);
@@ -197,6 +201,7 @@ int jr_apply(struct jr_target *t, const uint64_t *payload, uint64_t words)
 
 struct recovery {
     const char *path;
+    const struct jr_identity *pool;
     int fd;
     int pool_fd;
     uint64_t pool_size;
@@ -212,6 +217,7 @@ struct recovery {
     uint64_t used[JR_MAX_SEGMENTS];             /* words of its valid records */
     uint64_t synced_through;    /* the last record that is known to be on disk */
     uint64_t later;             /* valid records found behind that */
+    int misses_ranges;          /* the pool file does not hold what the records rely on */
     uint64_t *ring;             /* a copy of it, when it counts */
     uint64_t ring_from, ring_end;   /* positions of its records that the log does not cover */
     struct jr_report *report;
@@ -240,6 +246,20 @@ static int damaged(struct recovery *r, const char *what)
     return refuse(r->report, JR_EDAMAGED,
                   "the journal %s is damaged: %s. The pool cannot be brought to a committed state with it; "
                   "restore the pool from a backup", r->path, what);
+}
+
+/* Does the payload say that the pool file holds more ranges, written past the journal, than it does? */
+static int misses_ranges(const struct recovery *r, const uint64_t *at, const uint64_t *end)
+{
+    const struct jr_identity *pool = r->pool;
+    uint64_t mark = pool->root_at + offsetof(pm_root, ranges_needed);
+    for (; pool->root_at && at < end; at += 1 + (*at & JR_EXTENT_MAX)) {
+        uint64_t offset = *at >> 16, n = *at & JR_EXTENT_MAX;
+        if (offset <= mark && mark < offset + n * 8 &&
+            PM_MARK_NUMBER(at[1 + (mark - offset) / 8], pool->epoch) > PM_MARK_NUMBER(pool->ranges, pool->epoch))
+            return 1;
+    }
+    return 0;
 }
 
 static int header_is_sound(const struct jr_header *h, uint64_t file_size)
@@ -308,6 +328,14 @@ static int read_header(struct recovery *r)
     return JR_OK;
 }
 
+static int of_different_times(struct recovery *r, const char *which)
+{
+    return refuse(r->report, JR_EMISMATCH,
+                  "the pool file and its journal %s were copied at different times (%s), while the pool was in use: put "
+                  "the two files that belong together side by side, or restore both from a backup that was made when "
+                  "the pool was closed", r->path, which);
+}
+
 /* must_be_empty: the pool file is complete without this journal, so a record in it has no place. */
 static int check_identity(struct recovery *r, const struct jr_identity *pool, int *must_be_empty)
 {
@@ -320,6 +348,10 @@ static int check_identity(struct recovery *r, const struct jr_identity *pool, in
                       "the journal %s is of session %llu of this pool, the pool file of session %llu: one of "
                       "the two was copied or restored alone; put the files that belong together side by side",
                       r->path, (unsigned long long)h->epoch, (unsigned long long)pool->epoch);
+    if (pool->live && pool->root_at &&
+        (h->epoch == pool->epoch ? PM_MARK_NUMBER(pool->applied, pool->epoch) + 1 < h->first_seq
+                                 : pool->applied != h->base_applied))
+        return of_different_times(r, "the pool file is older");
     *must_be_empty = h->epoch != pool->epoch || h->state == JR_EMPTY;
     if (*must_be_empty)
         return JR_OK;
@@ -395,6 +427,7 @@ static int scan(struct recovery *r)
                 r->report->records++;
                 if (!extents_are_sound(payload, payload + n, r->pool_size))
                     return damaged(r, "a record names a range outside the pool");
+                r->misses_ranges |= misses_ranges(r, payload, payload + n);
             }
             from = (uint64_t)(c.at - r->words);
             r->report->bytes += from * 8;
@@ -475,6 +508,7 @@ static int scan_ring(struct recovery *r)
             continue;
         if (!extents_are_sound(payload, payload + words, r->pool_size))
             return damaged(r, "a record of the ring names a range outside the pool");
+        r->misses_ranges |= misses_ranges(r, payload, payload + words);
         r->report->records++;
         r->report->bytes += (1 + words) * 8;
     }
@@ -568,6 +602,9 @@ static int replay(struct recovery *r)
     if ((error = jr_target_open(&target, r->pool_fd, r->pool_size)))
         return io_failure(r, error, "applying");
     rc = apply_all(r, &target);
+    uint64_t mark = PM_MARK(r->pool->epoch, r->report->last_seq), at = r->pool->root_at + offsetof(pm_root, applied);
+    if (!rc && r->pool->root_at && (error = io_write_all(r->pool_fd, &mark, sizeof mark, (off_t)at)))
+        rc = io_failure(r, error, "applying");
     if (!rc && (error = jr_target_sync(&target)))
         rc = io_failure(r, error, "syncing the pool file after applying");
     jr_target_close(&target);
@@ -597,7 +634,14 @@ static int recover_opened(struct recovery *r, const struct jr_identity *pool)
         rc = check_identity(r, pool, &must_be_empty);
     if (rc)
         return rc;
-    jr_boot_id(boot_id);
+    int error = jr_boot_id(boot_id);
+    if (error || (!boot_id[0] && r->header.boot_id[0] && r->header.ring_bytes)) {
+        r->report->os_error = error ? error : ENOENT;
+        return refuse(r->report, JR_EIO,
+                      "cannot tell whether the system has been restarted since the journal %s was written, because "
+                      "/proc/sys/kernel/random/boot_id cannot be read: %s. Nothing is lost; make it readable and open "
+                      "the pool again", r->path, strerror(r->report->os_error));
+    }
     r->same_boot = boot_id[0] && !memcmp(boot_id, r->header.boot_id, sizeof boot_id);
 
     uint64_t largest = 0;
@@ -612,6 +656,12 @@ static int recover_opened(struct recovery *r, const struct jr_identity *pool)
 
     if ((rc = scan(r)) || (rc = scan_ring(r)))
         return rc;
+    if (pool->live && r->header.epoch == pool->epoch) {
+        if (r->misses_ranges)
+            return of_different_times(r, "the pool file is older");
+        if (pool->root_at && PM_MARK_NUMBER(pool->applied, pool->epoch) > r->report->last_seq)
+            return of_different_times(r, "the journal is older");
+    }
     if (must_be_empty)
         return r->report->bytes || r->later ? damaged(r, "it holds records that the pool file does not need")
                                             : JR_OK;
@@ -623,7 +673,7 @@ static int recover_opened(struct recovery *r, const struct jr_identity *pool)
 int jr_recover(const char *path, int pool_fd, uint64_t pool_size, const struct jr_identity *pool,
                struct jr_report *report)
 {
-    struct recovery r = {.path = path, .pool_fd = pool_fd, .pool_size = pool_size, .report = report};
+    struct recovery r = {.path = path, .pool = pool, .pool_fd = pool_fd, .pool_size = pool_size, .report = report};
     struct timespec from, to;
     memset(report, 0, sizeof *report);
     clock_gettime(CLOCK_MONOTONIC, &from);

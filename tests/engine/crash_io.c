@@ -108,12 +108,23 @@ static void settle(enum crash_file file, int fd)
 
 void crash_settle_pool(void) { settle(FILE_POOL, pool); }
 
+/* A file with an id that has not been there before. */
+static int another_boot(void)
+{
+    static atomic_long boots;
+    char id[40];
+    int fd = memfd_create("boot_id", 0), n = snprintf(id, sizeof id, "%036ld", atomic_fetch_add(&boots, 1));
+    if (fd < 0 || write(fd, id, (size_t)n) != n)
+        abort();
+    return fd;
+}
+
 static int crash_open(const char *path, int flags, mode_t mode)
 {
     if (!bypass && faulty(OP_OPEN, FILE_OTHER, path, 0, 0))
         return -1;
     if (ctl.other_boot && !strcmp(path, "/proc/sys/kernel/random/boot_id"))
-        path = "/dev/zero";
+        return another_boot();
     int fd = real.open(path, flags, mode);
     const char *name = strrchr(path, '/');
     if (!bypass && fd >= 0 && name && strstr(name, ".journal")) {
@@ -311,7 +322,8 @@ void crash_install(void)
     io = (struct io_table){
         .open = crash_open, .close = crash_close, .pread = crash_pread, .pwrite = crash_pwrite,
         .fdatasync = crash_fdatasync, .fsync = crash_fsync, .msync = crash_msync, .ftruncate = crash_ftruncate,
-        .fallocate = crash_fallocate, .mmap = crash_mmap, .rename = crash_rename, .unlink = crash_unlink};
+        .fallocate = crash_fallocate, .mmap = crash_mmap, .rename = crash_rename, .link = real.link,
+        .unlink = crash_unlink};
 }
 
 void crash_reset(int pool_fd)

@@ -230,7 +230,7 @@ void test_kill(void)
         kill(pid, SIGKILL);
         int status;
         CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status), "child's status %#x", status);
-        w.epoch += (uint64_t)atomic_load(&s->live);
+        w.epoch = world_identity(&w, w.fd).epoch;
         struct jr_report report;
         int rc = world_recover(&w, &report);
         CHECK(rc == JR_OK || (rc == JR_EMISSING && w.epoch == 1), "round %d: %s", round, report.message);
@@ -312,6 +312,7 @@ static uint64_t session(struct world *w, int *error)
 static bool fails_at(long k, int code, bool sticky)
 {
     struct world w;
+    uint64_t mark;
     int error;
     world_make(&w, "failing", DIRECT_WRITES | HUGE_RECORDS, 77);
     w.options.limit = 1 << 18;
@@ -334,7 +335,7 @@ static bool fails_at(long k, int code, bool sticky)
         CHECK(!fatal || failed, "call %ld, %d: nobody noticed", k, op);
         CHECK(!failed || failed == error || !error);
         CHECK(!failed || (jr_sync(w.j) == failed && jr_make_ready(w.j, 2) == failed &&
-                          jr_checkpoint(w.j) == failed && jr_write_direct(w.j, "", 0, 1) == failed));
+                          jr_checkpoint(w.j) == failed && jr_write_direct(w.j, "", 0, 1, &mark) == failed));
         jr_stop(w.j, acknowledged == 1500);
     }
     ctl.fail_at = 0;
@@ -363,6 +364,7 @@ void test_full_pool(void)
 {
     struct world w;
     struct jr_stats stats;
+    uint64_t mark;
     int error = 0;
     world_make(&w, "full", PLAIN, 3);
     w.options.limit = 1 << 19;
@@ -372,7 +374,7 @@ void test_full_pool(void)
     while (w.n < 20000 && !(error = world_append(&w)))
         ;
     CHECK(error == ENOSPC && !atomic_load(&w.j->failed), "%d", error);
-    CHECK(jr_checkpoint(w.j) == ENOSPC && jr_write_direct(w.j, "", 64, 1) == ENOSPC);
+    CHECK(jr_checkpoint(w.j) == ENOSPC && jr_write_direct(w.j, "", 64, 1, &mark) == ENOSPC);
     while (ring_bytes && !(error = world_append(&w)))
         ;                       /* what was asked since may have brought some of the ring to the log */
     CHECK(world_append(&w) == ENOSPC);

@@ -244,16 +244,16 @@ static void test_direct_write_over_journalled_range(void)
     for (int checkpoint = 0; checkpoint < 2; checkpoint++) {
         struct world w;
         struct jr_report report;
-        uint64_t fresh[8], found[8];
+        uint64_t fresh[8], found[8], mark;
         world_make(&w, "direct", PLAIN, 6);
         CHECK(!world_start(&w));
         CHECK(!jr_make_ready(w.j, 9));
         jr_room(w.j)[0] = JR_EXTENT(200000, 8);
         memset(jr_room(w.j) + 1, 0xee, 64);
         jr_done(w.j, 9);
-        CHECK(jr_write_direct(w.j, fresh, POOL_BYTES - 8, 16) == EINVAL);
+        CHECK(jr_write_direct(w.j, fresh, POOL_BYTES - 8, 16, &mark) == EINVAL);
         memset(fresh, 0x11, sizeof fresh);
-        CHECK(!jr_write_direct(w.j, fresh, 200000, sizeof fresh));
+        CHECK(!jr_write_direct(w.j, fresh, 200000, sizeof fresh, &mark));
         CHECK(atomic_load(&w.j->synced) >= 1);
         if (checkpoint)
             CHECK(!jr_checkpoint(w.j));

@@ -46,6 +46,7 @@ struct world {
     enum flavour flavour;
     struct jr_options options;
     struct jr *j;
+    uint64_t ranges;                    /* mark of what was written directly */
     uint64_t n;                         /* records committed so far */
     bool opened;                        /* this session has recorded its new run id */
     _Atomic uint64_t begun;             /* number of the record that is being committed, or the last */

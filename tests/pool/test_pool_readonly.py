@@ -102,6 +102,11 @@ die()
 
 # Root may write everything, so these run as somebody else.
 
+WRITABLE = (
+    "a pool is written to while it is open, and its journal lies beside it: allow writing to the file and to its "
+    "directory, or copy the pool to where you may write"
+)
+
 AS_NOBODY = "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n" if os.getuid() == 0 else ""
 
 
@@ -134,7 +139,7 @@ def test_file_that_may_not_be_written(open_to_all, flag):
     path = open_to_all / "pool"
     pmemobj.open(path, max_size=64 << 20, mode=0o444).close()
     path.chmod(0o444)
-    assert refused_to_nobody(path, flag) == f"{path}|Permission denied"
+    assert refused_to_nobody(path, flag) == f"{path}|Permission denied; {WRITABLE}"
     with pmemobj.open(path, max_size=64 << 20) if os.getuid() == 0 else open(os.devnull):
         pass
 
@@ -149,8 +154,8 @@ def test_directory_that_may_not_be_written(open_to_all, flag):
     where, what = refused_to_nobody(path, flag).split("|")
     assert where == str(journal_of(path))
     assert what in (
-        "cannot create the journal: Permission denied",
-        "cannot create the undo log: Permission denied",
+        f"cannot create the journal: Permission denied; {WRITABLE}",
+        f"cannot create the undo log: Permission denied; {WRITABLE}",
     )
     open_to_all.chmod(0o777)
     assert os.listdir(open_to_all) == ["pool"]
@@ -161,7 +166,9 @@ def test_directory_that_may_not_be_written(open_to_all, flag):
 def test_new_pool_in_a_directory_that_may_not_be_written(open_to_all):
     open_to_all.chmod(0o555)
     path = open_to_all / "pool"
-    assert refused_to_nobody(path, "c") == f"{path}|Permission denied"
+    assert refused_to_nobody(path, "c") == (
+        f"{path}|Permission denied; a pool needs a directory in which you may create files"
+    )
     open_to_all.chmod(0o777)
     assert os.listdir(open_to_all) == []
 

@@ -1,0 +1,193 @@
+"""Every file call fails once, and from then on for ever, in every way: see sweep.py for what must hold."""
+
+import errno
+import os
+import signal
+from collections import Counter
+
+import pytest
+
+import pmemobj
+from pmemobj import _core
+from tests.faults import sweep
+from tests.faults.sweep import FAULTS, POLICIES, Fault, Log
+
+NAMES = ["create", "work, close", "work, kill", "recover"]
+
+
+@pytest.fixture(scope="module")
+def scenarios(tmp_path_factory):
+    made = sweep.scenarios(tmp_path_factory.mktemp("scenarios"))
+    return {(scenario.name, scenario.policy): scenario for scenario in made}
+
+
+#: Calls between two that fail, in the short run.
+STRIDES = {"create": 5, "work, close": 13, "work, kill": 13, "recover": 3}
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("name", NAMES)
+def test_some_calls_fail(scenarios, tmp_path, name, policy):
+    outcomes = sweep.sample(
+        scenarios[name, policy], tmp_path / "run", STRIDES[name], POLICIES.index(policy) + 1
+    )
+    seen = Counter(outcome.result for outcome in outcomes)
+    assert sum(seen.values()) >= 12, seen
+    assert len(seen) >= 2, seen
+
+
+@pytest.mark.long
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_call_fails(scenarios, tmp_path, name, policy, fault):
+    # Creating a pool reads each of its pages.
+    stride = 23 if name == "create" and fault.kinds == sweep.READS else 1
+    assert list(sweep.sweep(scenarios[name, policy], fault, tmp_path / "run", stride))
+
+
+# --- the checks are able to fail
+
+
+def test_an_acknowledged_step_that_is_lost_is_found(scenarios, tmp_path, monkeypatch):
+    """The journal of a killed child is exchanged for the one it began with."""
+    scenario = scenarios["recover", "commit"]
+    lost = sweep.Scenario("work, kill", "commit", scenario.files, scenario.start, scenario.end, True)
+    directory = tmp_path / "run"
+    directory.mkdir()
+    in_child = sweep.in_child
+
+    def and_lose(function):
+        status = in_child(function)
+        sweep.copy_pool(scenario.files, directory / "pool")
+        return status
+
+    monkeypatch.setattr(sweep, "in_child", and_lose)
+    with pytest.raises(AssertionError, match="not in a state after"):
+        sweep.run_case(lost, Fault(errno.EIO, False), 1 << 40, directory, Log())
+
+
+def test_a_child_that_hangs_or_crashes_is_found(scenarios, tmp_path, monkeypatch, capfd):
+    directory = tmp_path / "run"
+    directory.mkdir()
+    scenario = scenarios["work, close", "manual"]
+    monkeypatch.setattr(sweep, "SECONDS", 0.2)
+    monkeypatch.setattr(sweep.Child, "work", lambda self, *_: signal.pause())
+    with pytest.raises(AssertionError, match="ended with status 14"):
+        sweep.run_case(scenario, Fault(errno.EIO, False), 1 << 40, directory, Log())
+    monkeypatch.setattr(sweep.Child, "work", lambda self, *_: os.kill(os.getpid(), signal.SIGUSR1))
+    for path in directory.iterdir():
+        path.unlink()
+    with pytest.raises(AssertionError, match="ended with status 10"):
+        sweep.run_case(scenario, Fault(errno.EIO, False), 1 << 40, directory, Log())
+
+
+def test_a_sync_that_is_repeated_is_found():
+    def call(kind, moment, error=0, file="/a", address=0, length=0):
+        return {
+            "kind": kind, "began": moment, "ended": moment, "error": error, "file": file, "address": address,
+            "length": length,
+        }  # fmt: skip
+
+    failed = call("fdatasync", 1, errno.EIO)
+    sweep.no_sync_is_repeated([failed, call("fdatasync", 2, file="/b")])
+    sweep.no_sync_is_repeated([failed, call("open", 2), call("fsync", 3)])
+    sweep.no_sync_is_repeated([call("fdatasync", 1, errno.EINTR), call("fdatasync", 2)])
+    with pytest.raises(AssertionError, match="fsync of /a again"):
+        sweep.no_sync_is_repeated([failed, call("fsync", 2)])
+    mapped = call("mmap", 0, address=4096, length=8192)
+    with pytest.raises(AssertionError, match="msync of /a again"):
+        sweep.no_sync_is_repeated([mapped, failed, call("msync", 2, file="", address=8192)])
+
+
+# --- what the sweep has found
+
+
+@pytest.fixture
+def faults():
+    _core._faults_install()
+    yield
+    _core._faults_disarm()
+    _core._faults_remove()
+
+
+def test_boot_id_that_cannot_be_read_is_no_other_boot(scenarios, tmp_path, faults):
+    """Recovery took it for one, and threw away what only the ring held."""
+    scenario = scenarios["recover", "manual"]
+    path = tmp_path / "pool"
+    sweep.copy_pool(scenario.files, path)
+    for kind, error in (
+        ("open", errno.EIO),
+        ("open", errno.EMFILE),
+        ("pread", errno.EIO),
+        ("open", errno.ENOENT),
+    ):
+        _core._faults_arm([kind], 1, error, file="boot_id")
+        with pytest.raises(
+            OSError, match=r"cannot tell whether the system .* Nothing is lost; make it readable"
+        ) as caught:
+            pmemobj.open(path)
+        assert caught.value.errno == error
+    with pmemobj.open(path) as pool:
+        assert sweep.state_of(pool, scenario.start)
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.ENOENT])
+def test_boot_id_that_cannot_be_read_when_the_journal_is_made(tmp_path, error, pool_path):
+    """A ring of no known boot would be worthless after a kill: without the id there is none."""
+
+    def work():
+        _core._faults_install()
+        _core._faults_arm(["open"], 1, error, file="boot_id")
+        try:
+            pool = pmemobj.open(pool_path, max_size=sweep.MAX_SIZE, sync="manual")
+        except OSError as refused:
+            assert refused.errno == error == errno.EIO
+            pool = pmemobj.open(pool_path, max_size=sweep.MAX_SIZE, sync="manual")
+        else:
+            assert error == errno.ENOENT
+        pool.root = ["kept"]
+        os.kill(os.getpid(), 9)
+
+    assert sweep.in_child(work) == 9
+    with pmemobj.open(pool_path) as pool:
+        assert pool.root == ["kept"]
+
+
+def test_an_operation_without_room_in_the_journal_says_so(pool_path, faults, monkeypatch):
+    """It raised RuntimeError, from inside itself."""
+    monkeypatch.setattr(pmemobj.pool, "JOURNAL", sweep.JOURNAL)
+    with pmemobj.open(pool_path, max_size=sweep.MAX_SIZE, sync="manual") as pool:
+        pool.root = []
+        # Only a new segment can take this, and it cannot be mapped.
+        _core._faults_arm(["mmap"], 1, errno.ENOMEM, sticky=True)
+        with pytest.raises(OSError, match=r"no room in the journal .*; nothing has changed") as caught:
+            pool.root.extend([str(i) * 3 for i in range(20000)])
+        assert caught.value.errno == errno.ENOMEM
+        assert pool.root == []
+        _core._faults_disarm()
+        pool.root.extend([str(i) * 3 for i in range(20000)])
+        assert len(pool.root) == 20000
+        assert pool.check().ok
+
+
+def test_a_pool_that_could_not_be_marked_is_not_synced_again(pool_path, faults):
+    pmemobj.open(pool_path, max_size=sweep.MAX_SIZE).close()
+    _core._faults_trace()
+    _core._faults_arm(["fdatasync"], 1, errno.EIO, file=pool_path.name)
+    with pytest.raises(OSError, match="cannot mark the pool as open"):
+        pmemobj.open(pool_path)
+    syncs = [call for call in _core._faults_traced() if call["kind"] == "fdatasync"]
+    assert [call["error"] for call in syncs] == [errno.EIO]
+    with pmemobj.open(pool_path) as pool:
+        assert pool.root is None
+    assert os.listdir(pool_path.parent) == [pool_path.name]
+
+
+def test_a_journal_that_could_not_be_published_leaves_nothing(pool_path, faults):
+    pmemobj.open(pool_path, max_size=sweep.MAX_SIZE).close()
+    _core._faults_arm(["rename"], 1, errno.EIO)
+    with pytest.raises(OSError, match="cannot create the journal"):
+        pmemobj.open(pool_path)
+    assert os.listdir(pool_path.parent) == [pool_path.name]
