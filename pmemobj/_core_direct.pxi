@@ -109,7 +109,7 @@ cdef int free_pending(Pool pool, set wanted) except -1:
     try:
         fcntl.flock(pool.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise_busy(pool.path, pool.fd)
+        raise_busy(pool.path)
     return 0
 
 

@@ -233,7 +233,7 @@ int direct_before_reserve(pm_pool *p, uint64_t bytes)
     uint64_t reach = pf_reach(d->first_zone, d->top, bytes, p->size);
     int error = 0;
     if (reach > d->backed)
-        error = io_fallocate(d->fd, (off_t)d->backed, (off_t)(reach - d->backed));
+        error = io_fallocate(d->fd, 0, (off_t)d->backed, (off_t)(reach - d->backed));
     if (error && error != EOPNOTSUPP && error != ENOSYS)
         return error;
     if (reach > d->backed)

@@ -157,7 +157,7 @@ int pm_settle_ranges(pm_pool *p, uint64_t direct)
                                     &p->root->ranges_needed);
     }
     if (bytes >= direct && !error)
-        mark_dirty(p, pm_offset(p, &p->root->ranges_needed), sizeof p->root->ranges_needed);
+        pm_mark_dirty(p, pm_offset(p, &p->root->ranges_needed), sizeof p->root->ranges_needed);
     if (!error)
         p->nranges = 0;
     return error;

@@ -89,7 +89,7 @@ static int grow(struct undo *u)
     more = (more + PM_PAGE_SIZE - 1) / PM_PAGE_SIZE * PM_PAGE_SIZE;
     if (u->bytes + more > u->map_bytes)
         return ENOSPC;
-    int error = io_fallocate(u->fd, (off_t)u->bytes, (off_t)more);
+    int error = io_fallocate(u->fd, 0, (off_t)u->bytes, (off_t)more);
     if (error == EOPNOTSUPP || error == ENOSYS)
         error = jr_zero_fill(u->fd, u->bytes, u->bytes + more);
     if (error)
