@@ -2,12 +2,11 @@
 
 import contextlib
 import dataclasses
-import datetime
-import decimal
-import fractions
+import ipaddress
 import subprocess
 import sys
 import textwrap
+import uuid
 
 import pytest
 
@@ -67,12 +66,15 @@ def test_values_everywhere(pool, reopen, money):
 
 
 def test_library_types(pool, reopen):
-    pmemobj.register(decimal.Decimal, str, decimal.Decimal)
+    """Such as no other test uses: a registration holds for the whole process."""
+    pmemobj.register(uuid.UUID, lambda u: u.bytes, lambda b: uuid.UUID(bytes=b))
     pmemobj.register(
-        fractions.Fraction, lambda f: (f.numerator, f.denominator), lambda t: fractions.Fraction(*t)
+        ipaddress.IPv4Interface,
+        lambda i: (int(i.ip), i.network.prefixlen),
+        lambda t: ipaddress.IPv4Interface(t),
     )
-    pmemobj.register(datetime.date, datetime.date.isoformat, datetime.date.fromisoformat)
-    values = [decimal.Decimal("1.10"), fractions.Fraction(1, 3), datetime.date(2020, 2, 29)]
+    pmemobj.register(ipaddress.IPv6Address, int, ipaddress.IPv6Address)
+    values = [uuid.UUID(int=5), ipaddress.IPv4Interface("10.0.0.1/24"), ipaddress.IPv6Address("::1")]
     pool.root = values
     root = reopen(pool).root
     assert root == values and [type(v) for v in root] == [type(v) for v in values]
