@@ -169,7 +169,7 @@ cdef int vec_reserve(Pool pool, pm_vec *v, uint64_t items, unsigned stride) exce
 
 
 cdef int vec_shrink(Pool pool, pm_vec *v, unsigned stride) except -1:
-    """Gives back room that a much smaller vector does not need.  Never fails for want of room in the pool."""
+    """Gives back room that a much smaller vector does not need.  Never fails for want of room in the pool or disk."""
     cdef pm_pool *p = pool.p
     cdef uint64_t segment_items = PM_SEG_WORDS // stride, last
     if v.dir_cap == 0:
@@ -177,7 +177,7 @@ cdef int vec_shrink(Pool pool, pm_vec *v, unsigned stride) except -1:
             return 0
         try:
             return copy_block(pool, v, block_items(v.size * 2, stride), stride) if v.size else vec_free(pool, v, stride)
-        except errors.PoolFullError:
+        except (errors.PoolFullError, OSError):
             return 0
     while v.cap > 2 * segment_items and v.size + 2 * segment_items <= v.cap:
         last = v.cap // segment_items - 1

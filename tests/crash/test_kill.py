@@ -105,6 +105,7 @@ def kill_rounds(tmp_path, rounds, engines):
     with pmemobj.open(path, max_size=1 << 30) as pool:
         pool.root = workload.new_state()
     model, number, replayed = workload.new_state(), 0, 0
+    openers = ["journal"] if engines is JOURNAL else ["journal", "direct"]
     for round_number in range(rounds):
         sync, engine = rng.choice(["interval", "manual", "commit"]), rng.choice(engines)
         phase = kill_once(path, marks_path, marks, rng, number, sync, engine)
@@ -112,7 +113,7 @@ def kill_rounds(tmp_path, rounds, engines):
         while number < marks.done:
             workload.apply(model, number, SEED)
             number += 1
-        with pmemobj.open(path, sync="manual", engine=rng.choice(["journal", "direct"])) as pool:
+        with pmemobj.open(path, sync="manual", engine=rng.choice(openers)) as pool:
             replayed += pool.recovery is not None
             report = pool.check()
             assert report.ok, f"{where}: {report}"
