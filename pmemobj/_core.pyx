@@ -4,12 +4,15 @@ Only this module calls libpmemobj.  What belongs where:
 
   _core_libpmemobj.pxi   one wrapper for each libpmemobj function; it raises
   _core_gate.pxi         who may pass: closed, forked, read-only, failed, another thread's transaction
+  _core_memory.pxi       the memory of this process that a pool takes
   _core_heap.pxi         blocks and vectors
   _core_objects.pxi      references, the limbo list, destruction, proxies
   _core_tx.pxi           operations, levels, transactions
   _core_gc.pxi           mark and sweep
   _core_pool.pxi         creating, opening, recovering, closing
+  _core_resize.pxi       enlarging
   _core_blocks.pxi       what the allocator says is in use
+  _core_usage.pxi        what the bytes of a pool are used for; giving unused ones back
 """
 
 cimport cython
@@ -56,10 +59,13 @@ cdef extern from "pythread.h" nogil:
 
 include "_core_libpmemobj.pxi"
 include "_core_gate.pxi"
+include "_core_memory.pxi"
 include "_core_heap.pxi"
 include "_core_index.pxi"
 include "_core_objects.pxi"
 include "_core_tx.pxi"
 include "_core_gc.pxi"
+include "_core_resize.pxi"
 include "_core_pool.pxi"
 include "_core_blocks.pxi"
+include "_core_usage.pxi"

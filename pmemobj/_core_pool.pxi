@@ -143,8 +143,8 @@ cdef class Pool:
 
     # --- opening
 
-    def _attach(self, str path, *, str sync, double sync_interval, bint readonly, dict journal):
-        """Opens the existing pool at `path` (absolute, links resolved)."""
+    def _attach(self, str path, *, str sync, double sync_interval, bint readonly, dict journal, uint64_t max_size=0):
+        """Opens the existing pool at `path` (absolute, links resolved), and enlarges it to max_size."""
         check_policy(sync, sync_interval)
         if self.fd >= 0:
             raise RuntimeError(f"this handle has {self.path} open")
@@ -153,7 +153,10 @@ cdef class Pool:
         self.fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
             self._lock_and_recover()
-            self._start_journal(SYNC_POLICIES[sync], sync_interval, journal)
+            if not readonly:
+                enlarge(self, max_size)
+            self.sizes = journal
+            self._start_journal(SYNC_POLICIES[sync], sync_interval)
             self._map()
         except BaseException:
             # Without a record the file is still all there is: leave it as clean as it was found.
@@ -218,7 +221,7 @@ cdef class Pool:
         probe(self.path, self.fd, &self.info)
         return 0
 
-    cdef int _start_journal(self, int sync, double interval, dict sizes) except -1:
+    cdef int _start_journal(self, int sync, double interval) except -1:
         cdef jr_identity identity
         cdef jr_options options
         cdef jr *journal = NULL
@@ -229,13 +232,14 @@ cdef class Pool:
         identity.run_id = self.info.run_id
         options.sync = sync
         options.interval_ns = <uint64_t>(interval * 1e9)
-        options.first_segment = sizes["first_segment"]
-        options.max_segment = sizes["max_segment"]
-        options.limit = sizes["limit"]
-        options.ring = 0 if sync == JR_SYNC_COMMIT else sizes["ring"]
+        options.first_segment = self.sizes["first_segment"]
+        options.max_segment = self.sizes["max_segment"]
+        options.limit = self.sizes["limit"]
+        options.memory = self.sizes["memory"]
+        options.ring = 0 if sync == JR_SYNC_COMMIT else self.sizes["ring"]
         if pm_pool_init(self.p, self.info.size):
             raise MemoryError("no address space for the table of changed pages")
-        self.p.read_gate = self.p.write_gate = PM_GATE_CLOSED
+        shut_gates(self)
         name = os.fsencode(self.journal_path)
         error = jr_start(&journal, name, self.fd, self.info.size, &identity, &options)
         if error:
@@ -261,9 +265,9 @@ cdef class Pool:
         self.p.chunk_phase = pf_chunk_phase(self.p.base)
         if pm_opened(self.p):
             raise MemoryError()
-        # What libpmemobj has written at open lies below; it is not in the file yet.
-        if pf_cover_holes(self.fd, self.p.base, pm_dirty_end(self.p), self.info.size):
-            raise MemoryError("no address space for the pool")
+        cdef int error = pm_cover_holes(self.p, self.fd)
+        if error:
+            raise OSError(error, f"cannot map the pool: {os.strerror(error)}", self.path)
         oid = obj_root(<PMEMobjpool *>self.pop, PM_ROOT_SIZE, self.path)
         if oid.off != self.info.root_offset:
             raise errors.PoolDamagedError(f"{self.path}: the root block is not where the file's header says")

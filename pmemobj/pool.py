@@ -16,6 +16,7 @@ from pmemobj.check import Report, check_pool
 from pmemobj.convert import to_python
 from pmemobj.durability import Durability, describe
 from pmemobj.registry import PoolRegistry
+from pmemobj.space import Compacted, Progress, Usage, compact_pool, usage_of
 
 __all__ = ["MIN_POOL_SIZE", "PersistentObjectPool", "create", "open"]
 
@@ -26,7 +27,15 @@ MIN_POOL_SIZE = _core.MIN_SIZE
 DEFAULT_MAX_SIZE = 64 << 30
 
 #: Sizes of the journal, in bytes (see _engine/journal.h).
-JOURNAL = {"first_segment": 1 << 20, "max_segment": 16 << 20, "limit": 64 << 20, "ring": 4 << 20}
+JOURNAL = {
+    "first_segment": 1 << 20,
+    "max_segment": 16 << 20,
+    "limit": 64 << 20,
+    "ring": 4 << 20,
+}
+
+#: Smallest default of `memory`, in bytes.
+DEFAULT_MEMORY = 256 << 20
 
 FLAGS = {"r": "read only", "w": "existing pool", "c": "existing or new pool", "x": "new pool"}
 
@@ -46,17 +55,41 @@ T = TypeVar("T")
 _open_pools: "weakref.WeakSet[PersistentObjectPool]" = weakref.WeakSet()
 
 
+def checked_size(size: int) -> int:
+    """Whole pages; ValueError for what no pool can have."""
+    size = operator.index(size)
+    if not MIN_POOL_SIZE <= size < 1 << 47:
+        raise ValueError(
+            f"max_size must be at least {MIN_POOL_SIZE} bytes (8 MiB) and below 2**47, not {size}"
+        )
+    return size & ~0xFFF
+
+
+def checked_memory(memory: int | None) -> int:
+    """The limit for changed pages in bytes; ValueError for one that leaves no room to work."""
+    if memory is None:
+        return max(DEFAULT_MEMORY, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4)
+    memory = operator.index(memory)
+    if not 4 << 20 <= memory < 1 << 47:
+        raise ValueError(f"memory must be at least {4 << 20} bytes (4 MiB) and below 2**47, not {memory}")
+    return memory
+
+
 class PersistentObjectPool(_core.Pool):
     """A pool of persistent objects in a file; ``pool.root`` leads to everything in it.
 
     path: the pool file; beside it, while the pool is open, lies its journal, ``<path>-journal``.
     flag: "w" opens an existing pool, "c" (default) makes it if there is none, "x" makes a new one and fails
         with FileExistsError if there is one, "r" opens for reading only.
-    max_size: bytes that the pool may grow to (default 64 GiB); used only when it is made.  The file is sparse.
+    max_size: bytes that the pool may grow to (default 64 GiB for a new one).  The file is sparse.  A larger value
+        than that of an existing pool enlarges it, unless flag is "r"; a smaller one is ignored.
     mode: permissions of a new file, as for os.open.
     sync: "interval" (default), "commit" or "manual": when commits become durable against power loss.  A killed
         program never loses a committed change, whatever the policy.  See durability().
     sync_interval: seconds between two syncs of the policy "interval".
+    memory: bytes of memory that pages changed by this program may take, about, before they are given up and read
+        from the file when they are needed again (default: a quarter of the machine's memory, at least 256 MiB).  A
+        single transaction takes what it changes, whatever the limit.
     timeout: seconds to wait for another process to close the pool, before PoolBusyError.
     pool_size, debug: accepted for programs written for pynvm; pool_size stands for max_size, debug does nothing.
 
@@ -73,30 +106,33 @@ class PersistentObjectPool(_core.Pool):
         mode: int = 0o666,
         sync: Policy = "interval",
         sync_interval: float = 0.1,
+        memory: int | None = None,
         timeout: float = 0.0,
         pool_size: int | None = None,
         debug: bool = False,
     ) -> None:
         if flag not in FLAGS:
             raise ValueError(f"flag must be one of {', '.join(map(repr, FLAGS))}, not {flag!r}")
-        size = max_size if max_size is not None else pool_size if pool_size is not None else DEFAULT_MAX_SIZE
-        size = operator.index(size)
-        if not MIN_POOL_SIZE <= size < 1 << 47:
-            raise ValueError(
-                f"max_size must be at least {MIN_POOL_SIZE} bytes (8 MiB) and below 2**47, not {size}"
-            )
+        wanted = max_size if max_size is not None else pool_size
+        size = checked_size(DEFAULT_MAX_SIZE if wanted is None else wanted)
+        sizes = JOURNAL | {"memory": checked_memory(memory)}
         _core.check_policy(sync, sync_interval)
         if not self.closed:
             raise RuntimeError(f"this handle has {self.path} open")
         name = os.path.realpath(os.fsdecode(path))
         deadline = time.monotonic() + timeout
         self.registry = PoolRegistry(self)
-        self._sync_interval = sync_interval
+        self._sync, self._sync_interval = sync, sync_interval
         self._make_if_wanted(name, flag, size, mode)
         while True:
             try:
                 self._attach(
-                    name, sync=sync, sync_interval=sync_interval, readonly=flag == "r", journal=JOURNAL
+                    name,
+                    sync=sync,
+                    sync_interval=sync_interval,
+                    readonly=flag == "r",
+                    journal=sizes,
+                    max_size=0 if wanted is None else size,
                 )
                 break
             except errors.PoolBusyError:
@@ -131,7 +167,7 @@ class PersistentObjectPool(_core.Pool):
                     "remove the journal to begin with an empty pool"
                 )
             try:
-                _core.create_file(name, size & ~0xFFF, mode)
+                _core.create_file(name, size, mode)
             except FileExistsError:
                 if flag == "x":
                     raise
@@ -230,6 +266,62 @@ class PersistentObjectPool(_core.Pool):
         Time and memory are proportional to the contents.  Nothing is changed.
         """
         return check_pool(self)
+
+    # --- space
+
+    def usage(self) -> Usage:
+        """Bytes of the pool by what they are used for: a Usage.
+
+        Walks the heap: O(number of allocations and objects).  Garbage that only gc() finds counts as in use.
+        """
+        return usage_of(self)
+
+    def resize(self, max_size: int) -> None:
+        """Lets the pool grow up to `max_size` bytes; the file stays sparse.  Atomic, also when it is killed.
+
+        Objects and references stay valid; other threads wait.  Opening with a larger max_size does the same.
+        Everything is brought to the pool file first, as by checkpoint().
+
+        Raises ValueError for a size below the present one, TransactionError inside a transaction, OSError when the
+        file system refuses; when it does so after the old mapping has gone, the pool is closed, and complete.
+        """
+        size = checked_size(max_size)
+        now = os.stat(self.path).st_size
+        if size < now:
+            raise ValueError(
+                f"max_size {size} is below the present {now}: pools do not shrink; compact() copies to a new one"
+            )
+        if size > now:
+            _core.resize(self, size, self._sync, self._sync_interval)
+
+    def trim(self) -> int:
+        """Gives the disk space of what has been deleted back to the file system; returns the bytes.
+
+        Brings the pool file up to date and punches holes into it where nothing is stored; time is proportional to
+        the number of chunks of 256 KiB in use.  Nothing in the pool changes.
+
+        Raises TransactionError inside a transaction, OSError where the file system cannot do it.
+        """
+        self.checkpoint()
+        before = os.stat(self.path).st_blocks
+        _core.trim(self)
+        return max(0, before - os.stat(self.path).st_blocks) * 512
+
+    def compact(self, path: Path, progress: Progress | None = None, *, max_size: int | None = None) -> Compacted:
+        """Copies everything that the root leads to into a new pool at `path`, without gaps; see Compacted.
+
+        Identity, shared references, cycles, classes and registered types stay what they are.  The copy has an
+        identity of its own, so that both can be open at once.  It appears under its name when it is complete and
+        durable.  Meanwhile other threads that use this pool wait.
+
+        progress: called now and then as progress(done, total), in bytes; it may read the pool, and stop the copying
+            by an exception.
+        max_size: of the new pool; that of this one if not given.
+
+        Raises FileExistsError, TransactionError inside a transaction, PoolFullError if max_size is too small, OSError.
+        """
+        size = checked_size(os.stat(self.path).st_size if max_size is None else max_size)
+        return compact_pool(self, os.fsdecode(path), progress, size)
 
     # --- life
 

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "journal.h"
+#include "pages.h"
 
 /* ------------------------------------------------------------------ the file: DO NOT CHANGE ------- */
 
@@ -120,6 +121,8 @@ struct jr_target {
     uint64_t size;
     char *map;                      /* NULL: use pwrite */
     _Atomic uint64_t *granules;     /* one bit each */
+    bool by_write;                  /* the file system cannot allocate: use pwrite, which tells of a full disk */
+    bool faults_allocate;           /* even a load from a hole takes space of the file system (tmpfs) */
 };
 
 int jr_target_open(struct jr_target *t, int fd, uint64_t size);     /* 0 or an errno */
@@ -152,6 +155,7 @@ struct segment {
     uint64_t *used;                 /* one past its last record; from SEALED on */
     uint64_t dropped;               /* bytes from its start whose page table entries have been dropped */
     uint64_t synced;                /* bytes from its start that a sync has seen complete */
+    uint32_t generation;            /* see pages.h; from CURRENT on */
     enum segment_state state;
 };
 
@@ -198,6 +202,12 @@ struct jr_private {
     /* the checkpointer meets a full disk: it waits until `kick` goes beyond what it has tried */
     uint64_t kick, tried;
     int stalled;
+
+    struct jr_pages pages;
+    /* drop.c's */
+    bool dropping;                  /* next_block is where to go on */
+    uint32_t dropped_through;       /* generation */
+    uint64_t next_block, splits, relief_at;
 
     uint64_t backlog;               /* bytes of records in sealed segments */
     uint64_t bytes_sealed, continued, checkpoints, bytes_applied, waits;

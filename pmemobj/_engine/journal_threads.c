@@ -75,8 +75,10 @@ static int checkpoint_segments(struct jr *j, struct segment *first, uint64_t cou
     error = jr_update_header(j, 0);
     pthread_mutex_lock(&p->lock);
     if (!error) {
-        for (struct segment *s = first; s != p->oldest; s = s->next)
+        for (struct segment *s = first; s != p->oldest; s = s->next) {
+            atomic_store_explicit(&p->pages.applied, s->generation, memory_order_release);
             s->state = SEG_FREE;
+        }
         p->sealed -= count;
         p->backlog -= recycled;
         p->bytes_applied += recycled;

@@ -34,6 +34,7 @@
 
 #include "io.h"
 #include "journal_private.h"
+#include "poolfile.h"
 
 /* ------------------------------------------------------------------ header ------------------------ */
 
@@ -112,6 +113,8 @@ int jr_target_open(struct jr_target *t, int fd, uint64_t size)
     t->fd = fd;
     t->size = size;
     t->map = NULL;
+    t->by_write = false;
+    t->faults_allocate = pf_faults_allocate(fd);
     t->granules = calloc(granules / 64 + 1, sizeof *t->granules);
     if (!t->granules)
         return ENOMEM;
@@ -148,7 +151,9 @@ int jr_target_allocate(struct jr_target *t, uint64_t offset, uint64_t length)
             continue;
         uint64_t n = t->size - from < 1ull << JR_GRANULE_SHIFT ? t->size - from : 1ull << JR_GRANULE_SHIFT;
         int error = io_fallocate(t->fd, (off_t)from, (off_t)n);
-        if (error && error != EOPNOTSUPP && error != ENOSYS)
+        if (error == EOPNOTSUPP || error == ENOSYS)
+            t->by_write = true;
+        else if (error)
             return error;
         atomic_fetch_or_explicit(&t->granules[g >> 6], bit, memory_order_relaxed);
     }
@@ -175,11 +180,11 @@ int jr_apply(struct jr_target *t, const uint64_t *payload, uint64_t words)
     while (at < end) {
         uint64_t offset = *at >> 16, n = *at & JR_EXTENT_MAX;
         int error = jr_target_allocate(t, offset, n * 8);
-        if (!error && !t->map)
+        if (!error && (!t->map || t->by_write))
             error = io_write_all(t->fd, at + 1, n * 8, (off_t)offset);
         if (error)
             return error;
-        if (t->map)
+        if (t->map && !t->by_write)
             memcpy(t->map + offset, at + 1, n * 8);
         at += 1 + n;
     }
