@@ -6,7 +6,7 @@
  3. Blocks and vectors are taken as large as their contents need, deleted entries are left out, indexes are built anew.
 """
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 from cpython.exc cimport PyErr_CheckSignals
@@ -115,10 +115,12 @@ cdef class Copier:
         self.copied += size
         return slot ^ offset ^ new
 
-    cdef int vector(self, pm_vec *v, uint64_t new, size_t field, unsigned stride, unsigned first, uint64_t live) except -1:
+    cdef int vector(
+        self, pm_vec *v, uint64_t new, size_t field, unsigned stride, unsigned first, uint64_t live
+    ) except -1:
         """Fills the vector at `field` of the copy; of entries (first = 1) the deleted ones are left out."""
         cdef pm_vec *to = <pm_vec *>(<char *>pm_at(self.target.p, new) + field)
-        cdef uint64_t i = 0, run, space = 0, n = 0, filled = 0, step = 0
+        cdef uint64_t i = 0, run, space = 0, n = 0, filled = 0
         cdef uint64_t *item
         cdef uint64_t *start = NULL
         cdef uint64_t _
@@ -134,7 +136,9 @@ cdef class Copier:
                 if first == 0 or item[1]:
                     if space == 0:
                         if n == live:
-                            raise errors.PoolDamagedError(f"{self.source.path}: a table counts {live} entries, has more")
+                            raise errors.PoolDamagedError(
+                                f"{self.source.path}: a table counts {live} entries, has more"
+                            )
                         start = pm_vec_run(self.target.p, to, n, live, stride, &space)
                         if space > STEP_SLOTS // 4:
                             space = STEP_SLOTS // 4

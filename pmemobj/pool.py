@@ -307,7 +307,9 @@ class PersistentObjectPool(_core.Pool):
         _core.trim(self)
         return max(0, before - os.stat(self.path).st_blocks) * 512
 
-    def compact(self, path: Path, progress: Progress | None = None, *, max_size: int | None = None) -> Compacted:
+    def compact(
+        self, path: Path, progress: Progress | None = None, *, max_size: int | None = None
+    ) -> Compacted:
         """Copies everything that the root leads to into a new pool at `path`, without gaps; see Compacted.
 
         Identity, shared references, cycles, classes and registered types stay what they are.  The copy has an

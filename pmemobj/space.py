@@ -77,14 +77,18 @@ def compact_pool(pool: Any, path: str, progress: Progress | None, max_size: int)
     directory, name = os.path.split(path)
     if os.path.lexists(path):
         raise FileExistsError(errno.EEXIST, "there is a file already; compact() makes a new one", path)
+    pool.checkpoint()  # what it occupies is known only then
     used = usage_of(pool)
     total = used.objects + used.values + used.containers
     tell = (lambda done: progress(min(done, total), total)) if progress is not None else None
     temporary = os.path.join(directory, f".{name}.{os.getpid()}.{os.urandom(4).hex()}.compact")
     try:
-        target = type(pool)(temporary, "x", max_size=max_size, sync="manual", mode=os.stat(pool.path).st_mode & 0o777)
+        target = type(pool)(
+            temporary, "x", max_size=max_size, sync="manual", mode=os.stat(pool.path).st_mode & 0o777
+        )
         try:
             copied = _compact.Copier(pool, target, tell).run()
+            _core.trim(target)
         finally:
             target.close()
         os.link(temporary, path)

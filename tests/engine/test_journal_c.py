@@ -14,7 +14,15 @@ SOURCES = [
     *(HERE / name for name in ("test_journal.c", "test_crash.c", "world.c", "crash_io.c")),
     *(
         ENGINE / name
-        for name in ("io.c", "poolfile.c", "pages.c", "ring.c", "journal.c", "journal_threads.c", "recovery.c")
+        for name in (
+            "io.c",
+            "poolfile.c",
+            "pages.c",
+            "ring.c",
+            "journal.c",
+            "journal_threads.c",
+            "recovery.c",
+        )
     ),
 ]
 FLAGS = ["-std=c11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", f"-I{ENGINE}"]
