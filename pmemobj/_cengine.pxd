@@ -75,6 +75,7 @@ cdef extern from "_engine/poolfile.h" nogil:
     pf_kind pf_probe(int fd, pf_info *info)
     int pf_lock(int fd)
     uint64_t pf_chunk_phase(const char *base)
+    int pf_prepare(int fd, uint64_t size)
     void pf_punch_zeros(int fd, uint64_t size)
     int pf_grow(int fd, pf_info *info, uint64_t size)
     int pf_stand_in(int fd, char *base, uint64_t size)

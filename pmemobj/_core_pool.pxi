@@ -23,7 +23,7 @@ def create_file(str path, uint64_t size, unsigned mode):
     """
     cdef PMEMobjpool *pop
     cdef pm_root *root
-    cdef int off = 0, fd
+    cdef int off = 0, fd, error_number
     cdef PMEMoid oid
     directory, name = os.path.split(path)
     temporary = os.path.join(directory, f".{name}.{os.getpid()}.{os.urandom(4).hex()}.new")
@@ -33,6 +33,9 @@ def create_file(str path, uint64_t size, unsigned mode):
         raise OSError(error.errno, error.strerror, path) from None
     try:
         os.ftruncate(fd, size)
+        error_number = pf_prepare(fd, size)
+        if error_number:
+            raise OSError(error_number, os.strerror(error_number), path)
         pmemobj_ctl_set(NULL, b"fallocate.at_create", &off)
         pmemobj_ctl_set(NULL, b"sds.at_create", &off)
         pm_opening()                        # no msync for each flush: one fsync at the end serves them all

@@ -46,7 +46,8 @@ cdef void forget_since(Pool pool, marks start) noexcept:
 # --- commit
 
 cdef int raise_journal(Pool pool, int error) except -1:
-    pass_gate(pool, True)                   # raises when the journal has failed for good
+    if pool.p.journal.failed or pool.p.write_gate & PM_GATE_FAILED:
+        pass_gate(pool, True)               # raises: for good
     raise OSError(error, f"no room in the journal ({os.strerror(error)}); nothing has changed", pool.journal_path)
 
 

@@ -54,6 +54,7 @@ static int checkpoint_segments(struct jr *j, struct segment *first, uint64_t cou
     pthread_mutex_unlock(&p->header_lock);
     if (error)
         return error;
+    jr_target_prepare(&p->pool);
     if ((error = apply_segments(j, first, count)))
         return io_is_no_space(error) ? error : jr_fail(j, error);
     if ((error = jr_sync_pool(j)))

@@ -120,10 +120,29 @@ uint64_t pf_chunk_phase(const char *base)
 
 uint64_t pf_first_zone(const char *base) { return word_at(base, PMDK_HEAP_OFFSET_AT) + PMDK_HEAP_HEADER; }
 
+int pf_free_space(int fd, uint64_t *bytes)
+{
+    struct statfs fs;
+    if (fstatfs(fd, &fs))
+        return errno;
+    *bytes = (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize;
+    return 0;
+}
+
 bool pf_faults_allocate(int fd)
 {
     struct statfs fs;
     return fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
+}
+
+/* The first zone's table and the start of its first chunks, with what lies before; and the head of each further zone. */
+int pf_prepare(int fd, uint64_t size)
+{
+    uint64_t head = (6u << 20) < size ? 6u << 20 : size, zone = 4u << 20;
+    int error = io_fallocate(fd, 0, (off_t)head);
+    for (uint64_t at = PMDK_ZONE_BYTES; at < size && !error; at += PMDK_ZONE_BYTES)
+        error = io_fallocate(fd, (off_t)at, (off_t)(size - at < zone ? size - at : zone));
+    return error == EOPNOTSUPP || error == ENOSYS ? 0 : error;
 }
 
 /* A file's data begins and ends with pages. */

@@ -72,8 +72,15 @@ uint64_t pf_chunk_phase(const char *base);
 /* Where the first zone of the heap begins, in a mapped pool. */
 uint64_t pf_first_zone(const char *base);
 
+/* Bytes that are left on the file system.  0 or errno. */
+int pf_free_space(int fd, uint64_t *bytes);
+
 /* A fault in a hole of a mapped file takes space of the file system, and is a SIGBUS when there is none: tmpfs. */
 bool pf_faults_allocate(int fd);
+
+/* Disk space for all that libpmemobj writes through its mapping when it makes a pool: without it a full disk would
+ * be a SIGBUS.  0 or errno. */
+int pf_prepare(int fd, uint64_t size);
 
 /* Gives back the disk space of pages that hold only zeros, as most of a new pool does.  Where it is not possible
  * nothing changes. */

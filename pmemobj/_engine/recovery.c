@@ -113,7 +113,7 @@ int jr_target_open(struct jr_target *t, int fd, uint64_t size)
     t->fd = fd;
     t->size = size;
     t->map = NULL;
-    t->by_write = false;
+    t->by_write = t->cannot_allocate = false;
     t->faults_allocate = pf_faults_allocate(fd);
     t->granules = calloc(granules / 64 + 1, sizeof *t->granules);
     if (!t->granules)
@@ -135,6 +135,12 @@ void jr_target_close(struct jr_target *t)
 
 void jr_drop_pages(void *map, uint64_t length) { (void)madvise(map, length, MADV_DONTNEED); }
 
+void jr_target_prepare(struct jr_target *t)
+{
+    uint64_t left;
+    t->by_write = t->cannot_allocate || pf_free_space(t->fd, &left) || left < JR_LITTLE_SPACE;
+}
+
 int jr_target_sync(struct jr_target *t)
 {
     if (t->map)
@@ -152,7 +158,7 @@ int jr_target_allocate(struct jr_target *t, uint64_t offset, uint64_t length)
         uint64_t n = t->size - from < 1ull << JR_GRANULE_SHIFT ? t->size - from : 1ull << JR_GRANULE_SHIFT;
         int error = io_fallocate(t->fd, (off_t)from, (off_t)n);
         if (error == EOPNOTSUPP || error == ENOSYS)
-            t->by_write = true;
+            t->by_write = t->cannot_allocate = true;
         else if (error)
             return error;
         atomic_fetch_or_explicit(&t->granules[g >> 6], bit, memory_order_relaxed);
@@ -570,6 +576,7 @@ static int replay(struct recovery *r)
         return io_failure(r, error, "writing");
     if ((error = jr_target_open(&target, r->pool_fd, r->pool_size)))
         return io_failure(r, error, "applying");
+    jr_target_prepare(&target);
     rc = apply_all(r, &target);
     if (!rc && (error = jr_target_sync(&target)))
         rc = io_failure(r, error, "syncing the pool file after applying");

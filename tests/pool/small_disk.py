@@ -93,7 +93,7 @@ def on_disk(kind: str, directory: Path, megabytes: int, code: str, *arguments: o
         cwd="/",
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=60,
         check=False,
     )  # fmt: skip
     if done.returncode or done.stderr:

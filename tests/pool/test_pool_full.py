@@ -60,8 +60,8 @@ def full(pool_path):
         root["object"].a = T600
         root["large list"] = [T20, 5] * 2500
         root["large dict"] = dict.fromkeys(range(2500), T20)
-        root["dict 2"] = {i: T20 for i in range(800)}
-        root["dict 3"] = {i: T20 for i in range(800)}
+        root["dict 2"] = dict.fromkeys(range(800), T20)
+        root["dict 3"] = dict.fromkeys(range(800), T20)
         root["large set"] = set(range(3000))
         root["cycle"] = []
         fill(pool, root["filler"])
