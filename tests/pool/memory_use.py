@@ -33,12 +33,13 @@ with pmemobj.open(path, max_size=size + size // 4 + (64 << 20), memory=memory) a
                 stored += len(texts[i % 20]) + 16
                 i += 1
         peak = max(peak, field("RssAnon"))
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     figures = pool.stats()["journal"]
     ok = all(root[k] == texts[k % 20] for k in range(0, i, 997)) and len(root) == i
     heap = pool.usage()
 print(json.dumps({
     "stored": stored, "private_before": before, "peak_private": peak, "ok": ok, "journal": figures["journal_bytes"],
-    "peak_resident": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    "peak_resident": resident,
     "values": heap.values, "checkpoints": figures["checkpoints"],
 }))
 """

@@ -40,7 +40,7 @@ def random_value(rng):
 
 def change(rng, root, model):
     """The same change to the pool and to its model."""
-    kind, key, value = rng.randrange(9), rng.randrange(40), random_value(rng)
+    kind, key, value = rng.randrange(9), rng.randrange(10), random_value(rng)
     if kind < 4:
         root["dict"][key] = model["dict"][key] = value
     elif kind == 4:
@@ -174,3 +174,19 @@ def test_what_memory_may_be(pool_path, memory):
     with pytest.raises(ValueError, match="memory must be at least"):
         pmemobj.open(pool_path, memory=memory)
     assert not pool_path.exists()
+
+
+def test_what_is_only_in_the_ring_stays(pool_path):
+    """Words that are changed all the time, in pages that older records have left in the file."""
+    with pmemobj.open(pool_path, max_size=1 << 30, sync="manual", memory=LEAST) as pool:
+        pool.root = {"hot": [0] * 3_000_000, "texts": []}
+        hot, texts, model = pool.root["hot"], pool.root["texts"], [0] * 3_000_000
+        for i in range(4000):
+            changed = [(i * 7919 + k * 1_104_729) % 3_000_000 for k in range(10)]
+            for k in changed:
+                hot[k] = model[k] = i
+            with pool.transaction():
+                texts.append("x" * 9000)
+            assert [hot[k] for k in changed] == [i] * 10
+        assert hot == model
+        assert pool.usage().memory < 64 << 20
