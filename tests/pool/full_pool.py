@@ -39,7 +39,7 @@ LENGTHS = [
 ]
 #: How many of the larger ones at most, so that some of each size are there to be released.
 MOST = {258_040: 9, 65_528: 8, 16_376: 12}
-CELLS = 30_000
+CELLS = 8_000
 
 
 class Thing(PersistentObject):
