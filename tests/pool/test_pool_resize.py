@@ -100,7 +100,7 @@ def test_into_further_zones(pool_path):
 
 
 def test_refused(full, pool_path):
-    with pytest.raises(ValueError, match="below the present"):
+    with pytest.raises(ValueError, match="must be at least"):
         full.resize(SMALL - 4096)
     with pytest.raises(ValueError, match="must be at least"):
         full.resize(1 << 47)
@@ -108,6 +108,9 @@ def test_refused(full, pool_path):
         full.resize(LARGE)
     full.resize(SMALL)
     assert os.stat(pool_path).st_size == SMALL
+    full.resize(SMALL + (1 << 20))
+    with pytest.raises(ValueError, match="below the present"):
+        full.resize(SMALL)
     full.close()
     with pytest.raises(pmemobj.PoolClosedError):
         full.resize(LARGE)
