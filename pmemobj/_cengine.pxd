@@ -29,7 +29,7 @@ cdef extern from "_engine/journal.h" nogil:
 
     struct jr_options:
         int sync
-        uint64_t interval_ns, first_segment, max_segment, limit, ring
+        uint64_t interval_ns, first_segment, max_segment, limit, ring, memory
 
     struct jr_stats:
         uint64_t records, bytes_appended, syncs, checkpoints, bytes_applied, segments, journal_bytes, waits
@@ -70,7 +70,7 @@ cdef extern from "_engine/poolfile.h" nogil:
         PF_IO_ERROR
 
     struct pf_info:
-        uint64_t size, root_offset, generation_at, run_id, version, incompat, state, applied, ranges
+        uint64_t size, root_offset, generation_at, run_id, version, incompat, state, applied, ranges, heap_offset, heap_size
         uint8_t uuid[16]
         char layout[1024]
         int os_error
@@ -79,8 +79,11 @@ cdef extern from "_engine/poolfile.h" nogil:
     int pf_lock(int fd)
     bint pf_maps_synchronously(int fd)
     uint64_t pf_chunk_phase(const char *base)
+    int pf_prepare(int fd, uint64_t size)
     void pf_punch_zeros(int fd, uint64_t size)
-    int pf_cover_holes(int fd, char *base, uint64_t start, uint64_t size)
+    int pf_grow(int fd, pf_info *info, uint64_t size)
+    int pf_stand_in(int fd, char *base, uint64_t size)
+    void pf_stand_in_ends(char *base, uint64_t size)
     int pf_set_state(int fd, const pf_info *info, uint64_t state)
 
 cdef extern from "_engine/io.h" nogil:
@@ -127,6 +130,25 @@ cdef extern from "_engine/io_trace.h" nogil:
     void iot_start(bint with_data)
     void iot_stop()
     size_t iot_entries(const iot_entry **entries)
+
+cdef extern from "_engine/drop.h" nogil:
+    int pm_cover_holes(pm_pool *p, int fd)
+    bint pm_wants_care(const pm_pool *p)
+    void pm_relieve(pm_pool *p)
+    int pm_drop_all(pm_pool *p)
+    uint64_t pm_changed_bytes(const pm_pool *p)
+    void pm_forget_undone(pm_pool *p)
+    void pm_shrink_tables(pm_pool *p)
+
+cdef extern from "_engine/zones.h" nogil:
+    struct pm_zone_totals:
+        uint64_t metadata, used, unused
+
+    int get_zone_totals "pm_zone_totals"(const pm_pool *p, pm_zone_totals *out)
+
+cdef extern from "_engine/trim.h" nogil:
+    int pm_trim_heap(pm_pool *p)
+    int pm_trim_chunk(pm_pool *p, uint64_t offset)
 
 cdef extern from "_engine/known.h" nogil:
     ctypedef struct pm_known_cell:
@@ -208,7 +230,7 @@ cdef extern from "_engine/engine.h" nogil:
         jr *journal
         size_t nlog, nimages, ndirty, nranges
         size_t fresh_words
-        uint64_t overwritten
+        uint64_t overwritten, key_generation
         pm_known *known
         direct *direct
 

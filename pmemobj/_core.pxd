@@ -60,6 +60,8 @@ cdef class Pool:
     cdef size_t norphans, orphans_cap
     cdef uint64_t backlog           # rest of the limbo list found at open
     cdef bint draining
+    cdef bint resizing              # between two mappings: other threads wait as for a transaction
+    cdef dict sizes                 # of the journal, and the budget of memory
     cdef unsigned waiting, passed   # threads that wait for a transaction's end; how many have ended waiting
     cdef unsigned syncing           # threads inside jr_sync, without the GIL
     cdef bint sync_at_commit        # transaction(sync=True)
@@ -73,7 +75,7 @@ cdef class Pool:
 
     cdef int _lock_and_recover(self) except -1
     cdef int _choose_engine(self, str engine) except -1
-    cdef int _start_journal(self, int sync, double interval, dict sizes) except -1
+    cdef int _start_journal(self, int sync, double interval) except -1
     cdef int _mark_live(self, uint64_t epoch) except -1
     cdef int _map(self) except -1
     cdef int _orphan_proxies(self) except -1
@@ -102,6 +104,10 @@ cdef inline int check_read(Persistent o) except -1:
     return 0
 
 cdef int pool_check_read(Pool pool) except -1
+
+# Between the two the pool stands still: other threads wait as for a transaction, this one may only read.
+cdef int copy_begins(Pool pool) except -1
+cdef int copy_ends(Pool pool) except -1
 
 # --- operations and levels
 

@@ -5,14 +5,17 @@ Only this module calls libpmemobj.  What belongs where:
   _core_libpmemobj.pxi   one wrapper for each libpmemobj function; it raises
   _core_tasks.pxi        which asyncio task a transaction belongs to
   _core_gate.pxi         who may pass: closed, forked, read-only, failed, another's transaction
+  _core_memory.pxi       the memory of this process that a pool takes
   _core_heap.pxi         blocks and vectors
   _core_objects.pxi      references, the limbo list, destruction, proxies
   _core_tx.pxi           operations, levels, transactions
   _core_direct.pxi       commit, opening and closing under the direct engine
   _core_gc.pxi           mark and sweep
   _core_pool.pxi         creating, opening, recovering, closing
+  _core_resize.pxi       enlarging
   _core_blocks.pxi       what the allocator says is in use
   _core_faults.pxi       failing file calls, for tests
+  _core_usage.pxi        what the bytes of a pool are used for; giving unused ones back
 """
 
 cimport cython
@@ -62,12 +65,15 @@ cdef extern from "pythread.h" nogil:
 include "_core_libpmemobj.pxi"
 include "_core_tasks.pxi"
 include "_core_gate.pxi"
+include "_core_memory.pxi"
 include "_core_heap.pxi"
 include "_core_index.pxi"
 include "_core_objects.pxi"
 include "_core_tx.pxi"
 include "_core_direct.pxi"
 include "_core_gc.pxi"
+include "_core_resize.pxi"
 include "_core_pool.pxi"
 include "_core_blocks.pxi"
 include "_core_faults.pxi"
+include "_core_usage.pxi"

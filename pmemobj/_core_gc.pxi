@@ -168,6 +168,8 @@ cdef int sweep(Pool pool, uint64_t *garbage, size_t count) except -1:
         except BaseException:
             op_abort(pool)
             raise
+        if pm_wants_care(pool.p):
+            take_care(pool)
         PyErr_CheckSignals()
     return 0
 

@@ -11,7 +11,7 @@ cdef uint64_t obj_reserve(Pool pool, pobj_action *action, size_t size, uint64_t 
     if oid.off == 0:
         raise errors.PoolFullError(
             f"{pool.path}: the pool is full: no room for another {size} bytes, and nothing has changed; delete "
-            f"something, or copy the contents to a pool with a max_size above {pool.p.size}"
+            f"something, or enlarge the pool with resize(), above max_size {pool.p.size}"
         )
     return oid.off
 
@@ -29,7 +29,11 @@ cdef enum:
 
 cdef int obj_publish(Pool pool) except -1:
     """All pending actions.  In parts that need no room, so that freeing works in a full pool; they are one to
-    the outside, since nothing of them leaves this process before the record that holds them all."""
+    the outside, since nothing of them leaves this process before the record that holds them all.
+
+    libpmemobj refuses only when the log of its lane would have to grow (operation_reserve; each action, allocating
+    or freeing, is one entry of 16 bytes, and the lane has 640): so no part of this size is ever refused.
+    """
     cdef size_t done = 0, count
     while done < pool.nactions:
         count = min(pool.nactions - done, <size_t>PUBLISH_AT_ONCE)

@@ -257,6 +257,8 @@ cdef int destroy(Pool pool, uint64_t offset) except -1:
         except BaseException:
             op_abort(pool)
             raise
+        if pm_wants_care(pool.p):
+            take_care(pool)
     return 0
 
 

@@ -67,6 +67,7 @@ cdef bint build_and_link(str path, uint64_t size, unsigned mode) except -1:
                 return False
             file_call(error, path)
             file_call(io_ftruncate(fd, size), path)
+            file_call(pf_prepare(fd, size), path)
             build(os.fsdecode(raw_temporary), path, mode)
             pf_punch_zeros(fd, size)
             with nogil:
@@ -191,8 +192,10 @@ cdef class Pool:
 
     # --- opening
 
-    def _attach(self, str path, *, str engine, str sync, double sync_interval, bint readonly, dict journal):
-        """Opens the existing pool at `path` (absolute, links resolved)."""
+    def _attach(
+        self, str path, *, str engine, str sync, double sync_interval, bint readonly, dict journal, uint64_t max_size=0
+    ):
+        """Opens the existing pool at `path` (absolute, links resolved), and enlarges it to max_size."""
         cdef int fd, error
         check_policy(sync, sync_interval)
         if self.fd >= 0:
@@ -207,8 +210,11 @@ cdef class Pool:
         try:
             self._lock_and_recover()
             self._choose_engine(engine)
+            if not readonly:
+                enlarge(self, max_size)
+            self.sizes = journal
             if self.media == NULL:
-                self._start_journal(SYNC_POLICIES[sync], sync_interval, journal)
+                self._start_journal(SYNC_POLICIES[sync], sync_interval)
             else:
                 start_directly(self, SYNC_POLICIES[sync])
             self._map()
@@ -286,7 +292,7 @@ cdef class Pool:
             self.engine_reason = "the file is not on persistent memory"
         return 0
 
-    cdef int _start_journal(self, int sync, double interval, dict sizes) except -1:
+    cdef int _start_journal(self, int sync, double interval) except -1:
         cdef jr_identity identity
         cdef jr_options options
         cdef jr *journal = NULL
@@ -295,13 +301,14 @@ cdef class Pool:
         identity.epoch += 1
         options.sync = sync
         options.interval_ns = <uint64_t>(interval * 1e9)
-        options.first_segment = sizes["first_segment"]
-        options.max_segment = sizes["max_segment"]
-        options.limit = sizes["limit"]
-        options.ring = 0 if sync == JR_SYNC_COMMIT else sizes["ring"]
+        options.first_segment = self.sizes["first_segment"]
+        options.max_segment = self.sizes["max_segment"]
+        options.limit = self.sizes["limit"]
+        options.memory = self.sizes["memory"]
+        options.ring = 0 if sync == JR_SYNC_COMMIT else self.sizes["ring"]
         if pm_pool_init(self.p, self.info.size):
             raise MemoryError("no address space for the table of changed pages")
-        self.p.read_gate = self.p.write_gate = PM_GATE_CLOSED
+        shut_gates(self)
         name = os.fsencode(self.journal_path)
         error = jr_start(&journal, name, self.fd, self.info.size, &identity, &options)
         if error:
@@ -333,9 +340,9 @@ cdef class Pool:
         error = pm_opened(self.p)
         if error:
             raise OSError(error, os.strerror(error), self.path)
-        # What libpmemobj has written at open lies below; it is not in the file yet.
-        if self.media == NULL and pf_cover_holes(self.fd, self.p.base, pm_dirty_end(self.p), self.info.size):
-            raise MemoryError("no address space for the pool")
+        error = pm_cover_holes(self.p, self.fd) if self.media == NULL else 0
+        if error:
+            raise OSError(error, f"cannot map the pool: {os.strerror(error)}", self.path)
         oid = obj_root(<PMEMobjpool *>self.pop, PM_ROOT_SIZE, self.path)
         if oid.off != self.info.root_offset:
             raise errors.PoolDamagedError(f"{self.path}: the root block is not where the file's header says")

@@ -107,6 +107,8 @@ cdef int sync_now(Pool pool) except -1:
 
 cdef int after_commit(Pool pool, bint sync) except -1:
     """Outside of everything, the record is written: destroy orphans, make it durable if asked."""
+    if pm_wants_care(pool.p):
+        take_care(pool)
     if pool.norphans or pool.backlog:
         try:
             drain(pool)
@@ -175,6 +177,8 @@ cdef void op_abort(Pool pool) noexcept:
     if alone and pool.p.direct != NULL:
         end_alone(pool)
     pool.p.write_gate &= ~<uint32_t>PM_GATE_IN_OP
+    if pool.p.depth == 0 and pool.p.ndirty:
+        pm_forget_undone(pool.p)
 
 
 # --- levels
@@ -244,6 +248,7 @@ cdef void level_abort(Pool pool) noexcept:
     leave_level(pool)
     if pool.p.depth == 0:
         pool.sync_at_commit = False
+        undone(pool)
 
 
 cdef void undo_all(Pool pool) noexcept:

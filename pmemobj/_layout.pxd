@@ -11,6 +11,7 @@ cdef extern from "_engine/layout.h" nogil:
         PM_STATE_LIVE
         PM_PAGE_SIZE
         PM_PAGE_BITS
+        PM_CHUNK_STRIDE
         PM_CHUNK_BYTES
         PM_SMALL_MAX
         PM_SPAN_MAX

@@ -17,6 +17,7 @@ from pmemobj.convert import to_python
 from pmemobj.durability import Durability, describe
 from pmemobj.leftovers import remove_leftovers
 from pmemobj.registry import PoolRegistry
+from pmemobj.space import Compacted, Progress, Usage, compact_pool, usage_of
 
 __all__ = ["MIN_POOL_SIZE", "PersistentObjectPool", "create", "open"]
 
@@ -27,7 +28,15 @@ MIN_POOL_SIZE = _core.MIN_SIZE
 DEFAULT_MAX_SIZE = 64 << 30
 
 #: Sizes of the journal, in bytes (see _engine/journal.h).
-JOURNAL = {"first_segment": 1 << 20, "max_segment": 16 << 20, "limit": 64 << 20, "ring": 4 << 20}
+JOURNAL = {
+    "first_segment": 1 << 20,
+    "max_segment": 16 << 20,
+    "limit": 64 << 20,
+    "ring": 4 << 20,
+}
+
+#: Smallest default of `memory`, in bytes.
+DEFAULT_MEMORY = 256 << 20
 
 ENGINES = ("auto", "journal", "direct")
 
@@ -50,13 +59,34 @@ T = TypeVar("T")
 _open_pools: "weakref.WeakSet[PersistentObjectPool]" = weakref.WeakSet()
 
 
+def checked_size(size: int) -> int:
+    """Whole pages; ValueError for what no pool can have."""
+    size = operator.index(size)
+    if not MIN_POOL_SIZE <= size < 1 << 47:
+        raise ValueError(
+            f"max_size must be at least {MIN_POOL_SIZE} bytes (8 MiB) and below 2**47, not {size}"
+        )
+    return size & ~0xFFF
+
+
+def checked_memory(memory: int | None) -> int:
+    """The limit for changed pages in bytes; ValueError for one that leaves no room to work."""
+    if memory is None:
+        return max(DEFAULT_MEMORY, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4)
+    memory = operator.index(memory)
+    if not 4 << 20 <= memory < 1 << 47:
+        raise ValueError(f"memory must be at least {4 << 20} bytes (4 MiB) and below 2**47, not {memory}")
+    return memory
+
+
 class PersistentObjectPool(_core.Pool):
     """A pool of persistent objects in a file; ``pool.root`` leads to everything in it.
 
     path: the pool file; beside it, while the pool is open, lies its journal, ``<path>-journal``.
     flag: "w" opens an existing pool, "c" (default) makes it if there is none, "x" makes a new one and fails
         with FileExistsError if there is one, "r" opens for reading only.
-    max_size: bytes that the pool may grow to (default 64 GiB); used only when it is made.  The file is sparse.
+    max_size: bytes that the pool may grow to (default 64 GiB for a new one).  The file is sparse.  A larger value
+        than that of an existing pool enlarges it, unless flag is "r"; a smaller one is ignored.
     mode: permissions of a new file, as for os.open.
     sync: "interval" (default), "commit" or "manual": when commits become durable against power loss.  A killed
         program never loses a committed change, whatever the policy.  See durability().
@@ -65,6 +95,9 @@ class PersistentObjectPool(_core.Pool):
         through a "journal" otherwise.  Either may be asked for; "direct" elsewhere is safe and slow, since each
         change waits for the disk.  Under it every commit is durable, whatever `sync` says.  A pool may be opened
         with another engine each time.
+    memory: bytes of memory that pages changed by this program may take, about, before they are given up and read
+        from the file when they are needed again (default: a quarter of the machine's memory, at least 256 MiB).  A
+        single transaction takes what it changes, whatever the limit.
     timeout: seconds to wait, before PoolBusyError, for whoever has the pool open to close it; math.inf waits
         without end.  Ctrl-C ends the wait.
     pool_size, debug: accepted for programs written for pynvm; pool_size stands for max_size, debug does nothing.
@@ -83,6 +116,7 @@ class PersistentObjectPool(_core.Pool):
         sync: Policy = "interval",
         sync_interval: float = 0.1,
         engine: Engine = "auto",
+        memory: int | None = None,
         timeout: float = 0.0,
         pool_size: int | None = None,
         debug: bool = False,
@@ -91,12 +125,9 @@ class PersistentObjectPool(_core.Pool):
             raise ValueError(f"flag must be one of {', '.join(map(repr, FLAGS))}, not {flag!r}")
         if engine not in ENGINES:
             raise ValueError(f"engine must be one of {', '.join(map(repr, ENGINES))}, not {engine!r}")
-        size = max_size if max_size is not None else pool_size if pool_size is not None else DEFAULT_MAX_SIZE
-        size = operator.index(size)
-        if not MIN_POOL_SIZE <= size < 1 << 47:
-            raise ValueError(
-                f"max_size must be at least {MIN_POOL_SIZE} bytes (8 MiB) and below 2**47, not {size}"
-            )
+        wanted = max_size if max_size is not None else pool_size
+        size = checked_size(DEFAULT_MAX_SIZE if wanted is None else wanted)
+        sizes = JOURNAL | {"memory": checked_memory(memory)}
         _core.check_policy(sync, sync_interval)
         if not self.closed:
             raise RuntimeError(f"this handle has {self.path} open")
@@ -105,7 +136,7 @@ class PersistentObjectPool(_core.Pool):
         if os.path.exists(path) and not os.path.exists(name):  # by way of /proc/self/fd
             raise FileNotFoundError(errno.ENOENT, "this file has been deleted and has no name any more", name)
         self.registry = PoolRegistry(self)
-        self._sync_interval = sync_interval
+        self._sync, self._sync_interval = sync, sync_interval
         if flag != "r":
             remove_leftovers(os.path.dirname(name))
         _open_pools.add(self)  # first: a fork from now on has to let go of what it is about to get
@@ -118,7 +149,8 @@ class PersistentObjectPool(_core.Pool):
                     sync=sync,
                     sync_interval=sync_interval,
                     readonly=flag == "r",
-                    journal=JOURNAL,
+                    journal=sizes,
+                    max_size=0 if wanted is None else size,
                 ),
                 timeout,
             )
@@ -159,7 +191,7 @@ class PersistentObjectPool(_core.Pool):
                     "remove the journal to begin with an empty pool"
                 )
             try:
-                _core.create_file(name, size & ~0xFFF, mode)
+                _core.create_file(name, size, mode)
             except FileExistsError:
                 if flag == "x":
                     raise
@@ -262,6 +294,66 @@ class PersistentObjectPool(_core.Pool):
         Time and memory are proportional to the contents.  Nothing is changed.
         """
         return check_pool(self)
+
+    # --- space
+
+    def usage(self) -> Usage:
+        """Bytes of the pool by what they are used for: a Usage.
+
+        Walks the heap: O(number of allocations and objects).  Garbage that only gc() finds counts as in use.
+        """
+        return usage_of(self)
+
+    def resize(self, max_size: int) -> None:
+        """Lets the pool grow up to `max_size` bytes; the file stays sparse.  Atomic, also when it is killed.
+
+        Objects and references stay valid; other threads wait.  Opening with a larger max_size does the same.
+        Everything is brought to the pool file first, as by checkpoint().
+
+        Raises ValueError for a size below the present one, and under the direct engine, TransactionError inside a transaction, OSError when the
+        file system refuses; when it does so after the old mapping has gone, the pool is closed, and complete.
+        """
+        self._must_be_usable()
+        size = checked_size(max_size)
+        now = os.stat(self.path).st_size
+        if size < now:
+            raise ValueError(
+                f"max_size {size} is below the present {now}: pools do not shrink; compact() copies to a new one"
+            )
+        if size > now:
+            _core.resize(self, size, self._sync, self._sync_interval)
+
+    def trim(self) -> int:
+        """Gives the disk space of what has been deleted back to the file system; returns the bytes.
+
+        Brings the pool file up to date and punches holes into it where nothing is stored; time is proportional to
+        the number of chunks of 256 KiB in use.  Nothing in the pool changes.
+
+        Raises TransactionError inside a transaction, ValueError under the direct engine, OSError where the file system
+        cannot do it.
+        """
+        self.checkpoint()
+        before = os.stat(self.path).st_blocks
+        _core.trim(self)
+        return max(0, before - os.stat(self.path).st_blocks) * 512
+
+    def compact(
+        self, path: Path, progress: Progress | None = None, *, max_size: int | None = None
+    ) -> Compacted:
+        """Copies everything that the root leads to into a new pool at `path`, without gaps; see Compacted.
+
+        Identity, shared references, cycles, classes and registered types stay what they are.  The copy has an
+        identity of its own, so that both can be open at once.  It appears under its name when it is complete and
+        durable.  Meanwhile other threads that use this pool wait.
+
+        progress: called now and then as progress(done, total), in bytes; it may read the pool, and stop the copying
+            by an exception.
+        max_size: of the new pool; that of this one if not given.
+
+        Raises FileExistsError, TransactionError inside a transaction, PoolFullError if max_size is too small, OSError.
+        """
+        size = checked_size(os.stat(self.path).st_size if max_size is None else max_size)
+        return compact_pool(self, os.fsdecode(path), progress, size)
 
     # --- life
 

@@ -95,8 +95,9 @@ COMPARED = {
 }
 POOL = calls(
     ("abort",), ("begin",), ("check",), ("checkpoint",), ("commit",), ("durability",), ("gc",), ("stats",), ("sync",),
+    ("resize", 1 << 36), ("trim",), ("usage",),
     ("transaction",), ("new", pmemobj.PersistentList, [1]), ("persist_via_pickle", datetime.date),
-    root=lambda o: o.root, in_transaction=lambda o: o.in_transaction, to_python=lambda o: o.to_python(o.root),
+    compact=lambda o: o.compact(o.path + ".compact"), root=lambda o: o.root, in_transaction=lambda o: o.in_transaction, to_python=lambda o: o.to_python(o.root),
 )  # fmt: skip
 SEQUENCE = calls(
     ("__add__", [1]), ("__contains__", 1), ("__getitem__", 0), ("__iter__",), ("__len__",), ("__mul__", 2),

@@ -44,6 +44,7 @@ LAYERS = [
     ("registry", ["registry.py", "_registry.p*"]),
     ("convert", ["convert.py"]),
     ("check", ["check.py", "_check.p*"]),
+    ("space", ["space.py", "_compact.p*"]),
     ("pool", ["pool.py", "durability.py", "busy.py", "leftovers.py"]),
     ("testing", ["testing/*.py"]),
     ("cli", ["cli.py", "__main__.py"]),

@@ -283,7 +283,7 @@ int direct_start(pm_pool *p, const char *path, int pool_fd, const struct jr_iden
     d->fd = pool_fd;
     d->synchronous = synchronous;
     d->size = p->size;
-    d->first_zone = pf_first_zone(pool_fd);
+    d->first_zone = pf_first_zone_in_file(pool_fd);
     int prot = PROT_READ | PROT_WRITE, error = direct_before_reserve(p, 0);    /* for libpmemobj's open */
     if (error) {
         free_direct(p);

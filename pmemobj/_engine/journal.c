@@ -251,6 +251,7 @@ static void switch_segment(struct jr *j, uint64_t need)
     next->first_seq = j->seq;
     next->link = j->link;
     next->through = j->through;
+    next->generation = ++p->pages.generation;
     p->current = next;
     p->ahead = AHEAD_NO;
     j->salt = next->salt;
@@ -366,6 +367,17 @@ int jr_checkpoint(struct jr *j)
     return error;
 }
 
+void jr_begin_checkpoint(struct jr *j)
+{
+    struct jr_private *p = j->priv;
+    if (jr_drain(j))
+        return;
+    pthread_mutex_lock(&p->lock);
+    if (!p->sealed && j->head != p->current->map && jr_takes(p->current->next, 2 * JR_HEADER_WORDS))
+        switch_segment(j, 0);
+    pthread_mutex_unlock(&p->lock);
+}
+
 static bool touches(const struct segment *s, const uint64_t *end, uint64_t from, uint64_t to)
 {
     for (const uint64_t *at = s->map; at < end;) {
@@ -411,6 +423,7 @@ int jr_write_direct(struct jr *j, const void *data, uint64_t offset, uint64_t le
         return error;
     if ((error = jr_check_pool(j)))
         return error;
+    jr_note_range(&p->pages, offset, length);
     if (!(error = jr_target_allocate(&p->pool, offset, length)) &&
         !(error = io_write_all(p->pool.fd, data, length, (off_t)offset)))
         error = jr_mark_pool(j, offsetof(pm_root, ranges), p->ranges + 1);
@@ -443,6 +456,7 @@ static void free_journal(struct jr *j)
         if (p->front)
             munmap(p->front, p->segments_at);
         jr_target_close(&p->pool);
+        jr_pages_close(&p->pages);
         if (p->fd >= 0)
             io.close(p->fd);
         pthread_cond_destroy(&p->changed);
@@ -622,12 +636,15 @@ int jr_start(struct jr **out, const char *path, int pool_fd, uint64_t pool_size,
     error = make_file(j, temporary, pool_fd, identity);
     if (!error)
         error = jr_target_open(&p->pool, pool_fd, pool_size);
+    if (!error && options->memory)
+        error = jr_pages_open(&p->pages, pool_size, options->memory);
     if (!error && p->front)
         error = jr_ring_open(j, (uint64_t *)(p->front + JR_SEGMENTS_AT), p->ring_bytes, p->header.ring_salt);
     if (!error) {
         p->current = p->oldest;
         p->current->state = SEG_CURRENT;
         p->current->first_seq = 1;
+        p->current->generation = p->pages.generation;
         j->head = p->current->map;
         j->salt = p->current->salt;
         advance_end(j, 0);

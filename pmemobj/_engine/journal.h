@@ -65,6 +65,7 @@ struct jr_options {
     uint64_t max_segment;       /* bytes; each further segment is twice the last, up to this */
     uint64_t limit;             /* bytes of all segments together; only larger single records exceed it */
     uint64_t ring;              /* bytes of the ring, a multiple of 64 KiB; 0: none */
+    uint64_t memory;            /* bytes of changed pages of the mapping to aim at (see drop.h); 0: no limit */
 };
 
 struct jr_stats {
@@ -172,6 +173,10 @@ int jr_write_direct(struct jr *j, const void *data, uint64_t offset, uint64_t le
 /* Everything appended is applied to the pool file, and that is synced; the journal is then empty.  Called by
  * the appender with no record in preparation.  0 or an errno (ENOSPC: the journal is still usable). */
 int jr_checkpoint(struct jr *j);
+
+/* Has everything appended so far applied in the background, unless that is under way.  Called by the appender
+ * with no record in preparation. */
+void jr_begin_checkpoint(struct jr *j);
 
 /* Ends the background threads and unmaps.  clean: after jr_checkpoint succeeded; removes the journal file
  * (the caller has marked the pool clean before).  Not clean: the file stays for recovery. */

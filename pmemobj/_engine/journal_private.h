@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "journal.h"
+#include "pages.h"
 
 /* ------------------------------------------------------------------ the file: DO NOT CHANGE ------- */
 
@@ -110,6 +111,7 @@ enum jr_found jr_next(struct jr_cursor *c, const uint64_t **payload, uint64_t *w
  * disk, so a granule is allocated before the first store to it; `granules` says which have been.
  */
 #define JR_GRANULE_SHIFT 16
+#define JR_LITTLE_SPACE ((uint64_t)1 << 30)     /* bytes; many times what one checkpoint may take */
 
 /* Drops the page table entries of a shared file mapping.  Nothing is lost: what they know of dirty pages goes
  * to the page cache.  Without this a sync does it page by page, with an interrupt to every processor that
@@ -121,10 +123,17 @@ struct jr_target {
     uint64_t size;
     char *map;                      /* NULL: use pwrite */
     _Atomic uint64_t *granules;     /* one bit each */
+    bool cannot_allocate;           /* the file system has no fallocate */
+    bool by_write;                  /* use pwrite, which tells of a full disk; see jr_target_prepare */
+    bool faults_allocate;           /* even a load from a hole takes space of the file system (tmpfs) */
 };
 
 int jr_target_open(struct jr_target *t, int fd, uint64_t size);     /* 0 or an errno */
 void jr_target_close(struct jr_target *t);
+
+/* Before records are applied.  Where little is left of the file system a store to the mapping may be a SIGBUS even
+ * where space has been allocated: the kernel looks at whole folios, up to 2 MiB, which may reach into holes. */
+void jr_target_prepare(struct jr_target *t);
 
 /* Makes all that has been applied durable.  0 or an errno. */
 int jr_target_sync(struct jr_target *t);
@@ -153,6 +162,7 @@ struct segment {
     uint64_t *used;                 /* one past its last record; from SEALED on */
     uint64_t dropped;               /* bytes from its start whose page table entries have been dropped */
     uint64_t synced;                /* bytes from its start that a sync has seen complete */
+    uint32_t generation;            /* see pages.h; from CURRENT on */
     enum segment_state state;
 };
 
@@ -201,6 +211,12 @@ struct jr_private {
     /* the checkpointer meets a full disk: it waits until `kick` goes beyond what it has tried */
     uint64_t kick, tried;
     int stalled;
+
+    struct jr_pages pages;
+    /* drop.c's */
+    bool dropping;                  /* next_block is where to go on */
+    uint32_t dropped_through;       /* generation */
+    uint64_t next_block, splits, relief_at;
 
     uint64_t backlog;               /* bytes of records in sealed segments */
     uint64_t bytes_sealed, continued, checkpoints, bytes_applied, waits;

@@ -57,6 +57,7 @@ static int checkpoint_segments(struct jr *j, struct segment *first, uint64_t cou
         return error;
     if ((error = jr_check_pool(j)))
         return error;
+    jr_target_prepare(&p->pool);
     if ((error = apply_segments(j, first, count)) ||
         (error = jr_mark_pool(j, offsetof(pm_root, applied), last_seq)))
         return io_is_no_space(error) ? error : jr_fail(j, error);
@@ -79,8 +80,10 @@ static int checkpoint_segments(struct jr *j, struct segment *first, uint64_t cou
     error = jr_update_header(j, 0);
     pthread_mutex_lock(&p->lock);
     if (!error) {
-        for (struct segment *s = first; s != p->oldest; s = s->next)
+        for (struct segment *s = first; s != p->oldest; s = s->next) {
+            atomic_store_explicit(&p->pages.applied, s->generation, memory_order_release);
             s->state = SEG_FREE;
+        }
         p->sealed -= count;
         p->backlog -= recycled;
         p->bytes_applied += recycled;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "io.h"
@@ -14,10 +15,10 @@
 #define PMDK_SIGNATURE "PMEMOBJ"    /* with its NUL: the first 8 bytes */
 #define PMDK_MAJOR_AT 8u
 #define PMDK_MAJOR 6u
-#define PMDK_HEAP_OFFSET_AT 5136u
-#define PMDK_HEAP_SIZE_AT 6176u
 #define PMDK_DESCRIPTOR_END 8192u
 #define PMDK_MIN_POOL (8u << 20)
+#define TMPFS_MAGIC 0x01021994
+#define MOST_COVERS 8192u      /* each makes two mappings more, of 65530 that a process may have */
 
 static uint64_t word_at(const char *bytes, size_t offset)
 {
@@ -93,7 +94,9 @@ enum pf_kind pf_probe(int fd, struct pf_info *info)
         return major > PMDK_MAJOR ? PF_NEWER : PF_DAMAGED;
     }
     /* libpmemobj keeps no file size, but it does keep where its heap begins and how long it is */
-    if (!fits(word_at(bytes, PMDK_HEAP_OFFSET_AT), word_at(bytes, PMDK_HEAP_SIZE_AT), info->size))
+    info->heap_offset = word_at(bytes, PMDK_HEAP_OFFSET_AT);
+    info->heap_size = word_at(bytes, PMDK_HEAP_SIZE_AT);
+    if (!fits(info->heap_offset, info->heap_size, info->size))
         return PF_TRUNCATED;
     info->root_offset = word_at(bytes, PMDK_ROOT_OFFSET_AT);
     info->run_id = word_at(bytes, PMDK_RUN_ID_AT);
@@ -115,7 +118,34 @@ int pf_lock(int fd)
  * long; an allocation of chunks has a header of 16 bytes. */
 uint64_t pf_chunk_phase(const char *base)
 {
-    return (word_at(base, PMDK_HEAP_OFFSET_AT) + 1024 + 16) % PM_CHUNK_STRIDE;
+    return (pf_first_zone(base) + 16) % PM_CHUNK_STRIDE;
+}
+
+uint64_t pf_first_zone(const char *base) { return word_at(base, PMDK_HEAP_OFFSET_AT) + PMDK_HEAP_HEADER; }
+
+int pf_free_space(int fd, uint64_t *bytes)
+{
+    struct statfs fs;
+    if (fstatfs(fd, &fs))
+        return errno;
+    *bytes = (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize;
+    return 0;
+}
+
+bool pf_faults_allocate(int fd)
+{
+    struct statfs fs;
+    return fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
+}
+
+/* The first zone's table and the start of its first chunks, with what lies before; and the head of each further zone. */
+int pf_prepare(int fd, uint64_t size)
+{
+    uint64_t head = (6u << 20) < size ? 6u << 20 : size, zone = 4u << 20;
+    int error = io_fallocate(fd, 0, 0, (off_t)head);
+    for (uint64_t at = PMDK_ZONE_BYTES; at < size && !error; at += PMDK_ZONE_BYTES)
+        error = io_fallocate(fd, 0, (off_t)at, (off_t)(size - at < zone ? size - at : zone));
+    return error == EOPNOTSUPP || error == ENOSYS ? 0 : error;
 }
 
 /* A file's data begins and ends with pages. */
@@ -124,23 +154,28 @@ static int is_zero(const char *page)
     return page[0] == 0 && !memcmp(page, page + 1, PM_PAGE_SIZE - 1);
 }
 
+static int punch(int fd, off_t from, off_t to)
+{
+    return from < to && io.fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, to - from);
+}
+
+/* What is a hole already may have been allocated and never written: it is punched, too. */
 void pf_punch_zeros(int fd, uint64_t size)
 {
     char page[PM_PAGE_SIZE];
     size_t got;
-    off_t zeros = 0, at = 0;            /* a run of zero pages reaches from `zeros` to `at` */
-    while ((at = lseek(fd, at, SEEK_DATA)) >= 0 && (uint64_t)at < size) {
-        zeros = at;
-        while (!io_read_all(fd, page, sizeof page, at, &got) && got == sizeof page && is_zero(page)) {
-            at += PM_PAGE_SIZE;
-            if (lseek(fd, at, SEEK_HOLE) == at)
-                break;
+    off_t zeros = 0, end = (off_t)size;         /* from `zeros` on nothing but zeros has been found yet */
+    for (off_t at = lseek(fd, 0, SEEK_DATA); at >= 0 && at < end; at = lseek(fd, at, SEEK_DATA)) {
+        off_t hole = lseek(fd, at, SEEK_HOLE);
+        for (; at < hole; at += PM_PAGE_SIZE) {
+            if (!io_read_all(fd, page, sizeof page, at, &got) && got == sizeof page && is_zero(page))
+                continue;
+            if (punch(fd, zeros, at))
+                return;
+            zeros = at + PM_PAGE_SIZE;
         }
-        if (at > zeros && io.fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, zeros, at - zeros))
-            return;
-        if (at == zeros)
-            at += PM_PAGE_SIZE;
     }
+    punch(fd, zeros, end);
 }
 
 int pf_maps_synchronously(int fd)
@@ -161,7 +196,7 @@ int pf_maps_synchronously(int fd)
 #define ZONE_METADATA (512ull * 1024)
 #define ZONE_BYTES (65528ull * PM_CHUNK_STRIDE + ZONE_METADATA)
 
-uint64_t pf_first_zone(int fd)
+uint64_t pf_first_zone_in_file(int fd)
 {
     uint64_t heap;
     size_t got;
@@ -199,24 +234,41 @@ uint64_t pf_reach(uint64_t first_zone, uint64_t top, uint64_t bytes, uint64_t si
     return reach < size ? reach : size;
 }
 
-int pf_cover_holes(int fd, char *base, uint64_t from, uint64_t size)
+/* The parts of a hole that stay a mapping of the file. */
+static int allocate_rest(int fd, uint64_t hole, uint64_t first, uint64_t last, uint64_t end)
 {
-    while (from < size) {
+    if (first >= last)
+        return io_fallocate(fd, 0, (off_t)hole, (off_t)(end - hole));
+    int error = hole < first ? io_fallocate(fd, 0, (off_t)hole, (off_t)(first - hole)) : 0;
+    return error || last == end ? error : io_fallocate(fd, 0, (off_t)last, (off_t)(end - last));
+}
+
+int pf_cover_holes(int fd, char *base, uint64_t from, uint64_t size, void (*covered)(void *context, uint64_t block),
+                   void *context)
+{
+    bool scarce = pf_faults_allocate(fd);
+    int unable = scarce ? io_fallocate(fd, 0, 0, (off_t)from) : 0;
+    if (unable || (uintptr_t)base % HUGE_PAGE)
+        return unable;
+    for (unsigned covers = 0; from < size && covers < MOST_COVERS; covers++) {
         off_t hole = lseek(fd, (off_t)from, SEEK_HOLE);
         if (hole < 0 || (uint64_t)hole >= size)
             return 0;
         off_t data = lseek(fd, hole, SEEK_DATA);
         uint64_t end = data < 0 || (uint64_t)data > size ? size : (uint64_t)data;
-        /* whole huge pages, of addresses */
-        uint64_t first = ((uint64_t)(uintptr_t)base + (uint64_t)hole + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
-        uint64_t last = ((uint64_t)(uintptr_t)base + end) & ~(HUGE_PAGE - 1);
+        uint64_t first = ((uint64_t)hole + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1), last = end & ~(HUGE_PAGE - 1);
+        int error = scarce ? allocate_rest(fd, (uint64_t)hole, first, last, end) : 0;
+        if (error)
+            return error;
         if (first < last) {
-            void *at = (void *)(uintptr_t)first;
+            char *at = base + first;
             int prot = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED;
             if (io.mmap(at, last - first, prot, flags | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
                 /* a call that fails may have unmapped what was there */
-                return io.mmap(at, last - first, prot, flags, fd, (off_t)((char *)at - base)) == MAP_FAILED ? errno : 0;
+                return io.mmap(at, last - first, prot, flags, fd, (off_t)first) == MAP_FAILED ? errno : 0;
             madvise(at, last - first, MADV_HUGEPAGE);
+            for (uint64_t block = first / HUGE_PAGE; covered && block < last / HUGE_PAGE; block++)
+                covered(context, block);
         }
         from = end;
     }
@@ -229,3 +281,28 @@ int pf_set_state(int fd, const struct pf_info *info, uint64_t state)
     int error = io_write_all(fd, &state, sizeof state, at);
     return error ? error : io_fdatasync(fd);
 }
+
+/* The heap's size is one word, which has no checksum.  Until it is written the new end of the file is not used. */
+int pf_grow(int fd, struct pf_info *info, uint64_t size)
+{
+    int error = 0;
+    uint64_t heap_size = size - info->heap_offset;
+    if (size != info->size && !(error = io_ftruncate(fd, (off_t)size)))
+        error = io_fsync(fd);
+    if (error || heap_size <= info->heap_size)
+        return error;
+    info->size = size;
+    if (!(error = io_write_all(fd, &heap_size, sizeof heap_size, PMDK_HEAP_SIZE_AT)))
+        error = io_fdatasync(fd);
+    if (!error)
+        info->heap_size = heap_size;
+    return error;
+}
+
+int pf_stand_in(int fd, char *base, uint64_t size)
+{
+    int flags = MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED;
+    return io.mmap(base, size, PROT_READ, flags, fd, 0) == MAP_FAILED ? errno : 0;
+}
+
+void pf_stand_in_ends(char *base, uint64_t size) { munmap(base, size); }

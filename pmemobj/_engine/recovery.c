@@ -35,6 +35,7 @@
 #include "io.h"
 #include "journal_private.h"
 #include "layout.h"
+#include "poolfile.h"
 
 /* ------------------------------------------------------------------ header ------------------------ */
 
@@ -115,6 +116,8 @@ int jr_target_open(struct jr_target *t, int fd, uint64_t size)
     t->fd = fd;
     t->size = size;
     t->map = NULL;
+    t->by_write = t->cannot_allocate = false;
+    t->faults_allocate = pf_faults_allocate(fd);
     t->granules = calloc(granules / 64 + 1, sizeof *t->granules);
     if (!t->granules)
         return ENOMEM;
@@ -137,6 +140,12 @@ void jr_target_close(struct jr_target *t)
 
 void jr_drop_pages(void *map, uint64_t length) { (void)madvise(map, length, MADV_DONTNEED); }
 
+void jr_target_prepare(struct jr_target *t)
+{
+    uint64_t left;
+    t->by_write = t->cannot_allocate || pf_free_space(t->fd, &left) || left < JR_LITTLE_SPACE;
+}
+
 int jr_target_sync(struct jr_target *t)
 {
     if (t->map)
@@ -154,7 +163,9 @@ int jr_target_allocate(struct jr_target *t, uint64_t offset, uint64_t length)
         uint64_t n = t->size - from < 1ull << JR_GRANULE_SHIFT ? t->size - from : 1ull << JR_GRANULE_SHIFT;
         /* a file that somebody has cut must not grow again, with zeros where data was */
         int error = io_fallocate(t->fd, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)n);
-        if (error && error != EOPNOTSUPP && error != ENOSYS)
+        if (error == EOPNOTSUPP || error == ENOSYS)
+            t->by_write = t->cannot_allocate = true;
+        else if (error)
             return error;
         atomic_fetch_or_explicit(&t->granules[g >> 6], bit, memory_order_relaxed);
     }
@@ -181,11 +192,11 @@ int jr_apply(struct jr_target *t, const uint64_t *payload, uint64_t words)
     while (at < end) {
         uint64_t offset = *at >> 16, n = *at & JR_EXTENT_MAX;
         int error = jr_target_allocate(t, offset, n * 8);
-        if (!error && !t->map)
+        if (!error && (!t->map || t->by_write))
             error = io_write_all(t->fd, at + 1, n * 8, (off_t)offset);
         if (error)
             return error;
-        if (t->map)
+        if (t->map && !t->by_write)
             memcpy(t->map + offset, at + 1, n * 8);
         at += 1 + n;
     }
@@ -601,6 +612,7 @@ static int replay(struct recovery *r)
         return io_failure(r, error, "writing");
     if ((error = jr_target_open(&target, r->pool_fd, r->pool_size)))
         return io_failure(r, error, "applying");
+    jr_target_prepare(&target);
     rc = apply_all(r, &target);
     uint64_t mark = PM_MARK(r->pool->epoch, r->report->last_seq), at = r->pool->root_at + offsetof(pm_root, applied);
     if (!rc && r->pool->root_at && (error = io_write_all(r->pool_fd, &mark, sizeof mark, (off_t)at)))

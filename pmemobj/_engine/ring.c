@@ -126,6 +126,8 @@ static int write_lines(struct jr *j, uint64_t position)
     int error = 0;
     if (m->count && !(error = jr_reserve(j, LINE_WORDS * (uint64_t)m->count))) {
         uint64_t *payload = jr_payload(j), *end = put_lines(m, payload);
+        for (uint32_t i = 0; i < m->count; i++)
+            jr_note_range(&j->priv->pages, m->lines[i].number * 64, 64);
         covered(j, (uint64_t)(end - payload), position, m->merged_records);
     }
     forget(m);
@@ -137,6 +139,7 @@ static int write_long(struct jr *j, const uint64_t *payload, uint64_t words, uin
     int error = jr_reserve(j, words);
     if (!error) {
         memcpy(jr_payload(j), payload, words * 8);
+        jr_note_payload(&j->priv->pages, payload, words);
         covered(j, words, position, 1);
     }
     return error;
@@ -186,6 +189,11 @@ int jr_drain(struct jr *j)
         error = drain(j);
     pthread_mutex_unlock(&m->lock);
     return error;
+}
+
+void jr_note_direct(struct jr *j, const uint64_t *payload, uint64_t words)
+{
+    jr_note_payload(&j->priv->pages, payload, words);
 }
 
 /* ------------------------------------------------------------------ room -------------------------- */

@@ -61,6 +61,9 @@ _Static_assert(offsetof(struct jr_ring, merged) == 64 && sizeof(struct jr_ring) 
  * from jr_room on, then call jr_done (ring_append.h).  0, or an errno with nothing changed; may wait. */
 int jr_make_ready(struct jr *j, uint64_t words);
 
+/* Tells pages.h of a record that goes to the log itself. */
+void jr_note_direct(struct jr *j, const uint64_t *payload, uint64_t words);
+
 /* Everything that is in the ring now goes to the log.  Any thread.  0 or an errno (ENOSPC: may be repeated). */
 int jr_drain(struct jr *j);
 

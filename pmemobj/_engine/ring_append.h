@@ -40,6 +40,7 @@ static inline uint64_t *jr_room(struct jr *j) { return j->ring.direct ? jr_paylo
 static inline void jr_done(struct jr *j, uint64_t words)
 {
     if (j->ring.direct) {
+        jr_note_direct(j, jr_payload(j), words);
         jr_commit(j, words, j->through);    /* of an empty ring */
         j->ring.direct_records++;
     } else {

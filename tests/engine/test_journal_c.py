@@ -17,6 +17,7 @@ SOURCES = [
         for name in (
             "io.c",
             "poolfile.c",
+            "pages.c",
             "ring.c",
             "journal.c",
             "journal_files.c",

@@ -65,10 +65,12 @@ def test_the_class_opens_too(pool_path):
         PersistentObjectPool(pool_path, flag="x")
 
 
-def test_max_size_is_that_of_the_creation(pool_path):
-    pmemobj.create(pool_path, max_size=SMALL).close()
-    with pmemobj.open(pool_path, max_size=2 * SMALL) as pool:
-        assert pool.stats()["max_size"] == SMALL
+def test_max_size_is_that_of_the_creation_or_larger(pool_path):
+    pmemobj.create(pool_path, max_size=2 * SMALL).close()
+    with pmemobj.open(pool_path, max_size=SMALL) as pool:
+        assert pool.stats()["max_size"] == 2 * SMALL
+    with pmemobj.open(pool_path) as pool:
+        assert pool.stats()["max_size"] == 2 * SMALL
 
 
 def test_max_size_goes_before_pool_size(pool_path):

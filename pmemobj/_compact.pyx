@@ -1,0 +1,233 @@
+"""Copies what the root of one pool leads to into another, empty one.
+
+ 1. The source stands still meanwhile: other threads wait as for a transaction, this one may only read it.
+ 2. The destination is nobody else's yet, so it need not be consistent before the end: an object is made when the
+    first slot that refers to it is copied, and filled later; its count goes up with each further slot.
+ 3. Blocks and vectors are taken as large as their contents need, deleted entries are left out, indexes are built anew.
+"""
+
+from libc.stdint cimport uint64_t
+from libc.stdlib cimport free, realloc
+from libc.string cimport memcpy
+from cpython.exc cimport PyErr_CheckSignals
+
+from pmemobj._cengine cimport (
+    pm_at, pm_fresh, pm_known, pm_known_cell, pm_known_find, pm_known_set, pm_store, pm_vec, pm_vec_run,
+)
+from pmemobj._core cimport (
+    Pool, alloc, copy_begins, copy_ends, index_build, object_keep, object_new, op_abort, op_begin, op_end, owned_size,
+    pool_check_read, vec_reserve,
+)
+from pmemobj._layout cimport *
+from pmemobj._values cimport PM_IS_REFERENCE, PM_SLOT_KIND
+
+from pmemobj import errors
+
+cdef enum:
+    STEP_SLOTS = 2048               # copied in one operation
+
+
+cdef class Copier:
+    cdef Pool source, target
+    cdef pm_known made              # offset of an object -> offset of its copy
+    cdef uint64_t *todo             # pairs of them, still to be filled
+    cdef size_t ntodo, todo_cap
+    cdef uint64_t copied            # bytes
+    cdef object progress
+    cdef bint in_operation
+
+    def __cinit__(self, Pool source not None, Pool target not None, progress):
+        self.source = source
+        self.target = target
+        self.progress = progress
+
+    def __dealloc__(self):
+        free(self.made.cells)
+        free(self.todo)
+
+    cdef int next_step(self) except -1:
+        """Ends one operation and begins the next."""
+        op_end(self.target)
+        self.in_operation = False
+        PyErr_CheckSignals()
+        if self.progress is not None:
+            self.progress(self.copied)
+        op_begin(self.target)
+        self.in_operation = True
+        return 0
+
+    cdef uint64_t object(self, uint64_t offset) except 0:
+        """The copy of an object, one of whose slots has been copied."""
+        cdef pm_known_cell *cell = pm_known_find(&self.made, offset)
+        cdef pm_object *o = <pm_object *>pm_at(self.source.p, offset)
+        cdef uint64_t size, new
+        cdef uint64_t *grown
+        if cell != NULL:
+            new = <uint64_t>cell.proxy
+            object_keep(self.target, new)
+            return new
+        if o.type == PM_TYPE_LIST or o.type == PM_TYPE_TUPLE:
+            size = sizeof(pm_list)
+        elif o.type == PM_TYPE_DICT or o.type == PM_TYPE_SET:
+            size = sizeof(pm_table)
+        elif o.type == PM_TYPE_OBJECT:
+            size = sizeof(pm_instance)
+        else:
+            raise errors.PoolDamagedError(f"{self.source.path}: unknown object type {o.type} at {offset:#x}")
+        new = object_new(self.target, o.type, size, True)
+        self.copied += size
+        if self.ntodo + 2 > self.todo_cap:
+            grown = <uint64_t *>realloc(self.todo, (2 * self.todo_cap + 256) * 8)
+            if grown == NULL:
+                raise MemoryError()
+            self.todo = grown
+            self.todo_cap = 2 * self.todo_cap + 256
+        if pm_known_set(&self.made, offset, <void *>new):
+            raise MemoryError()
+        self.todo[self.ntodo] = offset
+        self.todo[self.ntodo + 1] = new
+        self.ntodo += 2
+        return new
+
+    cdef uint64_t slot(self, uint64_t slot) except? 1:
+        """The slot for the copy of what a slot holds."""
+        cdef unsigned kind = PM_SLOT_KIND(slot)
+        cdef uint64_t offset = slot & PM_OFFSET_MASK, new, size, i
+        cdef uint64_t *block
+        cdef uint64_t *to
+        if slot == 0 or not PM_IS_REFERENCE(slot):
+            return slot
+        if kind == PM_REF_OBJECT:
+            return self.object(offset)
+        if kind > PM_REF_PICKLE:
+            raise errors.PoolDamagedError(f"{self.source.path}: slot {slot:#x} has an unknown kind")
+        block = <uint64_t *>pm_at(self.source.p, offset)
+        size = owned_size(kind, block)
+        new = alloc(self.target, size)
+        to = <uint64_t *>pm_at(self.target.p, new)
+        if kind < PM_REF_TUPLE:
+            memcpy(to, block, size)
+        else:
+            to[0] = block[0]
+            for i in range(block[0]):
+                to[1 + i] = self.slot(block[1 + i])
+        pm_fresh(self.target.p, to, size)
+        self.copied += size
+        return slot ^ offset ^ new
+
+    cdef int vector(
+        self, pm_vec *v, uint64_t new, size_t field, unsigned stride, unsigned first, uint64_t live
+    ) except -1:
+        """Fills the vector at `field` of the copy; of entries (first = 1) the deleted ones are left out."""
+        cdef pm_vec *to = <pm_vec *>(<char *>pm_at(self.target.p, new) + field)
+        cdef uint64_t i = 0, run, space = 0, n = 0, filled = 0
+        cdef uint64_t *item
+        cdef uint64_t *start = NULL
+        cdef uint64_t _
+        cdef unsigned word
+        if live == 0:
+            return 0
+        vec_reserve(self.target, to, live, stride)
+        self.next_step()
+        while i < v.size:
+            item = pm_vec_run(self.source.p, v, i, v.size, stride, &run)
+            i += run
+            for _ in range(run):
+                if first == 0 or item[1]:
+                    if space == 0:
+                        if n == live:
+                            raise errors.PoolDamagedError(
+                                f"{self.source.path}: a table counts {live} entries, has more"
+                            )
+                        start = pm_vec_run(self.target.p, to, n, live, stride, &space)
+                        if space > STEP_SLOTS // 4:
+                            space = STEP_SLOTS // 4
+                        filled = 0
+                    for word in range(first):
+                        start[filled + word] = item[word]
+                    for word in range(first, stride):
+                        start[filled + word] = self.slot(item[word])
+                    filled += stride
+                    self.copied += stride * 8
+                    space -= 1
+                    n += 1
+                    if space == 0:
+                        pm_fresh(self.target.p, start, filled * 8)
+                        self.next_step()
+                item += stride
+        if space:
+            pm_fresh(self.target.p, start, filled * 8)
+        if n != live:
+            raise errors.PoolDamagedError(f"{self.source.path}: a table counts {live} entries, has {n}")
+        pm_store(self.target.p, &to.size, live)
+        return 0
+
+    cdef int table(self, pm_table *t, uint64_t new, unsigned stride) except -1:
+        cdef pm_table *to = <pm_table *>pm_at(self.target.p, new)
+        self.vector(&t.entries, new, <size_t>(<char *>&to.entries - <char *>to), stride, 1, t.used)
+        pm_store(self.target.p, &to.used, t.used)
+        if t.used > PM_TABLE_SMALL:
+            index_build(self.target, to, stride, t.used)
+        return 0
+
+    cdef int instance(self, pm_instance *o, uint64_t new) except -1:
+        cdef pm_instance *to = <pm_instance *>pm_at(self.target.p, new)
+        cdef uint64_t *fields
+        cdef uint64_t *copies
+        cdef uint64_t offset, i
+        pm_store(self.target.p, &to.class_id, o.class_id | <uint64_t>o.cap << 32)
+        if o.cap == 0:
+            return 0
+        fields = <uint64_t *>pm_at(self.source.p, o.fields)
+        offset = alloc(self.target, <uint64_t>o.cap * 8)
+        copies = <uint64_t *>pm_at(self.target.p, offset)
+        for i in range(o.cap):
+            copies[i] = self.slot(fields[i])
+        pm_fresh(self.target.p, copies, <uint64_t>o.cap * 8)
+        self.copied += <uint64_t>o.cap * 8
+        pm_store(self.target.p, &to.fields, offset)
+        return 0
+
+    cdef int fill(self, uint64_t offset, uint64_t new) except -1:
+        cdef pm_object *o = <pm_object *>pm_at(self.source.p, offset)
+        cdef pm_list *to = <pm_list *>pm_at(self.target.p, new)
+        cdef pm_vec *v
+        if o.type == PM_TYPE_LIST or o.type == PM_TYPE_TUPLE:
+            v = &(<pm_list *>o).items
+            return self.vector(v, new, <size_t>(<char *>&to.items - <char *>to), 1, 0, v.size)
+        if o.type == PM_TYPE_OBJECT:
+            return self.instance(<pm_instance *>o, new)
+        return self.table(<pm_table *>o, new, 3 if o.type == PM_TYPE_DICT else 2)
+
+    cdef int copy_all(self) except -1:
+        cdef uint64_t offset, new, types, root
+        types = self.slot(self.source.p.root.types_slot)
+        root = self.slot(self.source.p.root.root_slot)
+        pm_store(self.target.p, &self.target.p.root.types_slot, types)
+        pm_store(self.target.p, &self.target.p.root.root_slot, root)
+        while self.ntodo:
+            self.ntodo -= 2
+            offset = self.todo[self.ntodo]
+            new = self.todo[self.ntodo + 1]
+            self.fill(offset, new)
+            self.next_step()
+        return 0
+
+    def run(self):
+        """Copies everything; the target is empty.  Gives the bytes that were copied."""
+        pool_check_read(self.target)
+        copy_begins(self.source)
+        try:
+            op_begin(self.target)
+            self.in_operation = True
+            try:
+                self.copy_all()
+                op_end(self.target)
+                self.in_operation = False
+            except BaseException:
+                if self.in_operation:
+                    op_abort(self.target)
+                raise
+        finally:
+            copy_ends(self.source)
+        return self.copied

@@ -1,0 +1,147 @@
+# Enlarging a pool.  libpmemobj takes a larger file for what it is when it opens it, so a pool that is open is mapped
+# anew: in the same handle, with the same file lock, and a journal of the next epoch.
+#
+# Order: everything into the pool file -> enlarge it -> libpmemobj lets go -> the pool is clean, its journal gone ->
+# as at open.  At any point a crash leaves either a clean pool or one with its journal.  Meanwhile other threads wait
+# as for a transaction.  A proxy may vanish at any time and looks at its object then; so until all proxies have been
+# told where their objects are, the file stands where the old mapping was.
+
+import time
+
+
+cdef int enlarge(Pool pool, uint64_t size) except -1:
+    """The pool is locked and clean, or has been recovered; nothing has it mapped."""
+    cdef int error = pf_grow(pool.fd, &pool.info, max(size, pool.info.size))
+    if error:
+        raise OSError(error, f"cannot enlarge the pool: {os.strerror(error)}", pool.path)
+    return 0
+
+
+cdef void shut_gates(Pool pool) noexcept:
+    """Of a pool whose tables are new."""
+    cdef pm_pool *p = pool.p
+    if not pool.resizing:
+        p.read_gate = p.write_gate = PM_GATE_CLOSED
+        return
+    p.owner = pm_this_thread()
+    p.turn = pm_this_turn()
+    p.depth = 1
+    p.read_gate = p.write_gate = PM_GATE_TX
+
+
+cdef void open_gates(Pool pool) noexcept:
+    cdef pm_pool *p = pool.p
+    p.depth = 0
+    p.owner = NULL
+    p.read_gate = 0
+    p.write_gate = PM_GATE_DIRECT if p.direct != NULL else 0
+    if pool.locked:
+        pool.locked = False
+        PyThread_release_lock(pool.lock)
+
+
+cdef int map_anew(Pool pool, int sync, double interval) except -1:
+    """The pool file has everything."""
+    cdef pm_pool *p = pool.p
+    cdef pm_pool old
+    cdef char *base = p.base
+    cdef uint64_t size = p.size
+    cdef int error = 0
+    cdef size_t i
+    pm_cache_free(p)
+    pm_keys_release(p)
+    old = p[0]
+    pm_closing(p)
+    pmemobj_close(<PMEMobjpool *>pool.pop)
+    pool.pop = NULL
+    error = pf_stand_in(pool.fd, base, size)
+    try:
+        if not error:
+            error = pf_set_state(pool.fd, &pool.info, pool.info.state & ~<uint64_t>PM_STATE_LIVE)
+        jr_stop(old.journal, not error)
+        p.journal = NULL
+        if error:
+            raise OSError(error, f"cannot map the enlarged pool: {os.strerror(error)}", pool.path)
+        pm_pool_fini(p)
+        probe(pool.path, pool.fd, &pool.info)
+        pool._start_journal(sync, interval)
+        p.known = &pool.known
+        p.epoch = old.epoch
+        p.last_epoch = old.last_epoch
+        p.overwritten = old.overwritten + 1
+        p.key_generation = old.key_generation + 1
+        pool._map()
+        for i in range(pool.known.mask + 1 if pool.known.cells != NULL else 0):
+            if pool.known.cells[i].offset and pool.known.cells[i].proxy != NULL:
+                (<Persistent>pool.known.cells[i].proxy).head = <pm_object *>pm_at(p, pool.known.cells[i].offset)
+    except BaseException:
+        p.read_gate = p.write_gate = PM_GATE_CLOSED
+        p.depth = 0
+        pool._orphan_proxies()
+        if pool.locked:
+            pool.locked = False
+            PyThread_release_lock(pool.lock)
+        pool._detach(p.journal != NULL and jr_is_untouched(p.journal))
+        raise
+    finally:
+        pf_stand_in_ends(base, size)
+    return 0
+
+
+def resize(Pool pool not None, uint64_t size, str sync, double interval):
+    """Enlarges an open pool; see pool.resize()."""
+    cdef pm_pool *p = pool.p
+    cdef jr *journal
+    cdef int error
+    must_be_alone(pool, "resize")
+    if p.direct != NULL:
+        raise ValueError(
+            f"{pool.path}: under the direct engine a pool is enlarged when it is opened: "
+            "close it and open it with the new max_size"
+        )
+    pool._drain()
+    must_be_alone(pool, "resize")
+    if not pool.callbacks:
+        pool.callbacks.append(None)
+    pool.resizing = True
+    shut_gates(pool)
+    try:
+        if p.ndirty:
+            make_room(pool, pm_record_bound(p))
+            pm_record(p)
+        while pool.syncing:
+            time.sleep(0.001)
+        journal = p.journal
+        with nogil:
+            error = jr_checkpoint(journal)
+        if error:
+            raise OSError(error, f"cannot bring the pool file up to date: {os.strerror(error)}", pool.path)
+        enlarge(pool, size)
+        map_anew(pool, SYNC_POLICIES[sync], interval)
+        open_gates(pool)
+    except BaseException:
+        if p.depth:
+            open_gates(pool)
+        raise
+    finally:
+        pool.resizing = False
+    expect_work(pool)
+
+
+cdef int copy_begins(Pool pool) except -1:
+    must_be_alone(pool, "compact")
+    pool._drain()
+    must_be_alone(pool, "compact")
+    if not pool.callbacks:
+        pool.callbacks.append(None)
+    pool.resizing = True
+    shut_gates(pool)
+    pool.resizing = False
+    pool.p.write_gate |= PM_GATE_IN_OP
+    return 0
+
+
+cdef int copy_ends(Pool pool) except -1:
+    open_gates(pool)
+    expect_work(pool)
+    return 0

@@ -1,0 +1,115 @@
+# What the bytes of a pool are used for, and giving back those of the file that nothing uses.
+
+cdef inline uint64_t taken_by(uint64_t size) noexcept nogil:
+    """Bytes of the block that a request for `size` gets."""
+    return pm_usable(size) if size <= PM_SPAN_MAX else pm_whole_chunks(size)
+
+
+cdef uint64_t vector_bytes(pm_vec *v, unsigned stride) noexcept:
+    if v.cap == 0:
+        return 0
+    if v.dir_cap == 0:
+        return taken_by(v.cap * stride * 8)
+    return taken_by(v.dir_cap * 8) + v.cap // (PM_SEG_WORDS // stride) * taken_by(PM_SEG_WORDS * 8)
+
+
+cdef uint64_t index_bytes(pm_pool *p, pm_table *t) noexcept:
+    cdef uint64_t words = <uint64_t>1 << t.index_depth, i = 0, segment, total
+    if t.index == 0:
+        return 0
+    if t.index_depth == 0:
+        return taken_by(<uint64_t>8 << PM_SEGMENT_CELLS(t.index))
+    total = taken_by(words * 8)
+    while i < words:
+        segment = pm_directory(p, t)[i]
+        if segment == 0:                    # half given back
+            i += 1
+            continue
+        total += taken_by(<uint64_t>8 << PM_SEGMENT_CELLS(segment))
+        i += words >> PM_SEGMENT_DEPTH(segment)
+    return total
+
+
+cdef uint64_t container_bytes(pm_pool *p, uint64_t offset) noexcept:
+    """Of the vectors and the index of the object, without its head."""
+    cdef pm_object *o = <pm_object *>pm_at(p, offset)
+    cdef pm_table *table
+    if o.type == PM_TYPE_LIST or o.type == PM_TYPE_TUPLE:
+        return vector_bytes(&(<pm_list *>o).items, 1)
+    if o.type == PM_TYPE_DICT or o.type == PM_TYPE_SET:
+        table = <pm_table *>o
+        return vector_bytes(&table.entries, 3 if o.type == PM_TYPE_DICT else 2) + index_bytes(p, table)
+    if o.type == PM_TYPE_OBJECT and (<pm_instance *>o).cap:
+        return taken_by(<uint64_t>(<pm_instance *>o).cap * 8)
+    return 0
+
+
+def usage_of(Pool pool not None):
+    """Bytes of the pool file by what they are used for; see space.Usage.  O(chunks and objects)."""
+    cdef pm_pool *p = pool.p
+    cdef pm_zone_totals totals
+    cdef uint64_t found[PM_PAGE_OBJECTS]
+    cdef uint64_t objects = 0, containers = 0, blocks = 0, inside = 0, i, n
+    cdef pm_chunk *chunk
+    cdef pm_page *page
+    cdef unsigned number
+    cdef PMEMoid oid
+    pool_check_read(pool)
+    if get_zone_totals(p, &totals):
+        raise errors.PoolDamagedError(f"{pool.path}: libpmemobj's table of chunks is damaged")
+    oid = pmemobj_first(<PMEMobjpool *>pool.pop)
+    while oid.off:
+        if pmemobj_type_num(oid) != PM_ALLOC_CHUNK:
+            blocks += pm_whole_chunks(pmemobj_alloc_usable_size(oid) - (PM_CHUNK_STRIDE - PM_CHUNK_BYTES))
+            oid = pmemobj_next(oid)
+            continue
+        chunk = <pm_chunk *>pm_at(p, oid.off)
+        blocks += pm_chunk_in_use(p, oid.off)
+        for number in range(PM_CHUNK_PAGES):
+            if not chunk.bitmap >> number & 1:
+                inside += PM_PAGE_SIZE
+                continue
+            if not (chunk.bitmap & ~chunk.empty & ~chunk.spans) >> number & 1:
+                continue
+            page = <pm_page *>pm_at(p, chunk.first_page + <uint64_t>number * PM_PAGE_SIZE)
+            for i in range(PM_PAGE_BITS * 64):
+                inside += 0 if page.bitmap[i // 64] >> (i % 64) & 1 else page.block_size
+            n = pm_chunk_objects(p, oid.off, number, found)
+            objects += n * page.block_size
+            for i in range(n):
+                containers += container_bytes(p, found[i])
+        oid = pmemobj_next(oid)
+    return {
+        "objects": objects,
+        "values": blocks - objects - containers,
+        "containers": containers,
+        "unused_blocks": inside,
+        "overhead": totals.used - blocks - inside,
+        "metadata": totals.metadata,
+        "unused": totals.unused,
+    }
+
+
+def trim(Pool pool not None):
+    """Brings the pool file up to date and punches holes where nothing is; see pool.trim()."""
+    cdef PMEMoid oid
+    cdef int error
+    must_be_alone(pool, "trim")
+    if pool.p.direct != NULL:
+        raise ValueError(
+            f"{pool.path}: under the direct engine the file keeps the space that it has; "
+            'close the pool and trim it after an open with engine="journal"'
+        )
+    pool._drain()
+    must_be_alone(pool, "trim")
+    error = jr_checkpoint(pool.p.journal)
+    if not error:
+        error = pm_trim_heap(pool.p)
+    oid = pmemobj_first(<PMEMobjpool *>pool.pop)
+    while oid.off and not error:
+        if pmemobj_type_num(oid) == PM_ALLOC_CHUNK:
+            error = pm_trim_chunk(pool.p, oid.off)
+        oid = pmemobj_next(oid)
+    if error:
+        pass_gate(pool, True)
+        raise OSError(error, f"cannot give space back: {os.strerror(error)}", pool.path)
