@@ -135,6 +135,7 @@ def kill_rounds(tmp_path, rounds, engines):
 JOURNAL, DIRECT = ["journal"], ["memory"] * 6 + ["disk", "journal"]
 
 
+@pytest.mark.timeout(400)  # half a minute on an idle machine
 @pytest.mark.parametrize(("engines", "rounds"), [(JOURNAL, 200), (DIRECT, 100)], ids=["journal", "direct"])
 def test_kill_rounds(tmp_path, engines, rounds):
     kill_rounds(tmp_path, rounds, engines)
