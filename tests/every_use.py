@@ -169,4 +169,14 @@ HARMLESS = {
     "__reduce_ex__", "__setstate_cython__", "__subclasshook__", "_check", "_p_new", "_p_stable_hash", "fromkeys",
     "mapping", "_v__init__", "__repr__",
 }  # fmt: skip
-HARMLESS_OF_POOL = {"engine", "engine_reason", "close", "closed", "path", "recovery", "registry", "uuid", "__repr__"}
+HARMLESS_OF_POOL = {
+    "engine",
+    "engine_reason",
+    "close",
+    "closed",
+    "path",
+    "recovery",
+    "registry",
+    "uuid",
+    "__repr__",
+}

@@ -44,7 +44,7 @@ LAYERS = [
     ("registry", ["registry.py", "_registry.p*"]),
     ("convert", ["convert.py"]),
     ("check", ["check.py", "_check.p*"]),
-    ("pool", ["pool.py", "durability.py", "busy.py", "leftovers.py"]),
+    ("pool", ["pool.py", "backup.py", "durability.py", "busy.py", "leftovers.py"]),
     ("testing", ["testing/*.py"]),
     ("cli", ["cli.py", "__main__.py"]),
     ("package", ["__init__.py"]),

@@ -15,6 +15,10 @@
 #define PMDK_RUN_ID_AT 6152u
 #define PMDK_ROOT_SIZE_AT 6160u
 #define PMDK_POOL_UUID_AT 24u
+#define PMDK_HEADER_BYTES 4096u
+
+#define PM_ROOT_UUID_AT offsetof(pm_root, uuid)
+#define PM_ROOT_STATE_AT offsetof(pm_root, state)
 
 enum pf_kind {
     PF_OK = 0,
@@ -43,9 +47,8 @@ struct pf_info {
 
 enum pf_kind pf_probe(int fd, struct pf_info *info);
 
-/* An open-file-description lock on the whole file, for the life of fd.  0, EAGAIN when another descriptor
- * (also of this process) holds it, or another errno. */
-int pf_lock(int fd);
+/* Gives the first PMDK_HEADER_BYTES of a pool file other UUIDs, and the checksum that goes with them. */
+void pf_set_uuid(char *header, const uint8_t pool[16], const uint8_t file[16]);
 
 /* Writes the state word and syncs it.  0 or errno. */
 int pf_set_state(int fd, const struct pf_info *info, uint64_t state);
