@@ -1,5 +1,5 @@
 # The C engine: one open pool and the verbs that change it (_engine/engine.h, slab.h, vec.h, known.h, proxy.h),
-# its journal and its file (_engine/journal.h, poolfile.h).
+# its journal and its file (_engine/journal.h, poolfile.h, locks.h), snapshots (reader.h).
 
 from libc.stddef cimport size_t
 from cpython.object cimport PyObject, PyTypeObject
@@ -19,6 +19,7 @@ cdef extern from "_engine/journal.h" nogil:
         JR_EMISMATCH
         JR_EDAMAGED
         JR_EVERSION
+        JR_HELD
 
     struct jr_identity:
         uint8_t pool_uuid[16]
@@ -52,12 +53,19 @@ cdef extern from "_engine/journal.h" nogil:
     bint jr_is_untouched(jr *j)
     int jr_sync(jr *j)
     int jr_checkpoint(jr *j)
+    int jr_begin_holes(jr *j)
+    void jr_end_holes(jr *j)
     void jr_stop(jr *j, int clean)
     void jr_orphan(jr *j)
     uint64_t jr_holder(const char *path)
     void jr_get_stats(jr *j, jr_stats *out)
 
 cdef extern from "_engine/poolfile.h" nogil:
+    enum:
+        PMDK_HEADER_BYTES
+        PM_ROOT_UUID_AT
+        PM_ROOT_STATE_AT
+
     enum pf_kind:
         PF_OK
         PF_EMPTY
@@ -76,7 +84,6 @@ cdef extern from "_engine/poolfile.h" nogil:
         int os_error
 
     pf_kind pf_probe(int fd, pf_info *info)
-    int pf_lock(int fd)
     bint pf_maps_synchronously(int fd)
     uint64_t pf_chunk_phase(const char *base)
     int pf_prepare(int fd, uint64_t size)
@@ -84,6 +91,7 @@ cdef extern from "_engine/poolfile.h" nogil:
     int pf_grow(int fd, pf_info *info, uint64_t size)
     int pf_stand_in(int fd, char *base, uint64_t size)
     void pf_stand_in_ends(char *base, uint64_t size)
+    void pf_set_uuid(char *header, const uint8_t *pool, const uint8_t *file)
     int pf_set_state(int fd, const pf_info *info, uint64_t state)
 
 cdef extern from "_engine/io.h" nogil:
@@ -130,6 +138,62 @@ cdef extern from "_engine/io_trace.h" nogil:
     void iot_start(bint with_data)
     void iot_stop()
     size_t iot_entries(const iot_entry **entries)
+
+cdef extern from "_engine/locks.h" nogil:
+    int pf_lock(int fd)
+    int pf_lock_running(int fd)
+    enum pf_range:
+        PF_RECORDS
+        PF_SNAPSHOTS
+    int pf_lock_change(int fd, pf_range range, uint64_t epoch, uint64_t seq)
+    void pf_unlock_change(int fd, pf_range range)
+    int pf_has_strangers(int fd, uint64_t epoch)
+    int pf_lock_out_readers(int fd)
+
+cdef extern from "_engine/reader.h" nogil:
+    enum rd_result:
+        RD_OK
+        RD_SAME
+        RD_WAIT
+        RD_SYSTEM
+        RD_POOL
+        RD_JOURNAL
+        RD_OTHER_ENGINE
+        RD_REPLACED
+        RD_TOO_LARGE
+
+    struct follow:
+        int fd
+
+    struct rd_image:
+        char *base
+        uint64_t size
+        uint64_t state
+        follow follow
+
+    struct rd:
+        rd_image now
+        pf_info info
+        jr_report report
+        int journal_error, error
+
+    jr *rd_no_journal()
+    rd_result rd_open(rd **out, const char *path, const char *journal, int fd)
+    rd_result rd_prepare(rd *r)
+    rd_result rd_finish(rd *r)
+    void rd_cancel(rd *r)
+    void rd_close(rd *r)
+    void rd_orphan(rd *r)
+    int rd_copy(rd *r, int out, uint64_t *at, uint64_t limit, uint64_t *copied)
+    uint64_t rd_data_bytes(rd *r)
+    rd *rd_borrow(int fd, char *base, uint64_t size)
+    void rd_give_back(rd *r)
+
+cdef extern from "_engine/heapwalk.h" nogil:
+    ctypedef struct pm_allocation:
+        uint64_t offset, size, type, zone, chunk
+
+    int pm_next_allocation(const char *base, uint64_t pool_size, pm_allocation *a)
 
 cdef extern from "_engine/drop.h" nogil:
     int pm_cover_holes(pm_pool *p, int fd)
@@ -225,6 +289,7 @@ cdef extern from "_engine/engine.h" nogil:
         uint32_t depth
         uint32_t pending
         uint64_t epoch, last_epoch
+        uint64_t births
         void *owner
         uint64_t turn
         jr *journal

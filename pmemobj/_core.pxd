@@ -63,7 +63,11 @@ cdef class Pool:
     cdef bint resizing              # between two mappings: other threads wait as for a transaction
     cdef dict sizes                 # of the journal, and the budget of memory
     cdef unsigned waiting, passed   # threads that wait for a transaction's end; how many have ended waiting
-    cdef unsigned syncing           # threads inside jr_sync, without the GIL
+    cdef unsigned syncing           # threads that use the journal or a snapshot without the GIL
+    cdef void *snapshot             # rd *, of a pool opened for reading: see _core_reader.pxi
+    cdef bint refreshing
+    cdef unsigned copying           # backups of this snapshot
+    cdef void *borrowed             # rd *, while a pool of the direct engine is copied
     cdef bint sync_at_commit        # transaction(sync=True)
     cdef object task                # weakref to the asyncio task that began the last transaction, or None
     cdef list callbacks             # per level: None or a Transaction; never gets shorter

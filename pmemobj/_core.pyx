@@ -16,6 +16,7 @@ Only this module calls libpmemobj.  What belongs where:
   _core_blocks.pxi       what the allocator says is in use
   _core_faults.pxi       failing file calls, for tests
   _core_usage.pxi        what the bytes of a pool are used for; giving unused ones back
+  _core_reader.pxi       snapshots: opening for reading, refreshing, copying
 """
 
 cimport cython
@@ -26,7 +27,7 @@ from cpython.pythread cimport (
     PyThread_acquire_lock, PyThread_allocate_lock, PyThread_free_lock, PyThread_release_lock,
     NOWAIT_LOCK, PyThread_type_lock,
 )
-from libc.errno cimport EACCES, EAGAIN, EIO, ENOENT, EPERM, EROFS, ESTALE
+from libc.errno cimport EACCES, EAGAIN, EFBIG, EIO, ENOENT, EPERM, EROFS, ESTALE
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memmove, memset
@@ -77,3 +78,4 @@ include "_core_pool.pxi"
 include "_core_blocks.pxi"
 include "_core_faults.pxi"
 include "_core_usage.pxi"
+include "_core_reader.pxi"

@@ -62,9 +62,28 @@ cdef int chunk_blocks(Pool pool, uint64_t offset, set chunks, set pages, dict bl
     return 0
 
 
+cdef bint next_allocation(Pool pool, pm_allocation *a) noexcept:
+    """The next of libpmemobj's allocations that are ours; all zero before the first.  Also without libpmemobj."""
+    cdef PMEMoid oid
+    if pool.pop == NULL:
+        return pm_next_allocation(pool.p.base, pool.p.size, a)
+    if a.offset == 0:
+        oid = pmemobj_first(<PMEMobjpool *>pool.pop)
+    else:
+        oid.pool_uuid_lo = pool.uuid_lo
+        oid.off = a.offset
+        oid = pmemobj_next(oid)
+    if oid.off == 0:
+        return False
+    a.offset = oid.off
+    a.size = pmemobj_alloc_usable_size(oid)
+    a.type = pmemobj_type_num(oid)
+    return True
+
+
 def blocks_in_use(Pool pool not None):
     """({offset: usable bytes} of every block in use, list of findings).  Walks the whole heap."""
-    cdef PMEMoid oid
+    cdef pm_allocation found
     cdef unsigned i
     pool_check_read(pool)
     blocks = {}
@@ -73,13 +92,12 @@ def blocks_in_use(Pool pool not None):
     pages = set()
     for i in range(sizeof(pool.p.root.pages) // 8):
         pages |= walk_list(pool, pool.p.root.pages[i], False, findings)
-    oid = pmemobj_first(<PMEMobjpool *>pool.pop)
-    while oid.off:
-        if pmemobj_type_num(oid) == PM_ALLOC_CHUNK:
-            chunk_blocks(pool, oid.off, chunks, pages, blocks, findings)
+    memset(&found, 0, sizeof(found))
+    while next_allocation(pool, &found):
+        if found.type == PM_ALLOC_CHUNK:
+            chunk_blocks(pool, found.offset, chunks, pages, blocks, findings)
         else:
-            blocks[oid.off] = pmemobj_alloc_usable_size(oid)
-        oid = pmemobj_next(oid)
+            blocks[found.offset] = found.size
     for offset in chunks | pages:
         findings.append(f"a list names {offset:#x}, which is not in use")
     return blocks, findings

@@ -130,6 +130,10 @@ cdef int check_read_slow(Persistent o) except -1:
     if o.head == NULL:
         if o.p.read_gate & (PM_GATE_CLOSED | PM_GATE_FORKED):
             raise_closed(o.pool)
+        if o.p.write_gate & PM_GATE_READONLY:
+            raise errors.StaleObjectError(
+                f"this {type(o).__name__} does not exist any more since refresh(); fetch what you need from the root"
+            )
         raise errors.StaleObjectError(
             f"this {type(o).__name__} was created in a transaction that has been undone; it does not exist any more"
         )

@@ -111,6 +111,8 @@ cdef uint64_t object_new(Pool pool, unsigned type, uint64_t size, bint owned) ex
         pool.ncreated += 1
     memset(o, 0, size)
     o.type = <uint16_t>type
+    o.born = p.births
+    p.births += 1
     o.refs = 1 if owned else 0
     o.flags = 0 if owned else PM_IN_LIMBO
     pm_fresh(p, o, size)

@@ -122,8 +122,11 @@ def journal_holder(str path):
     return jr_holder(os.fsencode(path))
 
 
+ALREADY_OPEN = "the pool is open already"     # pool.py finds out by whom
+
+
 cdef int raise_busy(str path) except -1:
-    raise errors.PoolBusyError(EAGAIN, "the pool is open already", path)
+    raise errors.PoolBusyError(EAGAIN, ALREADY_OPEN, path)
 
 
 cdef void fill_identity(jr_identity *identity, const pf_info *info) noexcept:
@@ -203,21 +206,25 @@ cdef class Pool:
         self.marked = False
         self.path = path
         self.journal_path = path + JOURNAL_SUFFIX
-        error = io_open(&fd, os.fsencode(path), os.O_RDWR, 0)
+        error = io_open(&fd, os.fsencode(path), os.O_RDONLY if readonly else os.O_RDWR, 0)
         if error:
-            raise OSError(error, reason(error, WRITABLE), path)
+            raise OSError(error, reason(error, "" if readonly else WRITABLE), path)
         self.fd = fd
         try:
-            self._lock_and_recover()
-            self._choose_engine(engine)
-            if not readonly:
-                enlarge(self, max_size)
-            self.sizes = journal
-            if self.media == NULL:
-                self._start_journal(SYNC_POLICIES[sync], sync_interval)
+            if readonly:
+                take_snapshot(self)
             else:
-                start_directly(self, SYNC_POLICIES[sync])
-            self._map()
+                self._lock_and_recover()
+                self._choose_engine(engine)
+                enlarge(self, max_size)
+                self.sizes = journal
+                if self.media == NULL:
+                    let_readers_in(self)
+                    self._start_journal(SYNC_POLICIES[sync], sync_interval)
+                else:
+                    keep_readers_out(self)
+                    start_directly(self, SYNC_POLICIES[sync])
+                self._map()
         except BaseException:
             # Without a record the file is still all there is: leave it as clean as it was found.  Unless it cannot
             # be told what its state word is on disk: then the journal stays, which is right with either.
@@ -229,6 +236,7 @@ cdef class Pool:
         self.p.read_gate = 0
         self.p.write_gate = PM_GATE_READONLY if readonly else 0 if self.media == NULL else PM_GATE_DIRECT
         self.p.known = &self.known
+        self.p.births = (self.info.state >> 1) << PM_BORN_BITS
         self.backlog = 0 if readonly else self.p.root.limbo
         expect_work(self)
 
@@ -254,11 +262,14 @@ cdef class Pool:
         cdef int fd = self.fd
         cdef uint64_t size = self.info.size
         if undo_is_log(c_name):
+            keep_readers_out(self)
             return recover_directly(self, &identity)
         memset(&report, 0, sizeof(report))
         if live:
+            lock_out_readers(self)
             with nogil:
                 error = jr_recover(c_name, fd, size, &identity, &report)
+                pf_unlock_change(fd, PF_RECORDS)
         else:
             # Closed cleanly, so whole by itself: nothing may come from a journal any more.  What the last
             # session left behind is empty; so must be what an open made that went no further.
@@ -301,6 +312,8 @@ cdef class Pool:
         identity.epoch += 1
         options.sync = sync
         options.interval_ns = <uint64_t>(interval * 1e9)
+        if pf_has_strangers(self.fd, identity.epoch):
+            raise_held(self, "its number of sessions has come round while they did")
         options.first_segment = self.sizes["first_segment"]
         options.max_segment = self.sizes["max_segment"]
         options.limit = self.sizes["limit"]
@@ -318,7 +331,7 @@ cdef class Pool:
 
     cdef int _mark_live(self, uint64_t epoch) except -1:
         cdef uint64_t state = epoch << 1 | PM_STATE_LIVE
-        cdef int error = pf_set_state(self.fd, &self.info, state)
+        cdef int error = pf_lock_running(self.fd) or pf_set_state(self.fd, &self.info, state)
         if error:
             raise OSError(error, f"cannot mark the pool as open: {os.strerror(error)}", self.path)
         self.info.state = state
@@ -410,11 +423,16 @@ cdef class Pool:
             self.pop = NULL
         p.base = NULL
         p.root = NULL
-        if p.direct != NULL:
+        if self.snapshot != NULL:
+            drop_snapshot(self)
+        elif p.direct != NULL:
             error = stop_directly(self, clean)
         elif journal != NULL:
             with nogil:
-                error = jr_checkpoint(journal) if clean else 0
+                error = checkpoint_at_close(journal) if clean else 0
+            if error == JR_HELD:            # readers need the file as it is: the next open recovers
+                clean = False
+                error = 0
             if clean and not error:
                 error = pf_set_state(self.fd, &self.info, self.info.state & ~<uint64_t>PM_STATE_LIVE)
             jr_stop(journal, clean and not error)
@@ -450,7 +468,10 @@ cdef class Pool:
             return
         p.read_gate = p.write_gate = PM_GATE_FORKED
         self._orphan_proxies()
-        if p.direct != NULL:
+        if self.snapshot != NULL:
+            rd_orphan(<rd *>self.snapshot)
+            self.snapshot = NULL
+        elif p.direct != NULL:
             direct_orphan(p)
         elif p.journal != NULL:
             jr_orphan(p.journal)
@@ -531,15 +552,22 @@ cdef class Pool:
     def sync(self):
         """Returns when everything committed so far is durable, also against power loss."""
         pool_check_read(self)
+        if self.snapshot != NULL:
+            pass_gate(self, True)
         if self.p.depth:
             raise errors.TransactionError("sync() inside a transaction; use transaction(sync=True)")
         sync_now(self)
 
     def checkpoint(self):
-        """Brings the pool file up to date with the journal, which is then empty."""
+        """Brings the pool file up to date with the journal, which is then empty.
+
+        Raises PoolBusyError while a reader holds an older snapshot.
+        """
         cdef jr *journal
         cdef int error
         pool_check_read(self)
+        if self.snapshot != NULL:
+            pass_gate(self, True)
         if self.p.depth:
             raise errors.TransactionError("checkpoint() inside a transaction")
         if self.p.direct != NULL:           # it always is
@@ -549,6 +577,8 @@ cdef class Pool:
         error = jr_checkpoint(journal)
         if error:
             raise_if_failed(self)
+            if error == JR_HELD:
+                raise_held(self, "the pool file cannot be brought up to date")
             raise OSError(error, os.strerror(error), self.path)
 
     # --- figures
@@ -556,6 +586,8 @@ cdef class Pool:
     def _journal_stats(self):
         cdef jr_stats stats
         pool_check_read(self)
+        if self.snapshot != NULL:
+            return None
         if self.p.direct != NULL:
             direct_get_stats(self.p, &stats)
         else:
@@ -572,23 +604,23 @@ cdef class Pool:
 
     def _journal_policy(self):
         pool_check_read(self)
+        if self.snapshot != NULL:
+            return None
         return {number: name for name, number in SYNC_POLICIES.items()}[self.p.journal.sync]
 
     def _allocated(self):
         """(bytes in use by blocks, bytes taken from libpmemobj, number of large blocks).  Walks the heap."""
-        cdef PMEMoid oid
-        cdef uint64_t used = 0, taken = 0, large = 0, size
+        cdef pm_allocation found
+        cdef uint64_t used = 0, taken = 0, large = 0
         pool_check_read(self)
-        oid = pmemobj_first(<PMEMobjpool *>self.pop)
-        while oid.off:
-            size = pmemobj_alloc_usable_size(oid)
-            taken += size
-            if pmemobj_type_num(oid) == PM_ALLOC_CHUNK:
-                used += pm_chunk_in_use(self.p, oid.off)
+        memset(&found, 0, sizeof(found))
+        while next_allocation(self, &found):
+            taken += found.size
+            if found.type == PM_ALLOC_CHUNK:
+                used += pm_chunk_in_use(self.p, found.offset)
             else:
-                used += size
+                used += found.size
                 large += 1
-            oid = pmemobj_next(oid)
         return used, taken, large
 
     def _limbo(self):
@@ -609,6 +641,29 @@ cdef class Pool:
                 pass_gate(self, True)
                 return
             drain(self)
+
+    # --- snapshots
+
+    def _refresh(self):
+        """See pool.py."""
+        pool_check_read(self)
+        return self.snapshot != NULL and refresh_snapshot(self)
+
+    def _is_snapshot(self):
+        pool_check_read(self)
+        return self.snapshot != NULL
+
+    def _data_bytes(self):
+        """What _copy_slice copies altogether."""
+        return data_bytes(self)
+
+    def _copy_slice(self, int out, uint64_t at, uint64_t limit):
+        """Copies the snapshot from `at` on, up to `limit` bytes that are no holes; (where to go on, bytes copied)."""
+        return copy_slice(self, out, at, limit)
+
+    def _hold_for_copy(self, int more):
+        """1: there is no refresh until the same with -1; under the direct engine, the caller has a transaction open."""
+        hold_for_copy(self, more)
 
     def __reduce_ex__(self, protocol):
         raise TypeError("a pool handle cannot be pickled; pass the path and open the pool where it is needed")

@@ -114,6 +114,8 @@ def resize(Pool pool not None, uint64_t size, str sync, double interval):
         journal = p.journal
         with nogil:
             error = jr_checkpoint(journal)
+        if error == JR_HELD:
+            raise_held(pool, "it cannot be enlarged while it is open")
         if error:
             raise OSError(error, f"cannot bring the pool file up to date: {os.strerror(error)}", pool.path)
         enlarge(pool, size)

@@ -47,6 +47,8 @@ cdef void forget_since(Pool pool, marks start) noexcept:
 
 cdef int raise_journal(Pool pool, int error) except -1:
     raise_if_failed(pool)
+    if error == JR_HELD:
+        raise_held(pool, "nothing has changed: the journal can grow no more, and it cannot be checkpointed")
     raise OSError(error, f"no room in the journal ({os.strerror(error)}); nothing has changed", pool.journal_path)
 
 
@@ -99,6 +101,8 @@ cdef int sync_now(Pool pool) except -1:
     pool.syncing -= 1
     if error:
         raise_if_failed(pool)
+        if error == JR_HELD:
+            raise_held(pool, "committed, but not durable yet: the journal can grow no more")
         raise OSError(
             error, f"committed, but not durable yet: no room in the journal ({os.strerror(error)})", pool.journal_path
         )

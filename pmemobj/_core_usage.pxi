@@ -53,18 +53,17 @@ def usage_of(Pool pool not None):
     cdef pm_chunk *chunk
     cdef pm_page *page
     cdef unsigned number
-    cdef PMEMoid oid
+    cdef pm_allocation a
     pool_check_read(pool)
     if get_zone_totals(p, &totals):
         raise errors.PoolDamagedError(f"{pool.path}: libpmemobj's table of chunks is damaged")
-    oid = pmemobj_first(<PMEMobjpool *>pool.pop)
-    while oid.off:
-        if pmemobj_type_num(oid) != PM_ALLOC_CHUNK:
-            blocks += pm_whole_chunks(pmemobj_alloc_usable_size(oid) - (PM_CHUNK_STRIDE - PM_CHUNK_BYTES))
-            oid = pmemobj_next(oid)
+    memset(&a, 0, sizeof(a))
+    while next_allocation(pool, &a):
+        if a.type != PM_ALLOC_CHUNK:
+            blocks += pm_whole_chunks(a.size - (PM_CHUNK_STRIDE - PM_CHUNK_BYTES))
             continue
-        chunk = <pm_chunk *>pm_at(p, oid.off)
-        blocks += pm_chunk_in_use(p, oid.off)
+        chunk = <pm_chunk *>pm_at(p, a.offset)
+        blocks += pm_chunk_in_use(p, a.offset)
         for number in range(PM_CHUNK_PAGES):
             if not chunk.bitmap >> number & 1:
                 inside += PM_PAGE_SIZE
@@ -74,11 +73,10 @@ def usage_of(Pool pool not None):
             page = <pm_page *>pm_at(p, chunk.first_page + <uint64_t>number * PM_PAGE_SIZE)
             for i in range(PM_PAGE_BITS * 64):
                 inside += 0 if page.bitmap[i // 64] >> (i % 64) & 1 else page.block_size
-            n = pm_chunk_objects(p, oid.off, number, found)
+            n = pm_chunk_objects(p, a.offset, number, found)
             objects += n * page.block_size
             for i in range(n):
                 containers += container_bytes(p, found[i])
-        oid = pmemobj_next(oid)
     return {
         "objects": objects,
         "values": blocks - objects - containers,
@@ -92,7 +90,6 @@ def usage_of(Pool pool not None):
 
 def trim(Pool pool not None):
     """Brings the pool file up to date and punches holes where nothing is; see pool.trim()."""
-    cdef PMEMoid oid
     cdef int error
     must_be_alone(pool, "trim")
     if pool.p.direct != NULL:
@@ -104,12 +101,27 @@ def trim(Pool pool not None):
     must_be_alone(pool, "trim")
     error = jr_checkpoint(pool.p.journal)
     if not error:
-        error = pm_trim_heap(pool.p)
+        error = jr_begin_holes(pool.p.journal)
+    if error == JR_HELD:
+        raise_held(pool, "space cannot be given back")
+    if error:
+        pass_gate(pool, True)
+        raise OSError(error, f"cannot give space back: {os.strerror(error)}", pool.path)
+    try:
+        error = punch_holes(pool)
+    finally:
+        jr_end_holes(pool.p.journal)
+    if error:
+        raise OSError(error, f"cannot give space back: {os.strerror(error)}", pool.path)
+
+
+cdef int punch_holes(Pool pool) noexcept:
+    """0 or an errno."""
+    cdef PMEMoid oid
+    cdef int error = pm_trim_heap(pool.p)
     oid = pmemobj_first(<PMEMobjpool *>pool.pop)
     while oid.off and not error:
         if pmemobj_type_num(oid) == PM_ALLOC_CHUNK:
             error = pm_trim_chunk(pool.p, oid.off)
         oid = pmemobj_next(oid)
-    if error:
-        pass_gate(pool, True)
-        raise OSError(error, f"cannot give space back: {os.strerror(error)}", pool.path)
+    return error

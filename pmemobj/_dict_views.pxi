@@ -40,6 +40,9 @@ cdef class PersistentDictIterator:
             raise StopIteration
         self.left -= 1
         while True:
+            # other entries may have come to the same place, with holes elsewhere
+            if self.at == 0 if self.backwards else self.at >= t.entries.size:
+                raise RuntimeError("dictionary keys changed during iteration")
             if self.backwards:
                 self.at -= 1
                 entry = pm_vec_at(d.p, &t.entries, self.at, 3)

@@ -20,6 +20,7 @@ cdef extern from "_engine/layout.h" nogil:
         PM_SEG_WORDS
         PM_TABLE_SMALL
         PM_IN_LIMBO
+        PM_BORN_BITS
         PM_TYPE_LIST
         PM_TYPE_DICT
         PM_TYPE_SET
@@ -65,7 +66,7 @@ cdef extern from "_engine/layout.h" nogil:
         uint32_t refs
         uint16_t type
         uint16_t flags
-        uint64_t limbo_next, limbo_prev
+        uint64_t born, limbo_next, limbo_prev
 
     ctypedef struct pm_vec:
         uint64_t size, cap, data, dir_cap

@@ -1,6 +1,6 @@
 from typing import Any
 
-from pmemobj._core import Persistent
+from pmemobj._core import Persistent, Pool
 
 VOLATILE: tuple[str, ...]
 
@@ -12,7 +12,8 @@ class ClassInfo:
     @property
     def cls(self) -> type[PersistentObject] | None: ...
 
-class ClassTable: ...
+class ClassTable:
+    def catch_up(self, pool: Pool) -> None: ...
 
 class PersistentObject(Persistent):
     def __init__(self) -> None: ...

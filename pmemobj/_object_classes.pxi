@@ -239,6 +239,16 @@ cdef class ClassTable:
                 self.by_class[info.cls] = info
         return info
 
+    def catch_up(self, Pool pool not None):
+        """Another process may have given classes more names since.  Runs no user code."""
+        cdef ClassInfo info
+        cdef pm_vec *record
+        cdef uint64_t i
+        for info in self.infos:
+            record = items_of(pool, info.record)
+            for i in range(RECORD_HEAD + len(info.names), record.size):
+                info.learn(text_at(pool, record, i), None)
+
     cdef int keep(self, ClassInfo info) except -1:
         self.infos.append(info)
         self.by_name[info.module, info.qualname] = info

@@ -440,6 +440,8 @@ cdef class PersistentSetIterator:
             raise StopIteration
         self.left -= 1
         while slot == 0:
+            if self.at >= table_of(s).entries.size:     # other elements in the same place, with holes elsewhere
+                raise RuntimeError("Set changed during iteration")
             entry = pm_vec_at(s.p, &table_of(s).entries, self.at, 2)
             slot = entry[1]
             self.at += 1

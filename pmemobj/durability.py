@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 
-__all__ = ["Durability", "describe", "file_system_of"]
+__all__ = ["Durability", "describe", "describe_snapshot", "file_system_of"]
 
 #: File systems on which locks or syncs cannot be trusted to do what they say.
 REMOTE = {"nfs", "nfs4", "cifs", "smb3", "9p", "fuse", "ceph", "afs", "glusterfs"}
@@ -20,9 +20,9 @@ POWER_LOSS = {
 class Durability:
     """The guarantees of one open pool; str() gives readable lines.
 
-    engine: "journal" or "direct".
+    engine: "journal" or "direct", or "snapshot" for a pool opened with flag="r".
     reason: why this engine.
-    sync: the policy, "commit", "interval" or "manual"; sync_interval in seconds.
+    sync: the policy, "commit", "interval" or "manual", or "none" for a snapshot; sync_interval in seconds.
     file_system: type of the file system that holds the pool, such as "ext4".
     program_killed: what is lost when the program dies, also by SIGKILL.
     power_loss: what is lost when the machine or its operating system dies.
@@ -93,4 +93,17 @@ def describe(path: str, engine: str, reason: str, medium: str, sync: str, sync_i
         program_killed="nothing that was committed is lost",
         power_loss=power_loss,
         warnings=tuple(warnings),
+    )
+
+
+def describe_snapshot(path: str) -> Durability:
+    """The Durability of a pool that is open for reading: nothing is written."""
+    return Durability(
+        engine="snapshot",
+        reason='flag="r" was asked for',
+        sync="none",
+        sync_interval=0.0,
+        file_system=file_system_of(path),
+        program_killed="nothing: a snapshot is not written to",
+        power_loss="what the program that writes says; a snapshot may show what is not synced yet",
     )

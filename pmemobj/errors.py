@@ -31,7 +31,7 @@ class PoolClosedError(PmemobjError, ValueError):
 
 
 class PoolBusyError(PmemobjError, BlockingIOError):
-    """Another process, or another handle of this process, has the pool open.
+    """Another process, or another handle of this process, has the pool open, or holds a snapshot that is in the way.
 
     pid: the process that has it, which may be this one; None where the system does not tell.
     """
@@ -64,7 +64,7 @@ class JournalError(PmemobjError):
 
 
 class ReadOnlyPoolError(PmemobjError, TypeError):
-    """The pool was opened with flag="r"."""
+    """The pool was opened with flag="r", as a snapshot; nothing can be changed."""
 
 
 class ForkedPoolError(PmemobjError):
@@ -72,7 +72,8 @@ class ForkedPoolError(PmemobjError):
 
 
 class StaleObjectError(PmemobjError, ReferenceError):
-    """The object was created in a transaction, or a part of one, that has been undone."""
+    """The object was created in a transaction, or a part of one, that has been undone; or refresh() has shown that it
+    has been destroyed."""
 
 
 class TransactionError(PmemobjError, RuntimeError):

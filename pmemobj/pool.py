@@ -7,14 +7,16 @@ import os
 import sys
 import warnings
 import weakref
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self, TypeVar, cast
 
 from pmemobj import _core, _values, errors
+from pmemobj.backup import backup
 from pmemobj.busy import busy_error, check_timeout, wait_for
 from pmemobj.check import Report, check_pool
 from pmemobj.convert import to_python
-from pmemobj.durability import Durability, describe
+from pmemobj.durability import Durability, describe, describe_snapshot
 from pmemobj.leftovers import remove_leftovers
 from pmemobj.registry import PoolRegistry
 from pmemobj.space import Compacted, Progress, Usage, compact_pool, usage_of
@@ -84,7 +86,7 @@ class PersistentObjectPool(_core.Pool):
 
     path: the pool file; beside it, while the pool is open, lies its journal, ``<path>-journal``.
     flag: "w" opens an existing pool, "c" (default) makes it if there is none, "x" makes a new one and fails
-        with FileExistsError if there is one, "r" opens for reading only.
+        with FileExistsError if there is one, "r" opens a snapshot for reading only: see refresh().
     max_size: bytes that the pool may grow to (default 64 GiB for a new one).  The file is sparse.  A larger value
         than that of an existing pool enlarges it, unless flag is "r"; a smaller one is ignored.
     mode: permissions of a new file, as for os.open.
@@ -154,8 +156,10 @@ class PersistentObjectPool(_core.Pool):
                 ),
                 timeout,
             )
-        except errors.PoolBusyError:
+        except errors.PoolBusyError as error:
             _open_pools.discard(self)
+            if error.strerror != _core.ALREADY_OPEN:
+                raise
             raise busy_error(name, _open_pools) from None
         except errors.PoolDamagedError:
             _open_pools.discard(self)
@@ -263,17 +267,19 @@ class PersistentObjectPool(_core.Pool):
 
     def durability(self) -> Durability:
         """What is guaranteed for this pool when the program is killed and when the machine dies."""
+        policy = self._journal_policy()
+        if policy is None:
+            return describe_snapshot(self.path)
         medium = self._medium()
-        return describe(
-            self.path, self.engine, self.engine_reason, medium, self._journal_policy(), self._sync_interval
-        )
+        return describe(self.path, self.engine, self.engine_reason, medium, policy, self._sync_interval)
 
     def stats(self) -> dict[str, Any]:
         """Figures of this pool, as a dict; sizes in bytes.  Walks the heap: O(number of allocations).
 
         allocated: in blocks that hold objects and values; heap: taken from libpmemobj for them; file: occupied
         by the pool file on disk; max_size: what the file may grow to; limbo: objects that only Python variables
-        refer to; journal: since the pool was opened; recovery: what this open had to replay, or None.
+        refer to; journal: since the pool was opened, None for a snapshot; recovery: what this open had to replay, or
+        None.
         """
         allocated, heap, large = self._allocated()
         status = os.stat(self.path)
@@ -287,6 +293,49 @@ class PersistentObjectPool(_core.Pool):
             "journal": self._journal_stats(),
             "recovery": self.recovery,
         }
+
+    # --- snapshots and copies
+
+    def refresh(self) -> bool:
+        """Of a pool opened with flag="r": brings the snapshot up to what is committed now.
+
+        False: nothing has changed.  True: it may have.  Proxies of objects that still exist stay valid and show the new
+        contents; others raise StaleObjectError.  An iterator over a container whose size has changed raises as a
+        builtin one would.  Each operation of another thread sees the old state or the new one.  A pool that is open for
+        writing is always up to date: False.
+
+        Raises PoolBusyError, JournalError or OSError, and the snapshot stays what it was.
+        """
+        return self._refresh()
+
+    def backup(
+        self, path: Path, progress: Callable[[int, int], object] | None = None, *, overwrite: bool = False
+    ) -> None:
+        """Writes a complete, clean copy of this pool to `path`: what is committed when it begins.
+
+        The pool stays in use, also by other threads and processes; under the direct engine they wait.  The copy is a pool of its own, with another
+        UUID, and may be open beside this one.  Of a pool opened with flag="r" it is a copy of the snapshot.  There is
+        nothing at `path` before the copy is whole and on the disk.
+
+        progress: called now and then with the number of bytes copied and of all that there are to copy; an exception
+            from it ends the backup and removes what was written.
+        overwrite: replace a file that is there.
+
+        Raises FileExistsError, TransactionError inside a transaction, OSError.
+        """
+        if not self._is_snapshot():
+            if self.in_transaction:
+                raise errors.TransactionError("backup() inside a transaction, which would not be in the copy")
+            if self.engine == "direct":  # the file is all there is while nobody changes it
+                with self.transaction():
+                    backup(self, path, progress, overwrite)
+                return
+            with PersistentObjectPool(self.path, "r") as snapshot:
+                if snapshot.uuid != self.uuid:
+                    raise OSError(errno.ESTALE, "another file has taken the place of this pool", self.path)
+                backup(snapshot, path, progress, overwrite)
+        else:
+            backup(self, path, progress, overwrite)
 
     def check(self) -> Report:
         """Verifies every structure of the pool; a Report whose `ok` says whether all is well.

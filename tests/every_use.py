@@ -95,9 +95,9 @@ COMPARED = {
 }
 POOL = calls(
     ("abort",), ("begin",), ("check",), ("checkpoint",), ("commit",), ("durability",), ("gc",), ("stats",), ("sync",),
-    ("resize", 1 << 36), ("trim",), ("usage",),
+    ("refresh",), ("resize", 1 << 36), ("trim",), ("usage",),
     ("transaction",), ("new", pmemobj.PersistentList, [1]), ("persist_via_pickle", datetime.date),
-    compact=lambda o: o.compact(o.path + ".compact"), root=lambda o: o.root, in_transaction=lambda o: o.in_transaction, to_python=lambda o: o.to_python(o.root),
+    backup=lambda o: o.backup(o.path + ".backup"), compact=lambda o: o.compact(o.path + ".compact"), root=lambda o: o.root, in_transaction=lambda o: o.in_transaction, to_python=lambda o: o.to_python(o.root),
 )  # fmt: skip
 SEQUENCE = calls(
     ("__add__", [1]), ("__contains__", 1), ("__getitem__", 0), ("__iter__",), ("__len__",), ("__mul__", 2),
@@ -170,4 +170,14 @@ HARMLESS = {
     "__reduce_ex__", "__setstate_cython__", "__subclasshook__", "_check", "_p_new", "_p_stable_hash", "fromkeys",
     "mapping", "_v__init__", "__repr__",
 }  # fmt: skip
-HARMLESS_OF_POOL = {"engine", "engine_reason", "close", "closed", "path", "recovery", "registry", "uuid", "__repr__"}
+HARMLESS_OF_POOL = {
+    "engine",
+    "engine_reason",
+    "close",
+    "closed",
+    "path",
+    "recovery",
+    "registry",
+    "uuid",
+    "__repr__",
+}

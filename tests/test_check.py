@@ -13,10 +13,10 @@ OFFSET = (1 << 48) - 1
 #: Where things lie (see _engine/layout.h); offsets in bytes.
 ROOT_AT = 6144  # of the root block's offset in the file
 ROOT_SLOT, LIMBO, CHUNKS, PAGES = 56, 72, 80, 128
-REFS, LIMBO_NEXT, LIMBO_PREV = 0, 8, 16
-VEC_SIZE, VEC_CAP, VEC_DATA, VEC_DIR_CAP = 24, 32, 40, 48  # of a list
-USED, ENTRIES_SIZE, ENTRIES_CAP, ENTRIES_DATA, INDEX, INDEX_DEPTH = 24, 32, 40, 48, 64, 72  # of a table
-FIELDS_CAP, FIELDS = 24, 32  # class_id and cap share a word
+REFS, LIMBO_NEXT, LIMBO_PREV = 0, 16, 24
+VEC_SIZE, VEC_CAP, VEC_DATA, VEC_DIR_CAP = 32, 40, 48, 56  # of a list
+USED, ENTRIES_SIZE, ENTRIES_CAP, ENTRIES_DATA, INDEX, INDEX_DEPTH = 32, 40, 48, 56, 72, 80  # of a table
+FIELDS_CAP, FIELDS = 32, 40  # class_id and cap share a word
 
 
 class Thing(pmemobj.PersistentObject):

@@ -45,7 +45,7 @@ LAYERS = [
     ("convert", ["convert.py"]),
     ("check", ["check.py", "_check.p*"]),
     ("space", ["space.py", "_compact.p*"]),
-    ("pool", ["pool.py", "durability.py", "busy.py", "leftovers.py"]),
+    ("pool", ["pool.py", "backup.py", "durability.py", "busy.py", "leftovers.py"]),
     ("testing", ["testing/*.py"]),
     ("cli", ["cli.py", "__main__.py"]),
     ("package", ["__init__.py"]),

@@ -24,7 +24,7 @@ int pm_is_data_page(const pm_pool *p, uint64_t page)
 
 int pm_wants_care(const pm_pool *p)
 {
-    return (p->direct == NULL && atomic_load_explicit(&p->journal->priv->pages.crowded, memory_order_relaxed))
+    return (p->journal->priv != NULL && atomic_load_explicit(&p->journal->priv->pages.crowded, memory_order_relaxed))
         || (p->log_cap | p->images_cap | p->dirty_cap | p->ranges_cap) > 2 * TABLE_ITEMS;
 }
 
@@ -43,8 +43,8 @@ int pm_cover_holes(pm_pool *p, int fd)
 
 uint64_t pm_changed_bytes(const pm_pool *p)
 {
-    if (p->direct != NULL)
-        return 0;               /* they are the file's */
+    if (p->journal->priv == NULL)
+        return 0;               /* the direct engine's are the file's */
     return atomic_load_explicit(&p->journal->priv->pages.changed, memory_order_relaxed) * PM_PAGE_SIZE;
 }
 
@@ -214,7 +214,7 @@ static void drop_tables(pm_pool *p)
 
 int pm_drop_all(pm_pool *p)
 {
-    if (p->direct != NULL)
+    if (p->journal->priv == NULL)
         return 0;
     struct jr_private *j = p->journal->priv;
     int error = jr_checkpoint(p->journal);
@@ -229,7 +229,7 @@ int pm_drop_all(pm_pool *p)
 
 void pm_relieve(pm_pool *p)
 {
-    if (p->direct != NULL)
+    if (p->journal->priv == NULL)
         return;
     struct jr_private *j = p->journal->priv;
     struct jr_pages *t = &j->pages;
@@ -261,7 +261,7 @@ void pm_relieve(pm_pool *p)
 
 void pm_forget_undone(pm_pool *p)
 {
-    if (p->direct != NULL)
+    if (p->journal->priv == NULL)
         return;                 /* has been made durable, all of it */
     size_t kept = 0;
     for (size_t i = 0; i < p->ndirty; i++) {

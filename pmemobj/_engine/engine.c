@@ -150,11 +150,13 @@ int pm_settle_ranges(pm_pool *p, uint64_t direct)
         bytes += p->ranges[i].length;
     for (size_t i = 0; i < p->nranges && !error; i++) {
         const pm_range *range = &p->ranges[i];
-        if (bytes < direct)
+        error = bytes < direct ? JR_HELD
+                               : jr_write_direct(p->journal, p->base + range->offset, range->offset, range->length,
+                                                 &p->root->ranges_needed);
+        if (error == JR_HELD) {
             pm_mark_dirty(p, range->offset, range->length);
-        else
-            error = jr_write_direct(p->journal, p->base + range->offset, range->offset, range->length,
-                                    &p->root->ranges_needed);
+            error = 0;
+        }
     }
     if (bytes >= direct && !error)
         pm_mark_dirty(p, pm_offset(p, &p->root->ranges_needed), sizeof p->root->ranges_needed);

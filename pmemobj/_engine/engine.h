@@ -94,6 +94,7 @@ typedef struct pm_pool {
     uint32_t pending;           /* work for the slow path of pm_op_end: frees, actions, dying objects, sync */
     uint64_t epoch;             /* of the innermost level; never reused */
     uint64_t last_epoch;
+    uint64_t births;            /* pm_object.born of the next object */
     void *owner;                /* thread state of the open transaction */
     uint64_t turn;              /* and that thread's turn in which it was last seen; see op.h */
     struct jr *journal;         /* never NULL while open; under the direct engine an empty one that has no room */
@@ -185,8 +186,8 @@ void pm_log_undo(pm_pool *p, size_t mark);
 /* Puts the images back, newest first, down to image `mark`; their lines stay dirty. */
 void pm_images_undo(pm_pool *p, size_t mark);
 
-/* The large fresh ranges join the dirty set, or if they are `direct` bytes or more together go straight to
- * the pool file.  After everything else is in place, before the record.  0 or errno; on an error nothing is
+/* The large fresh ranges join the dirty set, or if they are `direct` bytes or more together and no reader is in the
+ * way go straight to the pool file.  After everything else is in place, before the record.  0 or errno; on an error nothing is
  * lost, the ranges are still there. */
 int pm_settle_ranges(pm_pool *p, uint64_t direct);
 

@@ -19,7 +19,7 @@
  *   anybody        jr_sync
  * Locks, outermost first: header_lock (one header update at a time), then sync_lock or lock.  `lock` guards
  * the ring and all requests between the threads, and is never held during a file call.  pool_lock is held
- * during the syncs of the pool file and nothing else.
+ * during the syncs of the pool file and nothing else; change_lock while it is written to without a record.
  *
  * One sync at a time on each descriptor: the kernel reports a failed writeback to one caller only, so with
  * two at once the other would take its records for durable.  A failure is recorded in `failed` before the
@@ -214,6 +214,27 @@ int jr_update_header(struct jr *j, uint64_t durable_through)
     int error = jr_header_update(p->fd, h, 0, sync_header, j);
     return error ? jr_fail(j, error) : 0;
 }
+
+int jr_lock_change(struct jr *j, enum pf_range range, uint64_t seq)
+{
+    struct jr_private *p = j->priv;
+    if (range == PF_SNAPSHOTS)
+        pthread_mutex_lock(&p->change_lock);
+    int error = pf_lock_change(p->pool.fd, range, p->header.epoch, seq);
+    if (error && range == PF_SNAPSHOTS)
+        pthread_mutex_unlock(&p->change_lock);
+    return error ? JR_HELD : 0;
+}
+
+void jr_unlock_change(struct jr *j, enum pf_range range)
+{
+    pf_unlock_change(j->priv->pool.fd, range);
+    if (range == PF_SNAPSHOTS)
+        pthread_mutex_unlock(&j->priv->change_lock);
+}
+
+int jr_begin_holes(struct jr *j) { return jr_lock_change(j, PF_SNAPSHOTS, j->seq - 1); }
+void jr_end_holes(struct jr *j) { jr_unlock_change(j, PF_SNAPSHOTS); }
 
 /* ------------------------------------------------------------------ appender ---------------------- */
 
@@ -423,10 +444,14 @@ int jr_write_direct(struct jr *j, const void *data, uint64_t offset, uint64_t le
         return error;
     if ((error = jr_check_pool(j)))
         return error;
+    /* Who has read all records so far knows the range as free. */
+    if ((error = jr_lock_change(j, PF_SNAPSHOTS, j->seq - 1)))
+        return error;
     jr_note_range(&p->pages, offset, length);
     if (!(error = jr_target_allocate(&p->pool, offset, length)) &&
         !(error = io_write_all(p->pool.fd, data, length, (off_t)offset)))
         error = jr_mark_pool(j, offsetof(pm_root, ranges), p->ranges + 1);
+    jr_unlock_change(j, PF_SNAPSHOTS);
     if (!error)
         *mark = PM_MARK(p->identity.epoch, ++p->ranges);
     else
@@ -466,6 +491,7 @@ static void free_journal(struct jr *j)
         pthread_mutex_destroy(&p->lock);
         pthread_mutex_destroy(&p->sync_lock);
         pthread_mutex_destroy(&p->pool_lock);
+        pthread_mutex_destroy(&p->change_lock);
         pthread_mutex_destroy(&p->header_lock);
         free(p->path);
     }
@@ -496,12 +522,13 @@ static struct jr *new_journal(const char *path, const struct jr_options *options
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&p->keeper_work, &monotonic);
     pthread_cond_init(&p->changed, &monotonic);
+    pthread_cond_init(&p->checkpointer_work, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    pthread_cond_init(&p->checkpointer_work, NULL);
     pthread_cond_init(&p->sync_ended, NULL);
     pthread_mutex_init(&p->lock, NULL);
     pthread_mutex_init(&p->sync_lock, NULL);
     pthread_mutex_init(&p->pool_lock, NULL);
+    pthread_mutex_init(&p->change_lock, NULL);
     pthread_mutex_init(&p->header_lock, NULL);
     p->path = strdup(path);
     if (!p->path) {

@@ -18,6 +18,8 @@
  *     is found to have been deleted, cut or replaced (ESTALE).
  *  6. The pool file says how far it holds the journal, and the journal from where on it is needed: files that
  *     were copied at different times do not fit, and are refused.
+ *  7. While a reader needs the pool file as it is, records are not applied (see locks.h).  The journal grows beyond
+ *     its limit meanwhile.
  *
  * Threads: one appender at a time (the caller holds the GIL or the pool's lock); two background threads of
  * the journal, one of which applies sealed segments, while the other syncs (interval policy) and prepares
@@ -46,6 +48,9 @@
 #define JR_HEADER_WORDS 5
 #define JR_EXTENT_MAX 65535u
 #define JR_EXTENT(offset, nwords) (((uint64_t)(offset) << 16) | (uint64_t)(nwords))
+
+/* Readers hold the pool file as it is (see locks.h): a checkpoint or a direct write has to be put off. */
+#define JR_HELD EBUSY
 
 enum jr_sync_policy { JR_SYNC_COMMIT, JR_SYNC_INTERVAL, JR_SYNC_MANUAL };
 
@@ -121,6 +126,13 @@ struct jr_report {
 int jr_recover(const char *path, int pool_fd, uint64_t pool_size, const struct jr_identity *pool,
                struct jr_report *report);
 
+/* What becomes of a record's payload.  0 or an errno. */
+typedef int jr_sink(void *context, const uint64_t *payload, uint64_t words);
+
+/* As jr_recover, but writes nothing: the records go to `sink`.  The caller holds off whoever would recover. */
+int jr_read_all(const char *path, uint64_t pool_size, const struct jr_identity *pool, jr_sink *sink, void *context,
+                struct jr_report *report);
+
 /* The process that made this journal, or 0: whom to name when the pool is locked. */
 uint64_t jr_holder(const char *path);
 
@@ -141,8 +153,8 @@ static inline int jr_is_untouched(struct jr *j)
 
 /* Room in the log for a record of up to `words` payload words in one segment: switches to a free segment, waits for
  * the background threads to free or add one, and slows down an appender that outruns the disk.  May wait, so
- * it is best called without the GIL.  0, or an errno with nothing changed (ENOSPC: the disk is full; the
- * journal is still usable). */
+ * it is best called without the GIL.  0, or an errno with nothing changed (ENOSPC: the disk is full; JR_HELD: readers
+ * hold the pool file, and there can be no more segments; the journal is still usable). */
 int jr_make_room(struct jr *j, uint64_t words);
 
 static inline int jr_reserve(struct jr *j, uint64_t words)
@@ -166,12 +178,17 @@ int jr_sync(struct jr *j);
 /* Large fresh ranges that nothing committed refers to: writes them to the pool file and syncs it, before the
  * record that links them is appended.  Called by the appender with no record in preparation: it syncs the
  * journal first, and checkpoints when unapplied records speak of the range's former content.  0 or an errno;
- * after ENOSPC the journal is still usable and the range's content undefined.  *mark becomes what the record that
- * links the range must store in `ranges_needed` of the root block: a pool file without the range is known by it. */
+ * after ENOSPC the journal is still usable and the range's content undefined; after JR_HELD nothing has been done.
+ * *mark becomes what the record that links the range must store in `ranges_needed` of the root block: a pool file
+ * without the range is known by it. */
 int jr_write_direct(struct jr *j, const void *data, uint64_t offset, uint64_t length, uint64_t *mark);
 
+/* Around writing holes into what is free, after jr_checkpoint.  0 or JR_HELD: a snapshot may still use it. */
+int jr_begin_holes(struct jr *j);
+void jr_end_holes(struct jr *j);
+
 /* Everything appended is applied to the pool file, and that is synced; the journal is then empty.  Called by
- * the appender with no record in preparation.  0 or an errno (ENOSPC: the journal is still usable). */
+ * the appender with no record in preparation.  0 or an errno (ENOSPC, JR_HELD: the journal is still usable). */
 int jr_checkpoint(struct jr *j);
 
 /* Has everything appended so far applied in the background, unless that is under way.  Called by the appender

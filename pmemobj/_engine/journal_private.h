@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "journal.h"
+#include "locks.h"
 #include "pages.h"
 
 /* ------------------------------------------------------------------ the file: DO NOT CHANGE ------- */
@@ -83,6 +84,10 @@ _Static_assert(sizeof(struct jr_header) == JR_SLOT_BYTES, "a header fills its sl
  * `sync` makes the file durable; it gives 0 or an errno. */
 int jr_header_update(int fd, struct jr_header *header, int first, int (*sync)(void *), void *context);
 
+/* Reads both slots; *newest is the one that counts, or -1 when neither is valid.  0 or an errno. */
+int jr_read_slots(int fd, struct jr_header slot[2], int *newest);
+int jr_header_is_sound(const struct jr_header *h, uint64_t file_size);
+
 int jr_boot_id(char out[40]);       /* 0 or an errno; all NULs where the system has none */
 int jr_new_salt(uint64_t *salt);    /* 0 or an errno */
 
@@ -100,6 +105,12 @@ enum jr_found {
     JR_INVALID,         /* the cursor has not moved */
     JR_UNCHAINED        /* a valid record with the expected number, but of another predecessor */
 };
+
+/* A record that says it is number `seq` and whose checksum agrees; its length in *words. */
+int jr_verifies(const uint64_t *at, const uint64_t *end, uint64_t salt, uint64_t seq, uint64_t *words);
+
+/* The extents of a payload lie inside a pool of that size. */
+int jr_extents_are_sound(const uint64_t *at, const uint64_t *end, uint64_t pool_size);
 
 enum jr_found jr_next(struct jr_cursor *c, const uint64_t **payload, uint64_t *words);
 
@@ -189,6 +200,8 @@ struct jr_private {
     uint64_t syncs_started, syncs_done;     /* the number of the last one */
 
     pthread_mutex_t pool_lock;
+    pthread_mutex_t change_lock;    /* around PF_SNAPSHOTS: a lock of the file is the descriptor's, not the thread's.
+                                     * PF_RECORDS is the checkpointer's */
 
     pthread_mutex_t header_lock;
     struct jr_header header;        /* as last written */
@@ -208,7 +221,8 @@ struct jr_private {
     uint64_t ask;
     enum answer answer;
     int answer_error;
-    /* the checkpointer meets a full disk: it waits until `kick` goes beyond what it has tried */
+    /* The checkpointer meets a full disk: it waits until `kick` goes beyond what it has tried.  Or readers hold all
+     * that is sealed (JR_HELD): it also tries again now and then. */
     uint64_t kick, tried;
     int stalled;
 
@@ -268,6 +282,10 @@ int jr_mark_pool(struct jr *j, size_t field, uint64_t number);      /* field: of
 
 /* Writes the ring as it is now; header_lock is held.  durable_through 0 leaves that field as it was. */
 int jr_update_header(struct jr *j, uint64_t durable_through);
+
+/* Leave to apply the records up to `seq`, or to write to what they leave free, or JR_HELD: see locks.h. */
+int jr_lock_change(struct jr *j, enum pf_range range, uint64_t seq);
+void jr_unlock_change(struct jr *j, enum pf_range range);
 
 /* The merger is to drain the ring, and then to have the keeper sync the log.  Without a ring: false. */
 bool jr_ring_flush(struct jr *j);

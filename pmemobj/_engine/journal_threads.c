@@ -19,6 +19,7 @@
 #define FILL_PIECE 65536u
 
 #define AT_LIMIT_SIZE 0u
+#define HELD_PAUSE_NS 10000000u     /* until readers are looked for again */
 
 /* ------------------------------------------------------------------ checkpointer ------------------ */
 
@@ -57,9 +58,13 @@ static int checkpoint_segments(struct jr *j, struct segment *first, uint64_t cou
         return error;
     if ((error = jr_check_pool(j)))
         return error;
+    if ((error = jr_lock_change(j, PF_RECORDS, last_seq)))
+        return error;
     jr_target_prepare(&p->pool);
-    if ((error = apply_segments(j, first, count)) ||
-        (error = jr_mark_pool(j, offsetof(pm_root, applied), last_seq)))
+    if (!(error = apply_segments(j, first, count)))
+        error = jr_mark_pool(j, offsetof(pm_root, applied), last_seq);
+    jr_unlock_change(j, PF_RECORDS);    /* before the sync, which is long and changes nothing */
+    if (error)
         return io_is_no_space(error) ? error : jr_fail(j, error);
     if ((error = jr_sync_pool(j)))
         return error;
@@ -98,6 +103,29 @@ static int checkpoint_segments(struct jr *j, struct segment *first, uint64_t cou
     return error;
 }
 
+/* Of so many sealed segments from `first` on, how many no reader needs to be left unapplied; *last_seq is the last
+ * record of these. */
+static uint64_t not_held(const struct jr_private *p, const struct segment *first, uint64_t count, uint64_t *last_seq)
+{
+    uint64_t may = pf_may_apply(p->pool.fd, p->header.epoch, *last_seq), n = 0;
+    for (; n < count && first->next->first_seq - 1 <= may; first = first->next, n++)
+        *last_seq = first->next->first_seq - 1;
+    return n;
+}
+
+/* What the last attempt came to; lock held. */
+static void note_attempt(struct jr_private *p, int error, uint64_t kick)
+{
+    if (error == JR_HELD && p->stalled != JR_HELD) {
+        if (p->answer != ANSWER_NONE)
+            p->answer = ANSWER_PENDING;     /* the limit does not count now */
+        pthread_cond_signal(&p->keeper_work);
+    }
+    p->stalled = error;
+    p->tried = kick;
+    pthread_cond_broadcast(&p->changed);
+}
+
 void *jr_checkpointer_main(void *arg)
 {
     struct jr *j = arg;
@@ -105,9 +133,15 @@ void *jr_checkpointer_main(void *arg)
     struct jr_private *p = j->priv;
     pthread_mutex_lock(&p->lock);
     while (!p->stop) {
-        if (!p->sealed || jr_failed(j) || (p->stalled && p->tried >= p->kick)) {
+        if (!p->sealed || jr_failed(j) || (p->stalled && p->stalled != JR_HELD && p->tried >= p->kick)) {
             pthread_cond_wait(&p->checkpointer_work, &p->lock);
             continue;
+        }
+        if (p->stalled == JR_HELD && p->tried >= p->kick) {
+            struct timespec until = jr_monotonic_after(HELD_PAUSE_NS);
+            pthread_cond_timedwait(&p->checkpointer_work, &p->lock, &until);
+            if (p->stop || jr_failed(j))
+                continue;
         }
         struct segment *first = p->oldest, *s = first;
         uint64_t count = 0, kick = p->kick;
@@ -115,11 +149,10 @@ void *jr_checkpointer_main(void *arg)
             count++;
         uint64_t last_seq = s->first_seq - 1;
         pthread_mutex_unlock(&p->lock);
-        int error = checkpoint_segments(j, first, count, last_seq);
+        count = not_held(p, first, count, &last_seq);
+        int error = count ? checkpoint_segments(j, first, count, last_seq) : JR_HELD;
         pthread_mutex_lock(&p->lock);
-        p->stalled = error;
-        p->tried = kick;
-        pthread_cond_broadcast(&p->changed);
+        note_attempt(p, error, kick);
     }
     pthread_mutex_unlock(&p->lock);
     return NULL;
@@ -158,6 +191,8 @@ static uint64_t further_size(const struct jr_private *p, uint64_t need)
 {
     uint64_t total = p->file_end - p->segments_at, least = jr_round_up(need * 8), largest = 0;
     uint64_t size = 2 * p->last_size, left = total < p->options.limit ? p->options.limit - total : 0;
+    if (p->stalled == JR_HELD)
+        left = UINT64_MAX;
     if (size > p->options.max_segment)
         size = p->options.max_segment;
     if (size > left)
@@ -238,7 +273,7 @@ static int provide(struct jr *j, uint64_t need, bool only_add)
         if (jr_takes(s, need) && (!best || s->bytes < best->bytes))
             best = s;
     if (!best && (bytes = further_size(p, need)) == AT_LIMIT_SIZE)
-        return ENOSPC;
+        return p->stalled == JR_HELD ? JR_HELD : ENOSPC;
     pthread_mutex_unlock(&p->lock);
     int error = best ? insert_segment(j, best, false) : add_segment(j, bytes);
     pthread_mutex_lock(&p->lock);
@@ -249,7 +284,7 @@ static int provide(struct jr *j, uint64_t need, bool only_add)
 static struct segment *surplus(const struct jr_private *p)
 {
     struct segment *s = p->oldest;
-    if (p->file_end - p->segments_at <= p->options.limit || p->segments <= 2 || p->ask)
+    if (p->file_end - p->segments_at <= p->options.limit || p->segments <= 2 || p->ask || p->stalled == JR_HELD)
         return NULL;
     do {
         if (s->state == SEG_FREE && s->offset + s->bytes == p->file_end)

@@ -130,8 +130,11 @@ typedef struct pm_object {
     uint32_t refs;              /* slots that refer to this object */
     uint16_t type;              /* enum pm_type */
     uint16_t flags;             /* PM_IN_LIMBO */
+    uint64_t born;              /* number that no other object of this pool has or had, made of session and count */
     uint64_t limbo_next, limbo_prev;
-} pm_object;                    /* 24 bytes */
+} pm_object;                    /* 32 bytes */
+
+#define PM_BORN_BITS 40         /* of the count */
 
 #define PM_IN_LIMBO 1u
 
@@ -150,7 +153,7 @@ typedef struct pm_vec {
 typedef struct pm_list {        /* also the tuple: the same body, never changed after creation */
     pm_object head;
     pm_vec items;               /* cells: one slot each */
-} pm_list;                      /* 56 bytes */
+} pm_list;                      /* 64 bytes */
 
 /* Hash table: insertion-ordered entries and an index (see table.h).  Dict entries are {hash, key slot, value
  * slot}, set entries {hash, key slot}; a key slot of 0 is a deleted entry.  A table of at most PM_TABLE_SMALL
@@ -162,7 +165,7 @@ typedef struct pm_table {
     pm_vec entries;             /* entries.size counts the deleted ones too */
     uint64_t index;             /* 0: none; the only segment; or the offset of the directory */
     uint64_t index_depth;       /* the directory has 2^index_depth segment words; 0: there is none */
-} pm_table;                     /* 80 bytes */
+} pm_table;                     /* 88 bytes */
 
 #define PM_TABLE_SMALL 8u
 
@@ -171,7 +174,7 @@ typedef struct pm_instance {    /* a PersistentObject */
     uint32_t class_id;          /* entry of the type table */
     uint32_t cap;               /* fields there is room for */
     uint64_t fields;            /* offset of `cap` slots; 0 is "not set" */
-} pm_instance;                  /* 40 bytes */
+} pm_instance;                  /* 48 bytes */
 
 /* ------------------------------------------------------------------ slots ------------------------- */
 

@@ -103,15 +103,6 @@ enum pf_kind pf_probe(int fd, struct pf_info *info)
     return probe_root(fd, info, word_at(bytes, PMDK_ROOT_SIZE_AT));
 }
 
-int pf_lock(int fd)
-{
-    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    while (fcntl(fd, F_OFD_SETLK, &whole) < 0)
-        if (errno != EINTR)
-            return errno == EACCES ? EAGAIN : errno;
-    return 0;
-}
-
 #define HUGE_PAGE ((uint64_t)2 << 20)
 
 /* A heap begins with a header of 1 KiB; then come zones, whose own headers and chunks are multiples of 256 KiB
@@ -306,3 +297,24 @@ int pf_stand_in(int fd, char *base, uint64_t size)
 }
 
 void pf_stand_in_ends(char *base, uint64_t size) { munmap(base, size); }
+
+#define PMDK_INCOMPAT_AT 16u
+#define PMDK_CHECKSUM_2K 2u         /* incompatible feature: what lies behind 2 KiB is not counted */
+#define PMDK_CHECKSUM_AT (PMDK_HEADER_BYTES - 8u)
+
+/* The pool's UUID is followed by the file's, and by those of its neighbours in a set, which are its own. */
+void pf_set_uuid(char *header, const uint8_t pool[16], const uint8_t file[16])
+{
+    uint32_t low = 0, high = 0, word, incompat;
+    memcpy(header + PMDK_POOL_UUID_AT, pool, 16);
+    for (unsigned i = 1; i < 6; i++)
+        memcpy(header + PMDK_POOL_UUID_AT + 16 * i, file, 16);
+    memcpy(&incompat, header + PMDK_INCOMPAT_AT, sizeof incompat);
+    uint32_t counted = incompat & PMDK_CHECKSUM_2K ? PMDK_HEADER_BYTES / 2 : PMDK_CHECKSUM_AT;
+    for (uint32_t at = 0; at < PMDK_HEADER_BYTES; at += 4, high += low) {
+        memcpy(&word, header + at, sizeof word);
+        low += at < counted ? word : 0;
+    }
+    uint64_t checksum = (uint64_t)high << 32 | low;
+    memcpy(header + PMDK_CHECKSUM_AT, &checksum, sizeof checksum);
+}

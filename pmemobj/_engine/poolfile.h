@@ -23,6 +23,10 @@
 #define PMDK_ZONE_CHUNKS 65528u
 #define PMDK_ZONE_HEADER (64u + 8u * PMDK_ZONE_CHUNKS)
 #define PMDK_ZONE_BYTES (PMDK_ZONE_HEADER + (uint64_t)PMDK_ZONE_CHUNKS * PM_CHUNK_STRIDE)
+#define PMDK_HEADER_BYTES 4096u
+
+#define PM_ROOT_UUID_AT offsetof(pm_root, uuid)
+#define PM_ROOT_STATE_AT offsetof(pm_root, state)
 
 enum pf_kind {
     PF_OK = 0,
@@ -52,9 +56,8 @@ struct pf_info {
 
 enum pf_kind pf_probe(int fd, struct pf_info *info);
 
-/* An open-file-description lock on the whole file, for the life of fd.  0, EAGAIN when another descriptor
- * (also of this process) holds it, or another errno. */
-int pf_lock(int fd);
+/* Gives the first PMDK_HEADER_BYTES of a pool file other UUIDs, and the checksum that goes with them. */
+void pf_set_uuid(char *header, const uint8_t pool[16], const uint8_t file[16]);
 
 /* Enlarges the file to `size` bytes, a multiple of PM_PAGE_SIZE, and lets libpmemobj's heap reach to its end; with
  * info->size as the size it completes what a crash has left half done.  libpmemobj makes use of the room when it

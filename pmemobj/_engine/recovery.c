@@ -85,8 +85,7 @@ int jr_new_salt(uint64_t *salt)
 
 /* ------------------------------------------------------------------ records ----------------------- */
 
-/* A record that says it is number `seq` and whose checksum agrees; its length in *words. */
-static int verifies(const uint64_t *at, const uint64_t *end, uint64_t salt, uint64_t seq, uint64_t *words)
+int jr_verifies(const uint64_t *at, const uint64_t *end, uint64_t salt, uint64_t seq, uint64_t *words)
 {
     if (end - at < JR_HEADER_WORDS || at[1] != seq)
         return 0;
@@ -96,7 +95,7 @@ static int verifies(const uint64_t *at, const uint64_t *end, uint64_t salt, uint
 
 enum jr_found jr_next(struct jr_cursor *c, const uint64_t **payload, uint64_t *words)
 {
-    if (!verifies(c->at, c->end, c->salt, c->seq, words))
+    if (!jr_verifies(c->at, c->end, c->salt, c->seq, words))
         return JR_INVALID;
     if (c->at[3] >> 32 != c->link)
         return JR_UNCHAINED;
@@ -172,7 +171,7 @@ int jr_target_allocate(struct jr_target *t, uint64_t offset, uint64_t length)
     return 0;
 }
 
-static int extents_are_sound(const uint64_t *at, const uint64_t *end, uint64_t pool_size)
+int jr_extents_are_sound(const uint64_t *at, const uint64_t *end, uint64_t pool_size)
 {
     while (at < end) {
         uint64_t offset = *at >> 16, n = *at & JR_EXTENT_MAX;
@@ -187,7 +186,7 @@ static int extents_are_sound(const uint64_t *at, const uint64_t *end, uint64_t p
 int jr_apply(struct jr_target *t, const uint64_t *payload, uint64_t words)
 {
     const uint64_t *at = payload, *end = payload + words;
-    if (!extents_are_sound(at, end, t->size))
+    if (!jr_extents_are_sound(at, end, t->size))
         return EBADMSG;
     while (at < end) {
         uint64_t offset = *at >> 16, n = *at & JR_EXTENT_MAX;
@@ -232,6 +231,8 @@ struct recovery {
     uint64_t *ring;             /* a copy of it, when it counts */
     uint64_t ring_from, ring_end;   /* positions of its records that the log does not cover */
     struct jr_report *report;
+    jr_sink *sink;              /* of jr_read_all */
+    void *context;
 };
 
 __attribute__((format(printf, 3, 4)))
@@ -273,7 +274,7 @@ static int misses_ranges(const struct recovery *r, const uint64_t *at, const uin
     return 0;
 }
 
-static int header_is_sound(const struct jr_header *h, uint64_t file_size)
+int jr_header_is_sound(const struct jr_header *h, uint64_t file_size)
 {
     if (h->segments < 1 || h->segments > JR_MAX_SEGMENTS || h->first_seq == 0 ||
         (h->state != JR_LIVE && h->state != JR_EMPTY) || h->ring_bytes % JR_SEGMENT_ALIGN ||
@@ -292,8 +293,7 @@ static int header_is_sound(const struct jr_header *h, uint64_t file_size)
     return 1;
 }
 
-/* Reads both slots; *newest is the one that counts, or -1 when neither is valid.  0 or an errno. */
-static int read_slots(int fd, struct jr_header slot[2], int *newest)
+int jr_read_slots(int fd, struct jr_header slot[2], int *newest)
 {
     size_t got;
     *newest = -1;
@@ -312,7 +312,7 @@ uint64_t jr_holder(const char *path)
     int fd, newest;
     if (io_open(&fd, path, O_RDONLY, 0))
         return 0;
-    int error = read_slots(fd, slot, &newest);
+    int error = jr_read_slots(fd, slot, &newest);
     io.close(fd);
     return error || newest < 0 || slot[newest].state != JR_LIVE ? 0 : slot[newest].pid;
 }
@@ -321,7 +321,7 @@ static int read_header(struct recovery *r)
 {
     struct jr_header slot[2];
     struct stat st;
-    int newest, error = read_slots(r->fd, slot, &newest);
+    int newest, error = jr_read_slots(r->fd, slot, &newest);
     if (!error && fstat(r->fd, &st) < 0)
         error = errno;
     if (error)
@@ -334,7 +334,7 @@ static int read_header(struct recovery *r)
         return refuse(r->report, JR_EVERSION,
                       "the journal %s has format %u, this version reads up to %u: open the pool with a newer "
                       "version of pmemobj", r->path, r->header.version, JR_FORMAT_VERSION);
-    if (!header_is_sound(&r->header, (uint64_t)st.st_size))
+    if (!jr_header_is_sound(&r->header, (uint64_t)st.st_size))
         return damaged(r, "its header names segments that are not in the file");
     return JR_OK;
 }
@@ -396,7 +396,7 @@ static uint64_t later_records(struct recovery *r, uint64_t salt, uint64_t from, 
     uint64_t found = 0, n, limit = r->next_seq + r->journal_bytes / (JR_HEADER_WORDS * 8);
     while (end - at >= JR_HEADER_WORDS) {
         uint64_t seq = at[1];
-        if (seq > r->next_seq && seq <= limit && at[2] < seq && verifies(at, end, salt, seq, &n)) {
+        if (seq > r->next_seq && seq <= limit && at[2] < seq && jr_verifies(at, end, salt, seq, &n)) {
             found++;
             r->report->discarded_bytes += (JR_HEADER_WORDS + n) * 8;
             if (at[2] > *synced_through)
@@ -436,7 +436,7 @@ static int scan(struct recovery *r)
                 if (record[2] > r->synced_through)
                     r->synced_through = record[2];
                 r->report->records++;
-                if (!extents_are_sound(payload, payload + n, r->pool_size))
+                if (!jr_extents_are_sound(payload, payload + n, r->pool_size))
                     return damaged(r, "a record names a range outside the pool");
                 r->misses_ranges |= misses_ranges(r, payload, payload + n);
             }
@@ -517,7 +517,7 @@ static int scan_ring(struct recovery *r)
         r->ring_end = ring_next(r, r->ring_end, words);
         if (words == JR_RING_SKIP)
             continue;
-        if (!extents_are_sound(payload, payload + words, r->pool_size))
+        if (!jr_extents_are_sound(payload, payload + words, r->pool_size))
             return damaged(r, "a record of the ring names a range outside the pool");
         r->misses_ranges |= misses_ranges(r, payload, payload + words);
         r->report->records++;
@@ -564,7 +564,7 @@ static int rewrite(struct recovery *r)
 }
 
 /* Step 4, without its sync.  Verifies again: what is applied is what was read just now. */
-static int apply_all(struct recovery *r, struct jr_target *target)
+static int apply_all(struct recovery *r, jr_sink *sink, void *context)
 {
     struct jr_cursor c = {.seq = r->header.first_seq, .link = r->header.link};
     for (uint64_t i = 0; i <= r->last_segment; i++) {
@@ -577,7 +577,7 @@ static int apply_all(struct recovery *r, struct jr_target *target)
         c.end = r->words + bytes / 8;
         c.salt = r->header.segment[i].salt;
         while (jr_next(&c, &payload, &n) == JR_RECORD) {
-            int error = jr_apply(target, payload, n);
+            int error = sink(context, payload, n);
             if (error)
                 return io_failure(r, error, "applying");
         }
@@ -589,10 +589,15 @@ static int apply_all(struct recovery *r, struct jr_target *target)
         int error = 0;
         if (!ring_record(r, at, &payload, &words))
             return damaged(r, "it changed while it was read");
-        if (words != JR_RING_SKIP && (error = jr_apply(target, payload, words)))
+        if (words != JR_RING_SKIP && (error = sink(context, payload, words)))
             return io_failure(r, error, "applying");
     }
     return JR_OK;
+}
+
+static int apply_to_file(void *target, const uint64_t *payload, uint64_t words)
+{
+    return jr_apply(target, payload, words);
 }
 
 static int sync_fd(void *fd) { return io_fdatasync(*(int *)fd); }
@@ -613,7 +618,7 @@ static int replay(struct recovery *r)
     if ((error = jr_target_open(&target, r->pool_fd, r->pool_size)))
         return io_failure(r, error, "applying");
     jr_target_prepare(&target);
-    rc = apply_all(r, &target);
+    rc = apply_all(r, apply_to_file, &target);
     uint64_t mark = PM_MARK(r->pool->epoch, r->report->last_seq), at = r->pool->root_at + offsetof(pm_root, applied);
     if (!rc && r->pool->root_at && (error = io_write_all(r->pool_fd, &mark, sizeof mark, (off_t)at)))
         rc = io_failure(r, error, "applying");
@@ -638,12 +643,13 @@ static int mark_empty(struct recovery *r)
     return error ? io_failure(r, error, "writing") : JR_OK;
 }
 
-static int recover_opened(struct recovery *r, const struct jr_identity *pool)
+/* Step 1.  must_be_empty: the pool file is complete by itself. */
+static int look_through(struct recovery *r, const struct jr_identity *pool, int *must_be_empty)
 {
     char boot_id[40];
-    int must_be_empty, rc = read_header(r);
+    int rc = read_header(r);
     if (!rc)
-        rc = check_identity(r, pool, &must_be_empty);
+        rc = check_identity(r, pool, must_be_empty);
     if (rc)
         return rc;
     int error = jr_boot_id(boot_id);
@@ -674,33 +680,60 @@ static int recover_opened(struct recovery *r, const struct jr_identity *pool)
         if (pool->root_at && PM_MARK_NUMBER(pool->applied, pool->epoch) > r->report->last_seq)
             return of_different_times(r, "the journal is older");
     }
-    if (must_be_empty)
-        return r->report->bytes || r->later ? damaged(r, "it holds records that the pool file does not need")
-                                            : JR_OK;
+    return *must_be_empty && (r->report->bytes || r->later)
+               ? damaged(r, "it holds records that the pool file does not need")
+               : JR_OK;
+}
+
+static int recover_opened(struct recovery *r, const struct jr_identity *pool)
+{
+    int must_be_empty, rc = look_through(r, pool, &must_be_empty);
+    if (rc || must_be_empty)
+        return rc;
     if (r->report->bytes && (rc = replay(r)))
         return rc;
     return mark_empty(r);
+}
+
+/* Opens the journal, has `work` done and says how long it took. */
+static int with_journal(struct recovery *r, int flags, const struct jr_identity *pool,
+                        int (*work)(struct recovery *, const struct jr_identity *))
+{
+    struct timespec from, to;
+    memset(r->report, 0, sizeof *r->report);
+    clock_gettime(CLOCK_MONOTONIC, &from);
+    int rc, error = io_open(&r->fd, r->path, flags, 0);
+    if (error == ENOENT)
+        return refuse(r->report, JR_EMISSING,
+                      "the pool was not closed cleanly, and its journal %s is missing: put it beside the pool "
+                      "file again; without it the pool is not in a committed state", r->path);
+    if (error)
+        return io_failure(r, error, "opening");
+    rc = work(r, pool);
+    free(r->words);
+    free(r->ring);
+    io.close(r->fd);
+    clock_gettime(CLOCK_MONOTONIC, &to);
+    r->report->seconds = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
+    return rc;
 }
 
 int jr_recover(const char *path, int pool_fd, uint64_t pool_size, const struct jr_identity *pool,
                struct jr_report *report)
 {
     struct recovery r = {.path = path, .pool = pool, .pool_fd = pool_fd, .pool_size = pool_size, .report = report};
-    struct timespec from, to;
-    memset(report, 0, sizeof *report);
-    clock_gettime(CLOCK_MONOTONIC, &from);
-    int rc, error = io_open(&r.fd, path, O_RDWR, 0);
-    if (error == ENOENT)
-        return refuse(report, JR_EMISSING,
-                      "the pool was not closed cleanly, and its journal %s is missing: put it beside the pool "
-                      "file again; without it the pool is not in a committed state", path);
-    if (error)
-        return io_failure(&r, error, "opening");
-    rc = recover_opened(&r, pool);
-    free(r.words);
-    free(r.ring);
-    io.close(r.fd);
-    clock_gettime(CLOCK_MONOTONIC, &to);
-    report->seconds = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
-    return rc;
+    return with_journal(&r, O_RDWR, pool, recover_opened);
+}
+
+static int read_opened(struct recovery *r, const struct jr_identity *pool)
+{
+    int must_be_empty, rc = look_through(r, pool, &must_be_empty);
+    return rc || must_be_empty ? rc : apply_all(r, r->sink, r->context);
+}
+
+int jr_read_all(const char *path, uint64_t pool_size, const struct jr_identity *pool, jr_sink *sink, void *context,
+                struct jr_report *report)
+{
+    struct recovery r = {.path = path, .pool = pool, .pool_size = pool_size, .report = report, .sink = sink, .context = context};
+    return with_journal(&r, O_RDONLY, pool, read_opened);
 }

@@ -8,7 +8,7 @@
 const uint16_t pm_class_size[PM_ALL_CLASSES] = {
     16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256,
     320, 384, 448, 504, 576, 672, 1008, 1344, 2016,
-    24, 40, 56, 80, 96, 128, 192, 256,
+    32, 48, 64, 88, 96, 128, 192, 256,
 };
 
 const uint8_t pm_class_of[PM_SMALL_MAX / 8 + 1] = {
@@ -20,8 +20,8 @@ const uint8_t pm_class_of[PM_SMALL_MAX / 8 + 1] = {
 };
 
 const uint8_t pm_object_class_of[PM_OBJECT_MAX / 8 + 1] = {
-    [0 ... 3] = PM_CLASSES, [4 ... 5] = PM_CLASSES + 1, [6 ... 7] = PM_CLASSES + 2, [8 ... 10] = PM_CLASSES + 3,
-    [11 ... 12] = PM_CLASSES + 4, [13 ... 16] = PM_CLASSES + 5, [17 ... 24] = PM_CLASSES + 6,
+    [0 ... 4] = PM_CLASSES, [5 ... 6] = PM_CLASSES + 1, [7 ... 8] = PM_CLASSES + 2, [9 ... 11] = PM_CLASSES + 3,
+    [12] = PM_CLASSES + 4, [13 ... 16] = PM_CLASSES + 5, [17 ... 24] = PM_CLASSES + 6,
     [25 ... 32] = PM_CLASSES + 7,
 };
 

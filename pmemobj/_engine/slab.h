@@ -115,7 +115,7 @@ unsigned pm_chunk_span(const pm_chunk *chunk, unsigned first);
 /* Blocks in use: bytes of the small blocks allocated in this chunk. */
 uint64_t pm_chunk_in_use(pm_pool *p, uint64_t offset);
 
-#define PM_PAGE_OBJECTS 168u    /* objects on a page at most: 24 bytes each */
+#define PM_PAGE_OBJECTS 126u    /* objects on a page at most: 32 bytes each */
 
 /* Offsets of the objects on page `page_number` of the chunk, and their number; 0 for a page of
  * blocks or of a span. */

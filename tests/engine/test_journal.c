@@ -695,6 +695,55 @@ static void test_lock(void)
     world_remove(&w);
 }
 
+/* Who needs record 10 of session 5 next, and whom that is in the way of. */
+static void test_positions(void)
+{
+    struct world w;
+    world_make(&w, "positions", PLAIN, 1);
+    int reader = open(w.pool, O_RDONLY), other = open(w.pool, O_RDONLY), yes;
+    CHECK(pf_may_apply(w.fd, 5, 20) == 20 && !pf_has_strangers(w.fd, 5));
+    uint64_t place = pf_position(5, 10);
+    CHECK(!pf_lock_position(reader, PF_RECORDS, place));
+    CHECK(pf_may_apply(w.fd, 5, 20) == 9 && pf_may_apply(w.fd, 5, 9) == 9 && pf_may_apply(w.fd, 5, 3) == 3);
+    CHECK(pf_lock_change(w.fd, PF_RECORDS, 5, 10) == EAGAIN && !pf_lock_change(w.fd, PF_RECORDS, 5, 9));
+    CHECK(!pf_lock_position(reader, PF_RECORDS, pf_position(5, 11)), "forwards it may always");
+    CHECK(pf_lock_position(other, PF_RECORDS, PF_UNPLACED) == EAGAIN);
+    pf_unlock_change(w.fd, PF_RECORDS);
+    CHECK(!pf_lock_position(other, PF_RECORDS, PF_UNPLACED));
+    CHECK(pf_may_apply(w.fd, 5, 20) == 0 && pf_lock_change(w.fd, PF_RECORDS, 5, 1) == EAGAIN);
+    pf_unlock_position(other, PF_RECORDS, PF_UNPLACED);
+    pf_unlock_position(reader, PF_RECORDS, pf_position(5, 11));
+
+    /* other sessions, before and behind */
+    CHECK(pf_lock_change(w.fd, PF_RECORDS, 6, 0) == EAGAIN && pf_lock_change(w.fd, PF_RECORDS, 4, 99) == EAGAIN);
+    CHECK(pf_may_apply(w.fd, 6, 7) == 0 && pf_may_apply(w.fd, 4, 7) == 0);
+    CHECK(pf_has_strangers(w.fd, 5) && !pf_has_strangers(w.fd, 6));
+    CHECK(pf_has_strangers(w.fd, 5 + (1u << PF_SESSION_BITS)));
+    pf_unlock_position(reader, PF_RECORDS, place);
+    CHECK(!pf_lock_position(reader, PF_RECORDS, pf_position(6, 1)));
+    CHECK(!pf_lock_change(w.fd, PF_RECORDS, 6, 0) && !pf_has_strangers(w.fd, 6));
+    pf_unlock_change(w.fd, PF_RECORDS);
+    pf_unlock_position(reader, PF_RECORDS, pf_position(6, 1));
+
+    /* the last session before the numbers come round, and numbers that are too large */
+    uint64_t last = (1u << PF_SESSION_BITS) - 1;
+    CHECK(!pf_lock_position(reader, PF_RECORDS, pf_position(last, 8)));
+    CHECK(!pf_lock_change(w.fd, PF_RECORDS, last, 7) && pf_position(1, 1ull << PF_RECORD_BITS) == PF_UNPLACED);
+    pf_unlock_change(w.fd, PF_RECORDS);
+    pf_unlock_position(reader, PF_RECORDS, pf_position(last, 8));
+
+    /* the two ranges, and the writer's bytes, have nothing to do with one another */
+    CHECK(!pf_lock_position(reader, PF_SNAPSHOTS, place) && !pf_lock_change(w.fd, PF_RECORDS, 7, 7));
+    CHECK(pf_lock_change(w.fd, PF_SNAPSHOTS, 5, 10) == EAGAIN && !pf_lock_change(w.fd, PF_SNAPSHOTS, 5, 9));
+    CHECK(pf_lock_out_readers(w.fd) == EAGAIN);
+    close(reader);
+    CHECK(!pf_lock_out_readers(w.fd) && pf_lock_position(other, PF_SNAPSHOTS, place) == EAGAIN);
+    CHECK(!pf_is_running(other, &yes) && !yes && !pf_lock(w.fd) && !pf_is_running(other, &yes) && !yes);
+    CHECK(!pf_lock_running(w.fd) && !pf_is_running(other, &yes) && yes);
+    close(other);
+    world_remove(&w);
+}
+
 /* ------------------------------------------------------------------ bench ------------------------- */
 
 static double seconds(void)
@@ -840,6 +889,7 @@ static const struct { const char *name; void (*run)(void); } tests[] = {
     {"identity", test_identity},
     {"probe", test_probe},
     {"lock", test_lock},
+    {"positions", test_positions},
     {"full_pool", test_full_pool},
     {"interrupted_calls", test_interrupted_calls},
     {"order_of_calls", test_order_of_calls},

@@ -16,6 +16,7 @@ SOURCES = [
         ENGINE / name
         for name in (
             "io.c",
+            "locks.c",
             "poolfile.c",
             "pages.c",
             "ring.c",

@@ -17,6 +17,7 @@
 #include "ring_append.h"
 #include "journal_private.h"
 #include "layout.h"
+#include "locks.h"
 #include "poolfile.h"
 
 #define CHECK(condition, ...)                                                                             \

@@ -26,11 +26,20 @@ def die():
 """
 
 
-def start(code, *arguments, python_options=(), **options):
-    """A Python process that runs `code`; `path` in it is the first argument."""
+def start(code, *arguments, python_options=(), command=(), **options):
+    """A Python process that runs `code`, through `command`; `path` in it is the first argument."""
     package = str(Path(pmemobj.__file__).parents[1])
     return subprocess.Popen(
-        [sys.executable, "-X", "faulthandler", *python_options, "-c", PRELUDE + code, *map(str, arguments)],
+        [
+            *command,
+            sys.executable,
+            "-X",
+            "faulthandler",
+            *python_options,
+            "-c",
+            PRELUDE + code,
+            *map(str, arguments),
+        ],
         env={**os.environ, "PYTHONPATH": package},
         cwd="/",
         text=True,
@@ -41,9 +50,9 @@ def start(code, *arguments, python_options=(), **options):
     )
 
 
-def run(code, *arguments, returncode=0):
+def run(code, *arguments, returncode=0, command=()):
     """Runs `code` to its end; gives what it printed.  Its standard error must be empty."""
-    process = start(code, *arguments)
+    process = start(code, *arguments, command=command)
     try:
         out, err = process.communicate(timeout=60)
     except BaseException:
@@ -52,6 +61,17 @@ def run(code, *arguments, returncode=0):
         raise
     assert (process.returncode, err) == (returncode, ""), out + err
     return out
+
+
+def run_with_mounts(code, *arguments):
+    """As run(), in a process that may mount what nobody else sees: mount(directory, options) gives a tmpfs."""
+    own = ["unshare", "--mount"] if os.getuid() == 0 else ["unshare", "--mount", "--map-root-user"]
+    prelude = """
+import subprocess
+def mount(directory, options):
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", directory], check=True)
+"""
+    return run(prelude + code, *arguments, command=own)
 
 
 def run_until_killed(code, *arguments):

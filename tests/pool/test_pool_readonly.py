@@ -1,9 +1,10 @@
-"""flag="r", and files and directories that may not be written."""
+"""flag="r" refuses every change and writes nothing; files and directories that may not be written."""
 
+import errno
 import os
 
 import pytest
-from pool_files import journal_of, run, run_until_killed
+from pool_files import journal_of, run, run_until_killed, run_with_mounts
 
 import pmemobj
 from pmemobj import ReadOnlyPoolError
@@ -22,7 +23,7 @@ def test_everything_can_be_read(readonly):
     assert readonly.root[0] is readonly.root[0]
     assert readonly.check().ok
     assert readonly.stats()["allocated"]
-    readonly.sync()
+    assert readonly.durability().engine == "snapshot"
     assert readonly.to_python(readonly.root) == [[1, 2], {"a": 1}, {1, 2}]
 
 
@@ -36,6 +37,8 @@ def test_everything_can_be_read(readonly):
         lambda pool: pool.transaction().__enter__(),
         lambda pool: pool.begin(),
         lambda pool: pool.gc(),
+        lambda pool: pool.sync(),
+        lambda pool: pool.checkpoint(),
         lambda pool: pool.root.append(1),
         lambda pool: pool.root.append([]),
         lambda pool: pool.root.__setitem__(0, 1),
@@ -80,22 +83,31 @@ def test_dropping_proxies_destroys_nothing(readonly):
     assert readonly.root[0] == [1, 2]
 
 
-def test_opening_for_reading_recovers_too(pool_path):
+def files(directory):
+    return {name: (directory / name).read_bytes() for name in os.listdir(directory)}
+
+
+def test_a_killed_pool_is_replayed_in_memory_only(pool_path):
     run_until_killed(
         """
-pool = pmemobj.open(path)
+pool = pmemobj.open(path, max_size=64 << 20)
 held = [pool.new(pmemobj.PersistentList, [1]) for _ in range(10)]
 pool.root = [1]
 die()
 """,
         pool_path,
     )
-    with pmemobj.open(pool_path, "r") as pool:
-        assert pool.recovery is not None
-        assert pool.root == [1]
-        assert pool.stats()["limbo"] == 10  # freeing is for those who may write
-        assert pool.check().ok
+    before = files(pool_path.parent)
+    for _ in range(2):
+        with pmemobj.open(pool_path, "r") as pool:
+            assert pool.recovery["records"]
+            assert pool.root == [1]
+            assert pool.stats()["limbo"] == 10  # freeing is for those who may write
+            assert pool.check().ok
+            assert not pool.refresh()
+    assert files(pool_path.parent) == before
     with pmemobj.open(pool_path) as pool:
+        assert pool.recovery is not None
         pool._drain()
         assert pool.stats()["limbo"] == 0
 
@@ -134,7 +146,7 @@ except {error} as error:
     ).strip()
 
 
-@pytest.mark.parametrize("flag", ["c", "w", "r"])
+@pytest.mark.parametrize("flag", ["c", "w"])
 def test_file_that_may_not_be_written(open_to_all, flag):
     path = open_to_all / "pool"
     pmemobj.open(path, max_size=64 << 20, mode=0o444).close()
@@ -144,7 +156,48 @@ def test_file_that_may_not_be_written(open_to_all, flag):
         pass
 
 
-@pytest.mark.parametrize("flag", ["c", "w", "r"])
+@pytest.mark.parametrize("killed", [False, True])
+def test_reading_needs_no_leave_to_write(open_to_all, killed):
+    path = open_to_all / "pool"
+    if killed:
+        run_until_killed("pool = pmemobj.open(path, max_size=64 << 20); pool.root = [1, 2]; die()", path)
+        journal_of(path).chmod(0o444)
+    else:
+        with pmemobj.open(path, max_size=64 << 20) as pool:
+            pool.root = [1, 2]
+    path.chmod(0o444)
+    open_to_all.chmod(0o555)
+    before = files(open_to_all)
+    code = AS_NOBODY + 'with pmemobj.open(path, "r") as pool: print(pool.root == [1, 2], pool.check().ok)'
+    assert run(code, path).strip() == "True True"
+    assert files(open_to_all) == before
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_read_only_file_system(tmp_path, killed):
+    code = """
+import shutil
+mount(path, "size=80m")
+if os.fork() == 0:
+    pool = pmemobj.open(path + "/pool", max_size=64 << 20)
+    pool.root = {"a": [1, 2]}
+    if sys.argv[2] == "True":
+        die()
+    pool.close()
+    os._exit(0)
+os.wait()
+subprocess.run(["mount", "-o", "remount,ro", path], check=True)
+try:
+    pmemobj.open(path + "/pool", "w")
+except OSError as error:
+    print(error.errno)
+with pmemobj.open(path + "/pool", "r") as pool:
+    print(pool.root == {"a": [1, 2]}, pool.check().ok, pool.refresh())
+"""
+    assert run_with_mounts(code, tmp_path, killed) == f"{errno.EROFS}\nTrue True False\n"
+
+
+@pytest.mark.parametrize("flag", ["c", "w"])
 def test_directory_that_may_not_be_written(open_to_all, flag):
     """The journal has no place."""
     path = open_to_all / "pool"
@@ -178,6 +231,7 @@ def test_journal_that_may_not_be_read(open_to_all):
     run_until_killed("pool = pmemobj.open(path); pool.root = 1; die()", path)
     path.chmod(0o666)
     journal_of(path).chmod(0o000)
-    assert refused_to_nobody(path, "w").startswith(f"{journal_of(path)}|opening the journal")
+    for flag in "wr":
+        assert refused_to_nobody(path, flag).startswith(f"{journal_of(path)}|opening the journal")
     with pmemobj.open(path) if os.getuid() == 0 else open(os.devnull):
         pass
