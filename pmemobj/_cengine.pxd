@@ -78,7 +78,8 @@ cdef extern from "_engine/poolfile.h" nogil:
         PF_IO_ERROR
 
     struct pf_info:
-        uint64_t size, root_offset, generation_at, run_id, version, incompat, state, applied, ranges, heap_offset, heap_size
+        uint64_t size, root_offset, generation_at, run_id, version, incompat, state, applied, ranges
+        uint64_t heap_offset, heap_size
         uint8_t uuid[16]
         char layout[1024]
         int os_error

@@ -330,8 +330,8 @@ cdef tuple copy_slice(Pool pool, int out, uint64_t at, uint64_t limit):
 # --- what makes a copy another pool
 
 def copy_identity(Pool pool not None):
-    """(size, [(offset, bytes)]): the file's length, and what makes a copy of the pool a clean one with a UUID of its own,
-    for libpmemobj too."""
+    """(size, [(offset, bytes)]): the file's length, and what makes a copy of the pool a clean one with a UUID of its
+    own, for libpmemobj too."""
     cdef uint64_t state
     cdef const pf_info *info = &pool.info
     pool_check_read(pool)

@@ -313,9 +313,9 @@ class PersistentObjectPool(_core.Pool):
     ) -> None:
         """Writes a complete, clean copy of this pool to `path`: what is committed when it begins.
 
-        The pool stays in use, also by other threads and processes; under the direct engine they wait.  The copy is a pool of its own, with another
-        UUID, and may be open beside this one.  Of a pool opened with flag="r" it is a copy of the snapshot.  There is
-        nothing at `path` before the copy is whole and on the disk.
+        The pool stays in use, also by other threads and processes; under the direct engine they wait.  The copy is a
+        pool of its own, with another UUID, and may be open beside this one.  Of a pool opened with flag="r" it is a
+        copy of the snapshot.  There is nothing at `path` before the copy is whole and on the disk.
 
         progress: called now and then with the number of bytes copied and of all that there are to copy; an exception
             from it ends the backup and removes what was written.
@@ -359,8 +359,9 @@ class PersistentObjectPool(_core.Pool):
         Objects and references stay valid; other threads wait.  Opening with a larger max_size does the same.
         Everything is brought to the pool file first, as by checkpoint().
 
-        Raises ValueError for a size below the present one, and under the direct engine, TransactionError inside a transaction, OSError when the
-        file system refuses; when it does so after the old mapping has gone, the pool is closed, and complete.
+        Raises ValueError for a size below the present one, and under the direct engine, TransactionError inside a
+        transaction, PoolBusyError while a reader holds an older snapshot, OSError when the file system refuses; when it
+        does so after the old mapping has gone, the pool is closed, and complete.
         """
         self._must_be_usable()
         size = checked_size(max_size)
@@ -378,8 +379,8 @@ class PersistentObjectPool(_core.Pool):
         Brings the pool file up to date and punches holes into it where nothing is stored; time is proportional to
         the number of chunks of 256 KiB in use.  Nothing in the pool changes.
 
-        Raises TransactionError inside a transaction, ValueError under the direct engine, OSError where the file system
-        cannot do it.
+        Raises TransactionError inside a transaction, ValueError under the direct engine, PoolBusyError while a reader
+        holds an older snapshot, OSError where the file system cannot do it.
         """
         self.checkpoint()
         before = os.stat(self.path).st_blocks

@@ -97,7 +97,8 @@ POOL = calls(
     ("abort",), ("begin",), ("check",), ("checkpoint",), ("commit",), ("durability",), ("gc",), ("stats",), ("sync",),
     ("refresh",), ("resize", 1 << 36), ("trim",), ("usage",),
     ("transaction",), ("new", pmemobj.PersistentList, [1]), ("persist_via_pickle", datetime.date),
-    backup=lambda o: o.backup(o.path + ".backup"), compact=lambda o: o.compact(o.path + ".compact"), root=lambda o: o.root, in_transaction=lambda o: o.in_transaction, to_python=lambda o: o.to_python(o.root),
+    backup=lambda o: o.backup(o.path + ".backup"), compact=lambda o: o.compact(o.path + ".compact"),
+    root=lambda o: o.root, in_transaction=lambda o: o.in_transaction, to_python=lambda o: o.to_python(o.root),
 )  # fmt: skip
 SEQUENCE = calls(
     ("__add__", [1]), ("__contains__", 1), ("__getitem__", 0), ("__iter__",), ("__len__",), ("__mul__", 2),
