@@ -221,6 +221,9 @@ def test_kill_with_the_other_engine(pool_path):
 
 def test_recovery_for_reading(pool_path):
     run_until_killed(MEMORY + IN_A_TRANSACTION, pool_path)
+    with pytest.raises(pmemobj.PoolBusyError, match="or was killed.*open it for writing once"):
+        pmemobj.open(pool_path, "r")
+    direct(pool_path).close()
     with pmemobj.open(pool_path, "r", engine="direct") as pool:
         assert pool.root["n"] == 1
         with pytest.raises(pmemobj.ReadOnlyPoolError):
