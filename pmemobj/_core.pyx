@@ -17,6 +17,7 @@ Only this module calls libpmemobj.  What belongs where:
   _core_faults.pxi       failing file calls, for tests
   _core_usage.pxi        what the bytes of a pool are used for; giving unused ones back
   _core_reader.pxi       snapshots: opening for reading, refreshing, copying
+  _core_trace.pxi        file calls noted for crash exploration
 """
 
 cimport cython
@@ -79,3 +80,4 @@ include "_core_blocks.pxi"
 include "_core_faults.pxi"
 include "_core_usage.pxi"
 include "_core_reader.pxi"
+include "_core_trace.pxi"

@@ -132,6 +132,8 @@ typedef int jr_sink(void *context, const uint64_t *payload, uint64_t words);
 /* As jr_recover, but writes nothing: the records go to `sink`.  The caller holds off whoever would recover. */
 int jr_read_all(const char *path, uint64_t pool_size, const struct jr_identity *pool, jr_sink *sink, void *context,
                 struct jr_report *report);
+/* For tests of power loss: what is taken for the system's boot id, if it is not empty. */
+void jr_pretend_boot(const char *boot_id);
 
 /* The process that made this journal, or 0: whom to name when the pool is locked. */
 uint64_t jr_holder(const char *path);

@@ -61,12 +61,18 @@ int jr_header_update(int fd, struct jr_header *header, int first, int (*sync)(vo
     return 0;
 }
 
+static char pretended_boot[40];
+
+void jr_pretend_boot(const char *boot_id) { strncpy(pretended_boot, boot_id, sizeof pretended_boot - 1); }
+
 /* An error must not be taken for another boot: the ring would be thrown away. */
 int jr_boot_id(char out[40])
 {
     int fd;
     size_t got = 0;
-    memset(out, 0, 40);
+    memcpy(out, pretended_boot, 40);
+    if (out[0])
+        return 0;
     int error = io_open(&fd, "/proc/sys/kernel/random/boot_id", O_RDONLY, 0);
     if (error)
         return error == ENOENT ? 0 : error;

@@ -1,0 +1,47 @@
+# The file calls of this process and what they do to a directory, noted for pmemobj.testing (see _engine/trace.h).
+
+cdef extern from "_engine/trace.h" nogil:
+    int trace_start(const char *directory)
+    void trace_mark(uint64_t number)
+    int trace_stop(uint64_t **words, size_t *count)
+
+cdef extern from "_engine/journal.h" nogil:
+    void jr_pretend_boot(const char *boot_id)
+
+
+def _trace_start(str directory not None):
+    """Begins to note; one trace at a time."""
+    name = os.fsencode(directory)
+    cdef const char *c_name = name
+    cdef int error
+    with nogil:
+        error = trace_start(c_name)
+    if error:
+        raise OSError(error, os.strerror(error), directory)
+
+
+def _trace_mark(uint64_t number):
+    """Notes that the program has come so far."""
+    with nogil:
+        trace_mark(number)
+
+
+def _trace_stop():
+    """Ends it; the trace as bytes."""
+    cdef uint64_t *words = NULL
+    cdef size_t count = 0
+    cdef int error
+    with nogil:
+        error = trace_stop(&words, &count)
+    try:
+        if error:
+            raise OSError(error, os.strerror(error))
+        return PyBytes_FromStringAndSize(<char *>words, count * 8)
+    finally:
+        free(words)
+
+
+def _trace_boot(str boot):
+    """Recovery is to believe that the system has been started since; None: what the system says."""
+    name = (boot or "").encode()[:36]
+    jr_pretend_boot(name)

@@ -1,0 +1,254 @@
+"""Which images of the disk a crash may leave, and which of them to look at.
+
+At a cut every unsynced block is old, new, or one of the contents it had in between; every unsynced size and name is the
+old one or one of the newer.  A block that was being written may also be torn: what would change in it is zeros or
+garbage.  What would not change stays: pmemobj relies, as SQLite does by default, on disks that do not destroy bytes
+next to those that are written (SQLite calls that powersafe overwrite), and on a word being written whole.
+
+With few enough of them (Budget.exhaustive) every combination of
+old and new is made, and torn ones block by block; else those that keep at most two or drop at most two, and
+a number of random ones.  Images that have been made before are left out.
+"""
+
+import functools
+import hashlib
+import itertools
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from pmemobj.testing.disk import BLOCK, ZEROS, Cut
+
+__all__ = ["Budget", "Choice", "Files", "Image", "Images"]
+
+GARBAGE = b"\xa5\x5a\xff\x00" * (BLOCK // 4)
+WORD = 8
+
+
+@dataclass(frozen=True)
+class Budget:
+    """exhaustive: so many unsynced pieces are combined in all ways; random: otherwise, so many combinations;
+    per_cut: images of one cut, at most; nested: crashes inside recovery are explored for one image in so many,
+    never with 0; seed: of everything random."""
+
+    exhaustive: int = 12
+    random: int = 256
+    per_cut: int = 5000
+    nested: int = 200
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Something that is not durable yet.  kind: "block", "size" or "name"; values[0] is what the disk surely has,
+    values[-1] what the program has written last."""
+
+    kind: str
+    where: str
+    number: int
+    values: tuple[Any, ...]
+
+    @functools.cached_property
+    def changing(self) -> tuple[int, ...]:
+        """Where the words begin that differ between old and new."""
+        old, new = self.values[0], self.values[-1]
+        return tuple(i for i in range(0, BLOCK, WORD) if old[i : i + WORD] != new[i : i + WORD])
+
+    def torn(self, filler: bytes) -> bytes:
+        content = bytearray(self.values[0])
+        for i in self.changing:
+            content[i : i + WORD] = filler[i : i + WORD]
+        return bytes(content)
+
+    def __str__(self) -> str:
+        if self.kind == "block":
+            return f"{self.where}, bytes {self.number * BLOCK} to {(self.number + 1) * BLOCK}"
+        return f"the {self.kind} of {self.where}"
+
+
+#: name -> (size, {block: content}); blocks of zeros are left out.
+Files = dict[str, tuple[int, dict[int, bytes]]]
+
+
+@dataclass(frozen=True)
+class Image:
+    """base: what all images of the cut share; changes: (name, block, content) on top of it.  Where names or sizes
+    differ from the base there are no changes but files of its own.  lost: the choices that are not what was
+    written last, and what they are instead."""
+
+    cut: int
+    picks: tuple[int, ...]
+    digest: int
+    changes: tuple[tuple[str, int, bytes], ...]
+    files: Files | None
+    lost: tuple[tuple[Choice, str], ...]
+
+
+@functools.lru_cache(maxsize=1 << 17)
+def _hash(name: str, block: int, content: bytes) -> int:
+    """Images are told apart by the XOR of these."""
+    if content == ZEROS:
+        return 0
+    return int.from_bytes(hashlib.blake2b(b"%s %d " % (name.encode(), block) + content, digest_size=16).digest())
+
+
+def digest(files: Files) -> int:
+    found = 0
+    for name, (size, blocks) in files.items():
+        found ^= _hash(name, -1, b"%d" % size)
+        for block, content in blocks.items():
+            found ^= _hash(name, block, content)
+    return found
+
+
+def choices(cut: Cut) -> list[Choice]:
+    """Everything in which images of this cut differ; blocks with zeros and garbage as further values."""
+    found = []
+    for name in sorted({*cut.names, *cut.durable_names}):
+        now, durable = cut.names.get(name), cut.durable_names.get(name)
+        if now != durable:
+            found.append(Choice("name", name, 0, (durable, now)))
+    for ino, file in cut.files.items():
+        where = cut.name_of(ino)
+        if ino not in cut.names.values() and ino not in cut.durable_names.values():
+            continue
+        sizes = tuple(dict.fromkeys([file.durable_size, *file.sizes]))
+        if len(sizes) > 1:
+            found.append(Choice("size", where, ino, sizes))
+        for block, versions in sorted(file.pending.items()):
+            values = tuple(dict.fromkeys([file.durable.get(block, ZEROS), *versions]))
+            if len(values) > 1 or versions[-1] != values[-1]:
+                if versions[-1] != values[-1]:
+                    values = (*(v for v in values if v != versions[-1]), versions[-1])
+                found.append(Choice("block", where, block, values))
+    return found
+
+
+@dataclass
+class Images:
+    """The images of one cut.  seen: digests of images made before, of any cut; sampled: were some left out?"""
+
+    cut: Cut
+    budget: Budget
+    seen: set[int] = field(default_factory=set)
+    sampled: bool = False
+
+    def __post_init__(self) -> None:
+        self.choices = choices(self.cut)
+        self._random = random.Random(self.budget.seed * 1_000_003 + self.cut.event.number)
+
+    def __iter__(self) -> Iterator[Image]:
+        made = 0
+        for picks in self._picks():
+            image = self.image(picks)
+            if image.digest in self.seen:
+                continue
+            self.seen.add(image.digest)
+            yield image
+            made += 1
+            if made >= self.budget.per_cut:
+                self.sampled = True
+                return
+
+    # A pick is an index into a choice's values; len(values) means zeros, len(values) + 1 garbage.
+
+    def newest(self) -> tuple[int, ...]:
+        return tuple(len(choice.values) - 1 for choice in self.choices)
+
+    def _picks(self) -> Iterator[tuple[int, ...]]:
+        old, new = (0,) * len(self.choices), self.newest()
+        yield old
+        yield new
+        if len(self.choices) <= self.budget.exhaustive:
+            yield from itertools.product(*((0, last) for last in new))
+        else:
+            self.sampled = True
+            yield from self._few(old, new)
+            yield from self._few(new, old)
+        yield from self._torn(new)
+        yield from self._torn(old)
+        for _ in range(self.budget.random if self.sampled or max(new, default=0) > 1 else 0):
+            yield tuple(self._any(choice) for choice in self.choices)
+
+    @staticmethod
+    def _few(most: tuple[int, ...], others: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+        for count in (1, 2):
+            for places in itertools.combinations(range(len(most)), count):
+                picks = list(most)
+                for place in places:
+                    picks[place] = others[place]
+                yield tuple(picks)
+
+    @staticmethod
+    def _may_be_torn(choice: Choice) -> bool:
+        return choice.kind == "block" and len(choice.changing) > 1
+
+    def _torn(self, others: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+        """One block is being written when the power fails."""
+        for place, choice in enumerate(self.choices):
+            if self._may_be_torn(choice):
+                for extra in (0, 1):
+                    yield (*others[:place], len(choice.values) + extra, *others[place + 1 :])
+
+    def _any(self, choice: Choice) -> int:
+        torn = self._may_be_torn(choice) and self._random.random() < 0.05
+        return len(choice.values) + self._random.randrange(2) if torn else self._random.randrange(len(choice.values))
+
+    @staticmethod
+    def _value(choice: Choice, pick: int) -> Any:
+        extra = pick - len(choice.values)
+        return choice.values[pick] if extra < 0 else choice.torn((ZEROS, GARBAGE)[extra])
+
+    @staticmethod
+    def _state(choice: Choice, pick: int) -> str:
+        extra = pick - len(choice.values)
+        return ("zeros", "garbage")[extra] if extra >= 0 else "old" if pick == 0 else "earlier"
+
+    @functools.cached_property
+    def base(self) -> Files:
+        """What is durable."""
+        return self._files(dict(self.cut.durable_names), {})
+
+    @functools.cached_property
+    def _base_digest(self) -> int:
+        return digest(self.base)
+
+    def _files(self, names: dict[str, int], sizes: dict[int, int]) -> Files:
+        found: Files = {}
+        for name, ino in names.items():
+            file = self.cut.files[ino]
+            size = sizes.get(ino, file.durable_size)
+            found[name] = (size, {b: v for b, v in file.durable.items() if b * BLOCK < size and v != ZEROS})
+        return found
+
+    def image(self, picks: tuple[int, ...]) -> Image:
+        names, sizes, changes, lost = dict(self.cut.durable_names), {}, [], []
+        for choice, pick in zip(self.choices, picks, strict=True):
+            if pick != len(choice.values) - 1:
+                lost.append((choice, self._state(choice, pick)))
+            if pick == 0:
+                continue
+            value = self._value(choice, pick)
+            if choice.kind == "size":
+                sizes[choice.number] = value
+            elif choice.kind == "block":
+                changes.append((choice.where, choice.number, value))
+            elif value is None:
+                names.pop(choice.where, None)
+            else:
+                names[choice.where] = value
+        number = self.cut.event.number
+        if not sizes and names == self.cut.durable_names:
+            known = self._base_digest
+            for name, block, content in changes:
+                if name in self.base:
+                    old = self.base[name][1].get(block, ZEROS)
+                    known ^= _hash(name, block, old) ^ _hash(name, block, content)
+            return Image(number, picks, known, tuple(changes), None, tuple(lost))
+        files = self._files(names, sizes)
+        for where, block, content in changes:
+            for name, ino in names.items():
+                if self.cut.name_of(ino) == where and block * BLOCK < files[name][0]:
+                    files[name][1][block] = content
+        return Image(number, picks, digest(files), (), files, tuple(lost))
