@@ -21,6 +21,8 @@ __all__ = ["Bug", "CrashError", "Report", "explore"]
 
 NAME = "explored.pool"
 OPTIONS: dict[str, Any] = {"max_size": 8 << 20, "sync": "commit"}
+MOST_BUGS = 20
+MINIMISED = 3  # bugs of one moment; the others are as a rule the same
 PATIENCE = 60.0  # seconds until an image is said to hang
 
 Step = Callable[[pools.PersistentObjectPool], object]
@@ -134,32 +136,33 @@ class Workers:
         waiting = iter(jobs)
         busy: dict[Connection, tuple[int, Any, float]] = {}
         idle = list(range(len(self.members)))
-        while True:
-            while idle:
-                following = next(waiting, None)
-                if following is None:
-                    break
-                member = idle.pop()
-                self.members[member][1].send(following[1])
-                busy[self.members[member][1]] = (member, following[0], time.monotonic() + PATIENCE)
-            if not busy:
-                return
-            for connection in wait(list(busy), timeout=1.0):
-                member, key, _ = busy.pop(connection)
-                yield key, self._answer(member)
-                idle.append(member)
-            for connection, (member, key, until) in list(busy.items()):
-                if time.monotonic() > until:
-                    del busy[connection]
-                    self._replace(member)
-                    yield key, Outcome(error=f"hangs: no answer within {PATIENCE:.0f} s")
+        try:
+            while True:
+                while idle and (following := next(waiting, None)) is not None:
+                    member = idle.pop()
+                    self.members[member][1].send(following[1])
+                    busy[self.members[member][1]] = (member, following[0], time.monotonic() + PATIENCE)
+                if not busy:
+                    return
+                for connection in wait(list(busy), timeout=1.0):
+                    member, key, _ = busy.pop(connection)
                     idle.append(member)
+                    yield key, self._answer(member)
+                for connection, (member, key, until) in list(busy.items()):
+                    if time.monotonic() > until:
+                        del busy[connection]
+                        self._replace(member)
+                        idle.append(member)
+                        yield key, Outcome(error=f"hangs: no answer within {PATIENCE:.0f} s")
+        finally:
+            for member, _key, _until in busy.values():      # whoever asks no more leaves answers behind
+                self._answer(member)
 
     def _answer(self, member: int) -> Outcome:
         process, connection = self.members[member]
         try:
             return connection.recv()
-        except EOFError:
+        except (EOFError, ConnectionError):
             process.join()
             code = process.exitcode
             self._replace(member)
@@ -258,6 +261,7 @@ class _Explorer:
         durable: bool,
         create: bool,
         around: bool,
+        ignored_sync: int | None = None,
     ):
         self.run = run
         self.workers = workers
@@ -266,6 +270,8 @@ class _Explorer:
         self.durable = durable  # is every finished step?
         self.create = create
         self.around = around  # also while the pool is opened and closed?
+        self.disk = Disk(ignored_sync)
+        self.stops = ignored_sync is not None  # at the first bug
         self.report = Report()
         self.seen: set[int] = set()
         self.killed: set[int] = set()
@@ -278,8 +284,10 @@ class _Explorer:
 
     def explore(self) -> Report:
         start = time.monotonic()
-        disk = Disk()
+        disk = self.disk
         for event in disk.replay(self.run.trace):
+            if self.stops and self.report.bugs:
+                break
             if event.kind is Kind.MARK:
                 self.begun, self.ended = event.offset // 2 + 1, (event.offset + 1) // 2
             if not self.around and (self.begun == 0 or (self.ended == self.steps and event.kind is not Kind.MARK)):
@@ -325,15 +333,19 @@ class _Explorer:
             (image, Job(image.changes, image.files, power=True, trace=self._is_nested(number)))
             for number, image in numbered
         )
-        traces = []
+        traces, failed = [], []
         for image, outcome in self.workers.run(jobs):
             self.report.images += 1
             self.report.power_losses += 1
             if not self._judge(outcome, legal, cut, image.lost):
-                self._minimise(images, image, legal)
+                failed.append((len(self.report.bugs) - 1, image))
+                if self.stops:
+                    break
             if outcome.trace is not None:
                 traces.append((image, outcome.trace))
         self.report.sampled += images.sampled
+        for number, image in failed[:MINIMISED]:
+            self._minimise(number, images, image, legal)
         for image, trace in traces:
             self._inside_recovery(images, image, trace, legal)
 
@@ -366,7 +378,7 @@ class _Explorer:
         if wrong is None:
             self.report.found[repr(outcome.state)[:1000]] += 1
             return True
-        if len(self.report.bugs) < 20:
+        if len(self.report.bugs) < MOST_BUGS:
             texts = tuple(f"{choice} ({state})" for choice, state in lost)
             self.report.bugs.append(Bug(wrong, self._moment(cut), max(0, self.begun - 1), texts, nested))
         return False
@@ -380,9 +392,9 @@ class _Explorer:
             return None
         return f"recovered to {outcome.state!r}, which is the state after none of the operations that may count"
 
-    def _minimise(self, images: Images, image: Image, legal: _Legal) -> None:
-        """Gives back one lost write after the other, as long as the crash remains one; replaces the bug's list."""
-        bug = self.report.bugs[-1]
+    def _minimise(self, number: int, images: Images, image: Image, legal: _Legal) -> None:
+        """Gives back one lost write after the other, as long as the bug remains one; replaces its list."""
+        bug = self.report.bugs[number]
         picks = list(image.picks)
         newest = images.newest()
         for place, new in enumerate(newest):
@@ -395,7 +407,7 @@ class _Explorer:
                 picks[place] = kept
         lost = images.image(tuple(picks)).lost
         texts = tuple(f"{choice} ({state})" for choice, state in lost)
-        self.report.bugs[-1] = Bug(bug.what, bug.moment, bug.step, texts, bug.nested)
+        self.report.bugs[number] = Bug(bug.what, bug.moment, bug.step, texts, bug.nested)
 
 
 def whole_root(pool: pools.PersistentObjectPool) -> object:
