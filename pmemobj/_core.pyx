@@ -66,6 +66,7 @@ cdef extern from "pythread.h" nogil:
 
 include "_core_libpmemobj.pxi"
 include "_core_tasks.pxi"
+include "_core_trace.pxi"
 include "_core_gate.pxi"
 include "_core_memory.pxi"
 include "_core_heap.pxi"
@@ -80,4 +81,3 @@ include "_core_blocks.pxi"
 include "_core_faults.pxi"
 include "_core_usage.pxi"
 include "_core_reader.pxi"
-include "_core_trace.pxi"

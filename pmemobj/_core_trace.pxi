@@ -1,6 +1,7 @@
 # The file calls of this process and what they do to a directory, noted for pmemobj.testing (see _engine/trace.h).
 
 cdef extern from "_engine/trace.h" nogil:
+    int trace_on
     int trace_start(const char *directory)
     void trace_mark(uint64_t number)
     int trace_stop(uint64_t **words, size_t *count)

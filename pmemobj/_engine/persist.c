@@ -14,6 +14,7 @@
 
 #include "direct.h"
 #include "io.h"
+#include "trace.h"
 
 void __real_pmem_persist(const void *addr, size_t len);
 void __real_pmem_flush(const void *addr, size_t len);
@@ -58,8 +59,15 @@ static int keep_early(const void *at, size_t length)
 
 static int real_flush(const void *at, size_t length)
 {
+    trace_flush(at, length);
     __real_pmem_flush(at, length);
     return 0;
+}
+
+static void real_drain(void)
+{
+    trace_fence();
+    __real_pmem_drain();
 }
 
 static int sync_pages(const void *at, size_t length)
@@ -70,7 +78,7 @@ static int sync_pages(const void *at, size_t length)
 
 static void no_drain(void) {}
 
-const pm_media pm_persistent_memory = {real_flush, __real_pmem_drain, 0};
+const pm_media pm_persistent_memory = {real_flush, real_drain, 0};
 const pm_media pm_page_cache = {sync_pages, no_drain, 1};
 
 static pm_pool *pool_of(const void *at)
@@ -84,18 +92,21 @@ static pm_pool *pool_of(const void *at)
     return found;
 }
 
-/* How a range becomes durable: by the real libpmem, by an msync, or by being part of the pool's next record. */
-enum way { REAL, SYNC, RECORD };
+/* How a range becomes durable: by the real libpmem, whose flushes and fences may have to be seen one by one, by an
+ * msync, or by being part of the pool's next record. */
+enum way { REAL, TRACED, SYNC, RECORD };
 
 static enum way way_of(const pm_pool *p)
 {
     const pm_media *media = p ? p->direct ? p->direct->media : NULL : opening ? opening_media : &pm_persistent_memory;
-    return media == &pm_persistent_memory ? REAL : media ? SYNC : RECORD;
+    return media == &pm_persistent_memory ? trace_on ? TRACED : REAL : media ? SYNC : RECORD;
 }
 
 /* Of a range whose way is not REAL. */
 static int mark(pm_pool *p, const void *at, size_t length)
 {
+    if (way_of(p) == TRACED)
+        return real_flush(at, length);
     if (way_of(p) == SYNC) {
         int error = sync_pages(at, length), none = 0;
         if (error && p)
@@ -183,8 +194,10 @@ void __wrap_pmem_persist(const void *addr, size_t len)
     pm_pool *p = pool_of(addr);
     if (way_of(p) == REAL)
         __real_pmem_persist(addr, len);
-    else
+    else {
         mark(p, addr, len);
+        real_drain();
+    }
 }
 
 void __wrap_pmem_flush(const void *addr, size_t len)
@@ -196,7 +209,7 @@ void __wrap_pmem_flush(const void *addr, size_t len)
         mark(p, addr, len);
 }
 
-void __wrap_pmem_drain(void) { __real_pmem_drain(); }
+void __wrap_pmem_drain(void) { real_drain(); }
 
 int __wrap_pmem_deep_flush(const void *addr, size_t len)
 {
@@ -225,6 +238,8 @@ int __wrap_pmem_is_pmem(const void *addr, size_t len)
         plain;                                                                                            \
         if (!(flags & PMEM_F_MEM_NOFLUSH))                                                                \
             mark(p, dest, len);                                                                           \
+        if (!(flags & (PMEM_F_MEM_NOFLUSH | PMEM_F_MEM_NODRAIN)))                                         \
+            real_drain();                                                                                 \
         return dest;                                                                                      \
     } while (0)
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -42,7 +43,6 @@ struct mapping {
 
 static struct {
     pthread_mutex_t lock;
-    int on;
     int error;
     int directory;
     ino_t directory_ino;
@@ -55,6 +55,8 @@ static struct {
     uint64_t *words;
     size_t count, cap;
 } trace = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+_Atomic int trace_on;
 
 static struct io_table real;    /* what the table held before */
 
@@ -277,7 +279,7 @@ static void event(enum trace_kind kind, ino_t ino, uint64_t offset, uint64_t len
 {
     int kept = errno;
     pthread_mutex_lock(&trace.lock);
-    if (trace.on) {
+    if (trace_on) {
         look();
         put(5, (uint64_t[]){TRACE_EVENT, kind, ino, offset, length});
     }
@@ -307,19 +309,55 @@ static int synced(int fd, int (*sync)(int))
 static int traced_fsync(int fd) { return synced(fd, real.fsync); }
 static int traced_fdatasync(int fd) { return synced(fd, real.fdatasync); }
 
+static void add_mapping(char *at, size_t length, ino_t ino, uint64_t offset)
+{
+    if (trace.nmaps == MAX_MAPS)
+        memmove(trace.maps, trace.maps + 1, --trace.nmaps * sizeof *trace.maps);
+    trace.maps[trace.nmaps++] = (struct mapping){at, length, ino, offset};
+}
+
+/* What libpmemobj has mapped went through no table. */
+static void ask_the_system(const char *at)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    char line[512];
+    while (maps && fgets(line, sizeof line, maps)) {
+        unsigned long from, to, offset, ino;
+        if (sscanf(line, "%lx-%lx %*s %lx %*s %lu", &from, &to, &offset, &ino) == 4 && ino && (uintptr_t)at >= from &&
+            (uintptr_t)at < to)
+            add_mapping((char *)from, to - from, (ino_t)ino, offset);
+    }
+    if (maps)
+        fclose(maps);
+}
+
+static const struct mapping *mapping_of(const char *at)
+{
+    for (int asked = 0; asked < 2; asked++) {
+        for (unsigned i = trace.nmaps; i-- > 0;)
+            if (at >= trace.maps[i].at && at < trace.maps[i].at + trace.maps[i].length)
+                return &trace.maps[i];
+        if (!asked)
+            ask_the_system(at);
+    }
+    return NULL;
+}
+
+/* The file behind a mapped address, and the place in it. */
+static void locate(const void *at, ino_t *ino, uint64_t *offset)
+{
+    pthread_mutex_lock(&trace.lock);
+    const struct mapping *m = mapping_of(at);
+    *ino = m ? m->ino : 0;
+    *offset = m ? m->offset + (uint64_t)((const char *)at - m->at) : 0;
+    pthread_mutex_unlock(&trace.lock);
+}
+
 static int traced_msync(void *addr, size_t length, int flags)
 {
-    ino_t ino = 0;
-    uint64_t offset = 0;
-    pthread_mutex_lock(&trace.lock);
-    for (unsigned i = trace.nmaps; i-- > 0 && !ino;) {
-        const struct mapping *m = &trace.maps[i];
-        if ((char *)addr >= m->at && (char *)addr < m->at + m->length) {
-            ino = m->ino;
-            offset = m->offset + (uint64_t)((char *)addr - m->at);
-        }
-    }
-    pthread_mutex_unlock(&trace.lock);
+    ino_t ino;
+    uint64_t offset;
+    locate(addr, &ino, &offset);
     event(TRACE_SYNC_BEGIN, ino, offset, length);
     int result = real.msync(addr, length, flags);
     if (!result)
@@ -332,9 +370,7 @@ static void *traced_mmap(void *addr, size_t length, int prot, int flags, int fd,
     void *at = real.mmap(addr, length, prot, flags, fd, offset);
     if (at != MAP_FAILED && fd >= 0 && flags & MAP_SHARED) {
         pthread_mutex_lock(&trace.lock);
-        if (trace.nmaps == MAX_MAPS)
-            memmove(trace.maps, trace.maps + 1, --trace.nmaps * sizeof *trace.maps);
-        trace.maps[trace.nmaps++] = (struct mapping){at, length, ino_of(fd), (uint64_t)offset};
+        add_mapping(at, length, ino_of(fd), (uint64_t)offset);
         pthread_mutex_unlock(&trace.lock);
     }
     return at;
@@ -379,8 +415,8 @@ int trace_start(const char *directory)
     if (fd < 0)
         return errno;
     pthread_mutex_lock(&trace.lock);
-    if (trace.on || fstat(fd, &st)) {
-        int error = trace.on ? EBUSY : errno;
+    if (trace_on || fstat(fd, &st)) {
+        int error = trace_on ? EBUSY : errno;
         pthread_mutex_unlock(&trace.lock);
         close(fd);
         return error;
@@ -388,7 +424,7 @@ int trace_start(const char *directory)
     trace.directory = fd;
     trace.directory_ino = st.st_ino;
     trace.error = 0;
-    trace.on = 1;
+    trace_on = 1;
     real = io;
     io.open = traced_open;
     io.pwrite = traced_pwrite;
@@ -407,15 +443,31 @@ int trace_start(const char *directory)
 
 void trace_mark(uint64_t number) { event(TRACE_MARK, 0, number, 0); }
 
+void trace_flush(const void *at, size_t length)
+{
+    ino_t ino;
+    uint64_t offset;
+    if (!trace_on)
+        return;
+    locate(at, &ino, &offset);
+    event(TRACE_FLUSH, ino, offset, length);
+}
+
+void trace_fence(void)
+{
+    if (trace_on)
+        event(TRACE_FENCE, 0, 0, 0);
+}
+
 /* A call that is under way in another thread ends through `real`, which stays as it is. */
 int trace_stop(uint64_t **words, size_t *count)
 {
     pthread_mutex_lock(&trace.lock);
-    if (!trace.on) {
+    if (!trace_on) {
         pthread_mutex_unlock(&trace.lock);
         return EINVAL;
     }
-    trace.on = 0;
+    trace_on = 0;
     io = real;
     for (unsigned i = 0; i < trace.nfiles; i++) {
         close(trace.files[i].fd);

@@ -34,15 +34,21 @@ enum trace_kind {
     TRACE_DIRECTORY_BEGIN = 4,  /* fsync of the directory */
     TRACE_DIRECTORY_END = 5,
     TRACE_MARK = 6,             /* `offset` is the caller's number */
-    TRACE_FLUSH = 7,            /* of mapped persistent memory */
-    TRACE_FENCE = 8
+    TRACE_FLUSH = 7,            /* of a range of a mapped file */
+    TRACE_FENCE = 8             /* what has been flushed is durable when it is over */
 };
 
 /* Begins to trace the files of `directory`, whatever is done by this process.  0 or an errno. */
 int trace_start(const char *directory);
 
+extern _Atomic int trace_on;
+
 /* Notes a point of the program. */
 void trace_mark(uint64_t number);
+
+/* Persistent memory that is mapped: a flush of a range begins, and everything flushed becomes durable. */
+void trace_flush(const void *at, size_t length);
+void trace_fence(void);
 
 /* Ends it.  *words is malloc'ed, the caller's to free.  0, or an errno when something could not be noted. */
 int trace_stop(uint64_t **words, size_t *count);

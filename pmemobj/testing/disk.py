@@ -1,9 +1,12 @@
-"""A model of the disk below a traced program: what is surely on it at any moment, and what may be.
+"""A model of the medium below a traced program: what is surely on it at any moment, and what may be.
 
 What the program has written lies in the kernel's page cache; a sync makes a range of a file durable, as it was when
 the sync began.  Everything else may have reached the disk or not, block by block and in any order: that is the
 freedom in which a power loss chooses an image (see images.py).  The directory is a file like others: names become
 durable when it is synced.
+
+On a disk the units are sectors of 512 bytes.  In persistent memory they are words, and what makes a range durable is a
+flush, as of its begin, and the fence after it.
 
 The trace is made by _engine/trace.c, whose header describes its words.
 """
@@ -13,14 +16,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-__all__ = ["BLOCK", "Cut", "Disk", "Event", "File", "Kind"]
+__all__ = ["LINE", "SECTOR", "WORD", "Cut", "Disk", "Event", "File", "Kind"]
 
-#: Bytes that a disk writes whole or not at all (or destroys).
-BLOCK = 512
+#: Bytes that are written whole or not at all: by a disk, by a processor.
+SECTOR, WORD = 512, 8
 LINE = 64
 EVENT, NAME, GONE, SIZE, LINES = 1, 2, 3, 4, 5
 WHOLE_FILE = (1 << 64) - 1
-ZEROS = bytes(BLOCK)
+ZEROS = bytes(SECTOR)
 
 
 class Kind(IntEnum):
@@ -48,7 +51,8 @@ class Event:
 
 @dataclass
 class File:
-    """blocks: what a read gives; durable: what is on the disk; pending: every content of a block since then."""
+    """blocks: what a read gives; durable: what is on the medium; pending: every content of a block since then.  A block is
+    one unit of the medium, named by its offset in bytes; blocks that are not there are zeros."""
 
     size: int = 0
     durable_size: int = 0
@@ -65,23 +69,33 @@ class File:
         self.sizes.clear()
 
 
-@dataclass
+@dataclass(eq=False)
 class _Sync:
-    """A sync under way: how much of each block's history it covers."""
+    """A sync or flush under way: how much of each block's history it covers."""
 
-    ino: int
-    offset: int
-    length: int
+    begin: Event
     contents: dict[int, int]
     sizes: int
     size: int
 
+    @property
+    def ino(self) -> int:
+        return self.begin.ino
+
+    def ends_with(self, event: Event) -> bool:
+        if event.kind is Kind.FENCE:
+            return self.begin.kind is Kind.FLUSH
+        begin = self.begin
+        same = (begin.ino, begin.offset, begin.length) == (event.ino, event.offset, event.length)
+        return event.kind is Kind.SYNC_END and begin.kind is Kind.SYNC_BEGIN and same
+
 
 @dataclass(frozen=True)
 class Cut:
-    """A moment at which the power may fail."""
+    """A moment at which the power may fail.  unit: bytes of a block."""
 
     event: Event
+    unit: int
     names: dict[str, int]
     durable_names: dict[str, int]
     files: dict[int, File]
@@ -94,7 +108,8 @@ class Cut:
 class Disk:
     """Replays a trace.  ignored: number of a sync, as `syncs` counts them, that has no effect: a test of tests."""
 
-    def __init__(self, ignored: int | None = None) -> None:
+    def __init__(self, unit: int = SECTOR, ignored: int | None = None) -> None:
+        self.unit = unit
         self.ignored = ignored
         self.syncs = 0
         self.files: dict[int, File] = {}
@@ -157,13 +172,15 @@ class Disk:
         file.size = size
 
     def _write(self, ino: int, first: int, data: bytes) -> None:
-        file, at, offset = self.files[ino], 0, first * LINE
+        file, at, offset, zeros = self.files[ino], 0, first * LINE, ZEROS[: self.unit]
         while at < len(data):
-            block, start = divmod(offset + at, BLOCK)
-            n = min(BLOCK - start, len(data) - at)
-            old = file.blocks.get(block, ZEROS)
-            file.blocks[block] = old[:start] + data[at : at + n] + old[start + n :]
-            self._changed.add((ino, block))
+            start = (offset + at) % self.unit
+            block, n = offset + at - start, min(self.unit - start, len(data) - at)
+            old = file.blocks.get(block, zeros)
+            new = old[:start] + data[at : at + n] + old[start + n :]
+            if new != old:
+                file.blocks[block] = new
+                self._changed.add((ino, block))
             at += n
 
     def _note_blocks(self) -> None:
@@ -174,28 +191,32 @@ class Disk:
         self._changed.clear()
 
     def _happen(self, event: Event) -> None:
-        if event.kind is Kind.SYNC_BEGIN and event.ino in self.files:
-            file = self.files[event.ino]
-            last = (event.offset + event.length - 1) // BLOCK if event.length != WHOLE_FILE else WHOLE_FILE
-            contents = {
-                block: len(versions)
-                for block, versions in file.pending.items()
-                if event.offset // BLOCK <= block <= last
-            }
-            sync = _Sync(event.ino, event.offset, event.length, contents, len(file.sizes), file.size)
-            self._syncs.append(sync)
-        elif event.kind in (Kind.SYNC_END, Kind.DIRECTORY_END) and self._is_ignored():
+        if event.kind in (Kind.SYNC_BEGIN, Kind.FLUSH) and event.ino in self.files:
+            self._begin(event)
+        elif event.kind in (Kind.SYNC_END, Kind.DIRECTORY_END, Kind.FENCE) and self._is_ignored():
             self._forget(event)
-        elif event.kind is Kind.SYNC_END:
-            for sync in self._syncs:
-                if (sync.ino, sync.offset, sync.length) == (event.ino, event.offset, event.length):
-                    self._syncs.remove(sync)
-                    self._end(sync)
-                    break
+        elif event.kind in (Kind.SYNC_END, Kind.FENCE):
+            ended = [sync for sync in self._syncs if sync.ends_with(event)]
+            for sync in ended if event.kind is Kind.FENCE else ended[:1]:
+                self._syncs.remove(sync)
+                self._end(sync)
         elif event.kind is Kind.DIRECTORY_BEGIN:
             self._named.append(dict(self.names))
         elif event.kind is Kind.DIRECTORY_END and self._named:
             self.durable_names = self._named.pop(0)
+
+    def _begin(self, event: Event) -> None:
+        file = self.files[event.ino]
+        first, last = event.offset, event.offset + event.length - 1
+        if event.kind is Kind.FLUSH:
+            first, last = first // LINE * LINE, last // LINE * LINE + LINE - 1
+        contents = {
+            block: len(versions)
+            for block, versions in file.pending.items()
+            if first // self.unit * self.unit <= block <= last
+        }
+        whole = event.kind is Kind.SYNC_BEGIN
+        self._syncs.append(_Sync(event, contents, len(file.sizes) if whole else 0, file.size))
 
     def _is_ignored(self) -> bool:
         self.syncs += 1
@@ -204,7 +225,7 @@ class Disk:
     def _forget(self, event: Event) -> None:
         if event.kind is Kind.DIRECTORY_END:
             del self._named[:1]
-        self._syncs = [s for s in self._syncs if (s.ino, s.offset, s.length) != (event.ino, event.offset, event.length)]
+        self._syncs = [sync for sync in self._syncs if not sync.ends_with(event)]
 
     def _end(self, sync: _Sync) -> None:
         file = self.files[sync.ino]
@@ -230,4 +251,4 @@ class Disk:
 
     def cut(self, event: Event) -> Cut:
         """This moment.  Shares the files: to be used before the replay goes on."""
-        return Cut(event, dict(self.names), dict(self.durable_names), self.files)
+        return Cut(event, self.unit, dict(self.names), dict(self.durable_names), self.files)

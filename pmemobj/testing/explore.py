@@ -13,7 +13,7 @@ from typing import Any
 
 from pmemobj import _core
 from pmemobj import pool as pools
-from pmemobj.testing.disk import Cut, Disk, Event, Kind
+from pmemobj.testing.disk import SECTOR, WORD, Cut, Disk, Event, Kind
 from pmemobj.testing.images import Budget, Files, Image, Images, digest
 from pmemobj.testing.worker import SMALL_JOURNAL, Job, Outcome, Questions, serve
 
@@ -247,7 +247,12 @@ MOMENTS = {
     Kind.FENCE: "at a fence",
 }
 
-POWER_CUTS = {Kind.SYNC_BEGIN, Kind.DIRECTORY_BEGIN, Kind.MARK}
+#: Before these; between two of them only fewer writes are pending.
+POWER_CUTS = {
+    SECTOR: {Kind.SYNC_BEGIN, Kind.DIRECTORY_BEGIN, Kind.MARK},
+    WORD: {Kind.SYNC_BEGIN, Kind.DIRECTORY_BEGIN, Kind.MARK, Kind.FLUSH, Kind.FENCE},
+}
+KILL_CUTS = {SECTOR: set(Kind) - {Kind.FLUSH, Kind.FENCE}, WORD: set(Kind)}
 
 
 class _Explorer:
@@ -270,7 +275,8 @@ class _Explorer:
         self.durable = durable  # is every finished step?
         self.create = create
         self.around = around  # also while the pool is opened and closed?
-        self.disk = Disk(ignored_sync)
+        self.unit = WORD if workers.questions.options.get("engine") == "direct" else SECTOR
+        self.disk = Disk(self.unit, ignored_sync)
         self.stops = ignored_sync is not None  # at the first bug
         self.report = Report()
         self.seen: set[int] = set()
@@ -293,9 +299,9 @@ class _Explorer:
             if not self.around and (self.begun == 0 or (self.ended == self.steps and event.kind is not Kind.MARK)):
                 continue
             cut = disk.cut(event)
-            if "kill" in self.faults:
+            if "kill" in self.faults and event.kind in KILL_CUTS[self.unit]:
                 self._kill(cut)
-            if "power" in self.faults and event.kind in POWER_CUTS:
+            if "power" in self.faults and event.kind in POWER_CUTS[self.unit]:
                 self._power(cut)
         self.report.steps = self.steps
         self.report.seconds = time.monotonic() - start
@@ -358,10 +364,10 @@ class _Explorer:
 
     def _inside_recovery(self, images: Images, image: Image, trace: bytes, legal: _Legal) -> None:
         """The power fails again while the open repairs what the first failure has left."""
-        disk = Disk()
+        disk = Disk(self.unit)
         few = Budget(exhaustive=4, random=8, per_cut=40, nested=0, seed=self.budget.seed)
         for event in disk.replay(trace):
-            if event.kind not in POWER_CUTS:
+            if event.kind not in POWER_CUTS[self.unit]:
                 continue
             cut = disk.cut(event)
             inner = Images(cut, few, self.seen)

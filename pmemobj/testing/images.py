@@ -6,7 +6,7 @@ garbage.  What would not change stays: pmemobj relies, as SQLite does by default
 next to those that are written (SQLite calls that powersafe overwrite), and on a word being written whole.
 
 With few enough of them (Budget.exhaustive) every combination of
-old and new is made, and torn ones block by block; else those that keep at most two or drop at most two, and
+old and new is made, and torn ones block by block; else, if these are few, every combination of lines of 64 bytes, and those that keep at most two or drop at most two, and
 a number of random ones.  Images that have been made before are left out.
 """
 
@@ -18,12 +18,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from pmemobj.testing.disk import BLOCK, ZEROS, Cut
+from pmemobj.testing.disk import LINE, SECTOR, WORD, ZEROS, Cut
 
 __all__ = ["Budget", "Choice", "Files", "Image", "Images"]
 
-GARBAGE = b"\xa5\x5a\xff\x00" * (BLOCK // 4)
-WORD = 8
+GARBAGE = b"\xa5\x5a\xff\x00" * (SECTOR // 4)
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Choice:
     def changing(self) -> tuple[int, ...]:
         """Where the words begin that differ between old and new."""
         old, new = self.values[0], self.values[-1]
-        return tuple(i for i in range(0, BLOCK, WORD) if old[i : i + WORD] != new[i : i + WORD])
+        return tuple(i for i in range(0, len(old), WORD) if old[i : i + WORD] != new[i : i + WORD])
 
     def torn(self, filler: bytes) -> bytes:
         content = bytearray(self.values[0])
@@ -63,17 +62,17 @@ class Choice:
 
     def __str__(self) -> str:
         if self.kind == "block":
-            return f"{self.where}, bytes {self.number * BLOCK} to {(self.number + 1) * BLOCK}"
+            return f"{self.where}, bytes {self.number} to {self.number + len(self.values[0])}"
         return f"the {self.kind} of {self.where}"
 
 
-#: name -> (size, {block: content}); blocks of zeros are left out.
+#: name -> (size, {offset: content}); blocks of zeros are left out.
 Files = dict[str, tuple[int, dict[int, bytes]]]
 
 
 @dataclass(frozen=True)
 class Image:
-    """base: what all images of the cut share; changes: (name, block, content) on top of it.  Where names or sizes
+    """base: what all images of the cut share; changes: (name, offset, content) on top of it.  Where names or sizes
     differ from the base there are no changes but files of its own.  lost: the choices that are not what was
     written last, and what they are instead."""
 
@@ -88,7 +87,7 @@ class Image:
 @functools.lru_cache(maxsize=1 << 17)
 def _hash(name: str, block: int, content: bytes) -> int:
     """Images are told apart by the XOR of these."""
-    if content == ZEROS:
+    if not any(content) and block >= 0:
         return 0
     return int.from_bytes(hashlib.blake2b(b"%s %d " % (name.encode(), block) + content, digest_size=16).digest())
 
@@ -104,7 +103,7 @@ def digest(files: Files) -> int:
 
 def choices(cut: Cut) -> list[Choice]:
     """Everything in which images of this cut differ; blocks with zeros and garbage as further values."""
-    found = []
+    found, zeros = [], ZEROS[: cut.unit]
     for name in sorted({*cut.names, *cut.durable_names}):
         now, durable = cut.names.get(name), cut.durable_names.get(name)
         if now != durable:
@@ -117,7 +116,7 @@ def choices(cut: Cut) -> list[Choice]:
         if len(sizes) > 1:
             found.append(Choice("size", where, ino, sizes))
         for block, versions in sorted(file.pending.items()):
-            values = tuple(dict.fromkeys([file.durable.get(block, ZEROS), *versions]))
+            values = tuple(dict.fromkeys([file.durable.get(block, zeros), *versions]))
             if len(values) > 1 or versions[-1] != values[-1]:
                 if versions[-1] != values[-1]:
                     values = (*(v for v in values if v != versions[-1]), versions[-1])
@@ -161,15 +160,36 @@ class Images:
         yield old
         yield new
         if len(self.choices) <= self.budget.exhaustive:
-            yield from itertools.product(*((0, last) for last in new))
+            yield from self._all([(i,) for i in range(len(self.choices))])
         else:
             self.sampled = True
+            lines = self._by_line()
+            if len(lines) <= self.budget.exhaustive:
+                yield from self._all(lines)
             yield from self._few(old, new)
             yield from self._few(new, old)
         yield from self._torn(new)
         yield from self._torn(old)
         for _ in range(self.budget.random if self.sampled or max(new, default=0) > 1 else 0):
             yield tuple(self._any(choice) for choice in self.choices)
+
+    def _by_line(self) -> list[tuple[int, ...]]:
+        """Indices of choices together that lie in the same line."""
+        lines: dict[Any, list[int]] = {}
+        for i, choice in enumerate(self.choices):
+            lines.setdefault((choice.kind, choice.where, choice.number // LINE), []).append(i)
+        return [tuple(line) for line in lines.values()]
+
+    def _all(self, groups: list[tuple[int, ...]]) -> Iterator[tuple[int, ...]]:
+        """Each group is old or new."""
+        newest = self.newest()
+        for taken in itertools.product((False, True), repeat=len(groups)):
+            picks = [0] * len(newest)
+            for group, is_new in zip(groups, taken, strict=True):
+                if is_new:
+                    for i in group:
+                        picks[i] = newest[i]
+            yield tuple(picks)
 
     @staticmethod
     def _few(most: tuple[int, ...], others: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
@@ -216,10 +236,11 @@ class Images:
 
     def _files(self, names: dict[str, int], sizes: dict[int, int]) -> Files:
         found: Files = {}
+        zeros = ZEROS[: self.cut.unit]
         for name, ino in names.items():
             file = self.cut.files[ino]
             size = sizes.get(ino, file.durable_size)
-            found[name] = (size, {b: v for b, v in file.durable.items() if b * BLOCK < size and v != ZEROS})
+            found[name] = (size, {b: v for b, v in file.durable.items() if b < size and v != zeros})
         return found
 
     def image(self, picks: tuple[int, ...]) -> Image:
@@ -243,12 +264,12 @@ class Images:
             known = self._base_digest
             for name, block, content in changes:
                 if name in self.base:
-                    old = self.base[name][1].get(block, ZEROS)
+                    old = self.base[name][1].get(block, ZEROS[: self.cut.unit])
                     known ^= _hash(name, block, old) ^ _hash(name, block, content)
             return Image(number, picks, known, tuple(changes), None, tuple(lost))
         files = self._files(names, sizes)
         for where, block, content in changes:
             for name, ino in names.items():
-                if self.cut.name_of(ino) == where and block * BLOCK < files[name][0]:
+                if self.cut.name_of(ino) == where and block < files[name][0]:
                     files[name][1][block] = content
         return Image(number, picks, digest(files), (), files, tuple(lost))

@@ -15,10 +15,9 @@ from typing import Any
 
 from pmemobj import _core
 from pmemobj import pool as pools
-from pmemobj.testing.disk import BLOCK, ZEROS
 from pmemobj.testing.images import Files
 
-GAP = 64  # blocks; to write zeros is quicker than another call
+GAP = 32768  # bytes; to write zeros is quicker than another call
 
 __all__ = ["Job", "Outcome", "Questions", "serve"]
 
@@ -58,16 +57,18 @@ class Outcome:
 
 
 def _runs(blocks: dict[int, bytes]) -> list[tuple[int, bytes]]:
-    """(offset, bytes) of neighbouring blocks together, and of those not far apart with the zeros between them."""
+    """(offset, bytes) of blocks that are neighbours, or not far apart, with the zeros between them."""
     found: list[tuple[int, list[bytes]]] = []
-    last = -GAP
-    for block in sorted(blocks):
-        if block - last < GAP:
-            found[-1][1].extend([ZEROS] * (block - last - 1))
-            found[-1][1].append(blocks[block])
+    end = -GAP
+    for offset in sorted(blocks):
+        content = blocks[offset]
+        if offset - end < GAP:
+            if offset > end:
+                found[-1][1].append(bytes(offset - end))
+            found[-1][1].append(content)
         else:
-            found.append((block * BLOCK, [blocks[block]]))
-        last = block
+            found.append((offset, [content]))
+        end = offset + len(content)
     return [(offset, b"".join(parts)) for offset, parts in found]
 
 
@@ -96,9 +97,9 @@ class Bench:
                 os.ftruncate(descriptors[name], size)
                 for offset, content in runs:
                     os.pwrite(descriptors[name], content[: max(0, size - offset)], offset)
-            for name, block, content in job.changes:
-                if name in files and block * BLOCK < files[name][0]:
-                    os.pwrite(descriptors[name], content[: files[name][0] - block * BLOCK], block * BLOCK)
+            for name, offset, content in job.changes:
+                if name in files and offset < files[name][0]:
+                    os.pwrite(descriptors[name], content[: files[name][0] - offset], offset)
         finally:
             for descriptor in descriptors.values():
                 os.close(descriptor)

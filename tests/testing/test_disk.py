@@ -2,7 +2,7 @@
 
 import struct
 
-from pmemobj.testing.disk import BLOCK, WHOLE_FILE, Disk, Kind
+from pmemobj.testing.disk import SECTOR, WHOLE_FILE, Disk, Kind
 
 INO = 7
 
@@ -38,11 +38,11 @@ def replayed(*parts):
     return disk
 
 
-START = named("a") + size(4 * BLOCK) + line(0, 1) + event(Kind.START)
+START = named("a") + size(4 * SECTOR) + line(0, 1) + event(Kind.START)
 
 
 def first_byte(blocks, block=0):
-    return blocks.get(block, bytes(BLOCK))[0]
+    return blocks.get(block, bytes(SECTOR))[0]
 
 
 def test_what_is_there_at_the_start_is_durable():
@@ -75,18 +75,18 @@ def test_what_is_written_during_a_sync_is_not_covered_by_it():
         event(Kind.SYNC_END, INO, 0, WHOLE_FILE),
     )
     assert first_byte(disk.files[INO].durable) == 2
-    assert sorted(disk.files[INO].pending) == [0, 2]
+    assert sorted(disk.files[INO].pending) == [0, 2 * SECTOR]
 
 
 def test_a_sync_of_a_range_covers_its_blocks_only():
     disk = replayed(
         START,
         line(0, 2) + line(16, 2),
-        event(Kind.SYNC_BEGIN, INO, 2 * BLOCK, BLOCK),
-        event(Kind.SYNC_END, INO, 2 * BLOCK, BLOCK),
+        event(Kind.SYNC_BEGIN, INO, 2 * SECTOR, SECTOR),
+        event(Kind.SYNC_END, INO, 2 * SECTOR, SECTOR),
     )
     assert first_byte(disk.files[INO].durable) == 1
-    assert first_byte(disk.files[INO].durable, 2) == 2
+    assert first_byte(disk.files[INO].durable, 2 * SECTOR) == 2
 
 
 def test_two_syncs_at_once_cover_what_each_of_them_saw():
@@ -107,8 +107,8 @@ def test_names_become_durable_with_the_directory():
 
 
 def test_a_size_is_durable_with_its_file():
-    disk = replayed(START, size(BLOCK), event(Kind.CALL))
-    assert disk.files[INO].durable_size == 4 * BLOCK
-    assert disk.files[INO].sizes == [BLOCK]
+    disk = replayed(START, size(SECTOR), event(Kind.CALL))
+    assert disk.files[INO].durable_size == 4 * SECTOR
+    assert disk.files[INO].sizes == [SECTOR]
     sync = (event(Kind.SYNC_BEGIN, INO, 0, WHOLE_FILE), event(Kind.SYNC_END, INO, 0, WHOLE_FILE))
-    assert replayed(START, size(BLOCK), *sync).files[INO].durable_size == BLOCK
+    assert replayed(START, size(SECTOR), *sync).files[INO].durable_size == SECTOR
