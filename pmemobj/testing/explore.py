@@ -20,7 +20,7 @@ from pmemobj.testing.worker import SMALL_JOURNAL, Job, Outcome, Questions, serve
 __all__ = ["Bug", "CrashError", "Report", "explore"]
 
 NAME = "explored.pool"
-OPTIONS: dict[str, Any] = {"max_size": 8 << 20, "sync": "commit"}
+OPTIONS: dict[str, Any] = {"max_size": 8 << 20, "sync": "commit", "engine": "journal"}
 MOST_BUGS = 20
 MINIMISED = 3  # bugs of one moment; the others are as a rule the same
 PATIENCE = 60.0  # seconds until an image is said to hang
