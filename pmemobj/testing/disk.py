@@ -51,8 +51,8 @@ class Event:
 
 @dataclass
 class File:
-    """blocks: what a read gives; durable: what is on the medium; pending: every content of a block since then.  A block is
-    one unit of the medium, named by its offset in bytes; blocks that are not there are zeros."""
+    """blocks: what a read gives; durable: what is on the medium; pending: every content of a block since then.  A block
+    is one unit of the medium, named by its offset in bytes; blocks that are not there are zeros."""
 
     size: int = 0
     durable_size: int = 0

@@ -13,7 +13,7 @@ from typing import Any
 
 from pmemobj import _core
 from pmemobj import pool as pools
-from pmemobj.testing.disk import SECTOR, WORD, Cut, Disk, Event, Kind
+from pmemobj.testing.disk import SECTOR, WORD, Cut, Disk, Kind
 from pmemobj.testing.images import Budget, Files, Image, Images, digest
 from pmemobj.testing.worker import SMALL_JOURNAL, Job, Outcome, Questions, serve
 
@@ -134,7 +134,7 @@ class Workers:
     def run(self, jobs: Iterable[tuple[Any, Job]]) -> Iterator[tuple[Any, Outcome]]:
         """(key, outcome) of every (key, job)."""
         waiting = iter(jobs)
-        busy: dict[Connection, tuple[int, Any, float]] = {}
+        busy: dict[Any, tuple[int, Any, float]] = {}
         idle = list(range(len(self.members)))
         try:
             while True:
@@ -155,13 +155,14 @@ class Workers:
                         idle.append(member)
                         yield key, Outcome(error=f"hangs: no answer within {PATIENCE:.0f} s")
         finally:
-            for member, _key, _until in busy.values():      # whoever asks no more leaves answers behind
+            for member, _key, _until in busy.values():  # whoever asks no more leaves answers behind
                 self._answer(member)
 
     def _answer(self, member: int) -> Outcome:
         process, connection = self.members[member]
         try:
-            return connection.recv()
+            outcome: Outcome = connection.recv()
+            return outcome
         except (EOFError, ConnectionError):
             process.join()
             code = process.exitcode
@@ -196,7 +197,9 @@ class _Run:
 
 def _record(steps: Sequence[Step], factory: Step | None, questions: Questions, create: bool) -> _Run:
     """Marks 2i and 2i+1 stand around step i; the pool is opened under the trace, so that it knows all mappings."""
-    directory = tempfile.mkdtemp(prefix="pmemobj-traced-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+    directory = tempfile.mkdtemp(
+        prefix="pmemobj-traced-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    )
     path = os.path.join(directory, questions.pool)
     journal = dict(pools.JOURNAL)
     pools.JOURNAL.update(SMALL_JOURNAL)
@@ -296,7 +299,9 @@ class _Explorer:
                 break
             if event.kind is Kind.MARK:
                 self.begun, self.ended = event.offset // 2 + 1, (event.offset + 1) // 2
-            if not self.around and (self.begun == 0 or (self.ended == self.steps and event.kind is not Kind.MARK)):
+            if not self.around and (
+                self.begun == 0 or (self.ended == self.steps and event.kind is not Kind.MARK)
+            ):
                 continue
             cut = disk.cut(event)
             if "kill" in self.faults and event.kind in KILL_CUTS[self.unit]:
@@ -311,7 +316,11 @@ class _Explorer:
         text = MOMENTS[cut.event.kind].format(name=cut.name_of(cut.event.ino))
         if self.begun == 0:
             return f"{text}, while the pool is opened"
-        return f"{text}, in step {self.begun - 1}" if self.ended < self.begun else f"{text}, after step {self.ended - 1}"
+        return (
+            f"{text}, in step {self.begun - 1}"
+            if self.ended < self.begun
+            else f"{text}, after step {self.ended - 1}"
+        )
 
     def _kill(self, cut: Cut) -> None:
         """The page cache survives the program."""
@@ -379,7 +388,9 @@ class _Explorer:
                 self.report.nested += 1
                 self._judge(outcome, legal, cut, (*image.lost, *one.lost), nested=True)
 
-    def _judge(self, outcome: Outcome, legal: _Legal, cut: Cut, lost: Iterable[Any], nested: bool = False) -> bool:
+    def _judge(
+        self, outcome: Outcome, legal: _Legal, cut: Cut, lost: Iterable[Any], nested: bool = False
+    ) -> bool:
         wrong = self._wrong(outcome, legal)
         if wrong is None:
             self.report.found[repr(outcome.state)[:1000]] += 1
@@ -394,9 +405,11 @@ class _Explorer:
             return outcome.error
         if outcome.absent:
             return None if legal.absent else "the pool file is not there"
-        if any(outcome.state == self.run.states[i] for i in range(legal.first, min(legal.last, len(self.run.states) - 1) + 1)):
+        if outcome.state in self.run.states[legal.first : legal.last + 1]:
             return None
-        return f"recovered to {outcome.state!r}, which is the state after none of the operations that may count"
+        return (
+            f"recovered to {outcome.state!r}, which is the state after none of the operations that may count"
+        )
 
     def _minimise(self, number: int, images: Images, image: Image, legal: _Legal) -> None:
         """Gives back one lost write after the other, as long as the bug remains one; replaces its list."""
@@ -439,14 +452,15 @@ def explore(
     factory: prepares the pool; a crash in it is not explored.
     observe: what counts as the pool's state; by default the root as plain builtins.  It and `check`, which may
         raise, are called in other processes, so they must be importable.
-    faults: "power", the machine dies: what was not synced is on the disk or not, in any order; "kill": only the program.
+    faults: "power", the machine dies: what was not synced is on the disk or not, in any order; "kill": only the
+        program does.
     budget: how many images are made where it is too many for all of them.
     create: also the making of the pool is explored; there is no factory then.
     workers: processes that open images; by default one for each processor.
     options: of pmemobj.open; sync is "commit" unless given.
 
-    Every image has to open, to be found free of faults and leaks by pool.check(), to be in the state before or after the
-    step that was under way (with another sync policy than "commit": after any earlier one), and one more
+    Every image has to open, to be found free of faults and leaks by pool.check(), to be in the state before or after
+    the step that was under way (with another sync policy than "commit": after any earlier one), and one more
     operation has to work.  Report.bugs says what did not hold.
     """
     unknown = set(faults) - {"power", "kill"}

@@ -5,9 +5,9 @@ old one or one of the newer.  A block that was being written may also be torn: w
 garbage.  What would not change stays: pmemobj relies, as SQLite does by default, on disks that do not destroy bytes
 next to those that are written (SQLite calls that powersafe overwrite), and on a word being written whole.
 
-With few enough of them (Budget.exhaustive) every combination of
-old and new is made, and torn ones block by block; else, if these are few, every combination of lines of 64 bytes, and those that keep at most two or drop at most two, and
-a number of random ones.  Images that have been made before are left out.
+With few enough of them (Budget.exhaustive) every combination of old and new is made, and torn ones block by block;
+else, if these are few, every combination of lines of 64 bytes, those that keep at most two or drop at most two, and a
+number of random ones.  Images that have been made before are left out.
 """
 
 import functools
@@ -22,6 +22,7 @@ from pmemobj.testing.disk import LINE, SECTOR, WORD, ZEROS, Cut
 
 __all__ = ["Budget", "Choice", "Files", "Image", "Images"]
 
+TRIES = 4  # for each image: where a name is not there yet, what is behind it makes no difference
 GARBAGE = b"\xa5\x5a\xff\x00" * (SECTOR // 4)
 
 
@@ -89,7 +90,9 @@ def _hash(name: str, block: int, content: bytes) -> int:
     """Images are told apart by the XOR of these."""
     if not any(content) and block >= 0:
         return 0
-    return int.from_bytes(hashlib.blake2b(b"%s %d " % (name.encode(), block) + content, digest_size=16).digest())
+    return int.from_bytes(
+        hashlib.blake2b(b"%s %d " % (name.encode(), block) + content, digest_size=16).digest()
+    )
 
 
 def digest(files: Files) -> int:
@@ -139,16 +142,15 @@ class Images:
 
     def __iter__(self) -> Iterator[Image]:
         made = 0
-        for picks in self._picks():
-            image = self.image(picks)
-            if image.digest in self.seen:
-                continue
-            self.seen.add(image.digest)
-            yield image
-            made += 1
-            if made >= self.budget.per_cut:
+        for tried, picks in enumerate(self._picks()):
+            if made >= self.budget.per_cut or tried >= TRIES * self.budget.per_cut:
                 self.sampled = True
                 return
+            image = self.image(picks)
+            if image.digest not in self.seen:
+                self.seen.add(image.digest)
+                made += 1
+                yield image
 
     # A pick is an index into a choice's values; len(values) means zeros, len(values) + 1 garbage.
 
@@ -213,7 +215,11 @@ class Images:
 
     def _any(self, choice: Choice) -> int:
         torn = self._may_be_torn(choice) and self._random.random() < 0.05
-        return len(choice.values) + self._random.randrange(2) if torn else self._random.randrange(len(choice.values))
+        return (
+            len(choice.values) + self._random.randrange(2)
+            if torn
+            else self._random.randrange(len(choice.values))
+        )
 
     @staticmethod
     def _value(choice: Choice, pick: int) -> Any:

@@ -43,7 +43,8 @@ def crash_rule(*, allowed: tuple[type[BaseException], ...] = (), **strategies: A
 
         run.__name__ = run.__qualname__ = operation.__name__
         run.__doc__ = operation.__doc__
-        return rule(**strategies)(run)
+        decorated: Any = rule(**strategies)
+        return decorated(run)
 
     return decorate
 
@@ -86,7 +87,9 @@ class CrashMachine(RuleBasedStateMachine):
         super().__init__()
         self._steps: list[Callable[[Any], Any]] = []
         self._directory = tempfile.mkdtemp(prefix="pmemobj-machine-")
-        self._pool = pools.open(f"{self._directory}/{NAME}", "x", **{**OPTIONS, **self.options, "sync": "manual"})
+        self._pool = pools.open(
+            f"{self._directory}/{NAME}", "x", **{**OPTIONS, **self.options, "sync": "manual"}
+        )
         self.start(self._pool)
         self.check(self._pool)
 

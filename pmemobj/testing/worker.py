@@ -123,7 +123,9 @@ class Bench:
                 return Outcome(self._examine(pool), trace=trace)
         except Exception as error:
             last = traceback.extract_tb(error.__traceback__)[-1]
-            return Outcome(error=f"{type(error).__name__}: {error} ({last.name}, line {last.lineno})", trace=trace)
+            return Outcome(
+                error=f"{type(error).__name__}: {error} ({last.name}, line {last.lineno})", trace=trace
+            )
 
     def _examine(self, pool: pools.PersistentObjectPool) -> Any:
         state = self.questions.observe(pool)
@@ -145,7 +147,7 @@ class Bench:
 
 
 def serve(connection: Connection, directory: str, questions: Questions) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)        # the parent's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to handle
     pools.JOURNAL.update(SMALL_JOURNAL)
     bench = Bench(directory, questions)
     while True:

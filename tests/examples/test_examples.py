@@ -127,3 +127,10 @@ def test_demo_sees_a_broken_promise(tmp_path, line, instead, broken):
     told = run(copy / "demo.py", cwd=tmp_path, status=1, TMPDIR=str(tmp_path))
     assert "[BROKEN]" in told.splitlines()[-1]
     assert broken in told.splitlines()[-1]
+
+
+def test_crash_testing_finds_the_broken_queue(tmp_path):
+    command = ["-m", "pytest", "-q", "-c", os.devnull, "-p", "no:cacheprovider", "test_bounded_queue.py"]
+    said = run(*command, cwd=EXAMPLES / "crash_testing", status=1, HYPOTHESIS_STORAGE_DIRECTORY=str(tmp_path))
+    assert "1 failed, 1 passed" in said
+    assert "BrokenQueueCrash()\nE           state.push(item=0)\nE           state.teardown()" in said

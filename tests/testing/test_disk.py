@@ -59,7 +59,10 @@ def test_a_write_is_pending_until_a_sync_that_began_after_it_has_ended():
     disk = replayed(START, line(0, 2), event(Kind.SYNC_BEGIN, INO, 0, WHOLE_FILE))
     assert first_byte(disk.files[INO].durable) == 1
     disk = replayed(
-        START, line(0, 2), event(Kind.SYNC_BEGIN, INO, 0, WHOLE_FILE), event(Kind.SYNC_END, INO, 0, WHOLE_FILE)
+        START,
+        line(0, 2),
+        event(Kind.SYNC_BEGIN, INO, 0, WHOLE_FILE),
+        event(Kind.SYNC_END, INO, 0, WHOLE_FILE),
     )
     assert first_byte(disk.files[INO].durable) == 2
     assert not disk.files[INO].pending

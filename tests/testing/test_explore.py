@@ -25,7 +25,9 @@ def test_two_operations_are_not_one():
 
 
 def test_check_is_asked():
-    report = explore(op.two_operations, op.start, observe=op.length, check=op.no_four, budget=QUICK, faults=["kill"])
+    report = explore(
+        op.two_operations, op.start, observe=op.length, check=op.no_four, budget=QUICK, faults=["kill"]
+    )
     assert any("there is a four" in bug.what for bug in report.bugs)
 
 

@@ -63,7 +63,9 @@ def test_a_torn_block_keeps_the_words_that_do_not_change():
     new[32:40] = b"\3" * 8
     moment.files[7].pending[0] = [bytes(new)]
     images = Images(moment, Budget(random=0))
-    torn = [image.changes[0][2] for image in images if image.lost and image.lost[0][1] in ("zeros", "garbage")]
+    torn = [
+        image.changes[0][2] for image in images if image.lost and image.lost[0][1] in ("zeros", "garbage")
+    ]
     assert len(torn) == 2
     for content in torn:
         assert content[:8] == b"\1" * 8
@@ -80,7 +82,9 @@ def test_a_single_word_is_never_torn():
 def test_sizes_and_names_are_old_or_new():
     moment = cut({}, sizes=[4 * SECTOR], names={"b": 7}, durable_names={"a": 7})
     made = {
-        tuple(sorted((name, size) for name, (size, _) in image.files.items())) if image.files is not None else "base"
+        tuple(sorted((name, size) for name, (size, _) in image.files.items()))
+        if image.files is not None
+        else "base"
         for image in Images(moment, Budget(random=0))
     }
     assert ("base" in made) and ((("b", 4 * SECTOR),) in made) and ((("a", 4 * SECTOR),) in made)
