@@ -318,6 +318,8 @@ cdef tuple copy_slice(Pool pool, int out, uint64_t at, uint64_t limit):
     cdef uint64_t copied = 0
     cdef int error
     pool_check_read(pool)
+    if pool.snapshot == NULL and (pool.p.nimages or pool.nactions or pool.nfrees):
+        raise errors.TransactionError(f"{pool.path}: progress() has changed the pool while it is copied")
     pool.syncing += 1
     with nogil:
         error = rd_copy(r, out, &at, limit, &copied)

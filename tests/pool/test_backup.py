@@ -5,6 +5,7 @@ import errno
 import fcntl
 import os
 import threading
+from pathlib import Path
 
 import pytest
 from pool_files import journal_of, pmempool_check, run_until_killed, run_with_mounts
@@ -52,6 +53,8 @@ def test_of_a_pool_that_is_open(filled, copy):
     filled.root["later"] = 1
     is_complete(copy, contents)
     assert "new" not in filled.root
+    for at in 24, 40:  # libpmemobj's, of the pool and of the file
+        assert copy.read_bytes()[at : at + 16] != Path(filled.path).read_bytes()[at : at + 16]
     with pmemobj.open(copy) as other:
         assert other.uuid != filled.uuid
         other.root["both are open"] = filled.to_python(filled.root["list"])

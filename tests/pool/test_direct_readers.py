@@ -6,6 +6,7 @@ import pytest
 from pool_files import journal_of, pmempool_check, run_until_killed
 
 import pmemobj
+from pmemobj import backup as module
 
 SIZE = 64 << 20
 
@@ -75,6 +76,36 @@ def test_backup(direct, tmp_path, engine):
     assert direct.check().ok
     with direct.transaction(), pytest.raises(pmemobj.TransactionError):
         direct.backup(tmp_path / "another")
+
+
+def test_others_wait_for_a_backup(direct, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "SLICE", 20_000)
+    contents, changed = direct.to_python(direct.root), threading.Event()
+
+    def work():
+        direct.root["a"][0] = -1
+        changed.set()
+
+    thread = threading.Thread(target=work)
+
+    def progress(done, total):
+        if not thread.ident:
+            thread.start()
+        assert not changed.wait(0.01)
+
+    direct.backup(tmp_path / "copy", progress)
+    thread.join()
+    assert changed.is_set()
+    with pmemobj.open(tmp_path / "copy", "r") as copy:
+        assert copy.root == contents
+
+
+def test_a_backup_is_not_changed_by_its_own_progress(direct, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "SLICE", 20_000)
+    with pytest.raises(pmemobj.TransactionError, match=r"progress\(\) has changed the pool"):
+        direct.backup(tmp_path / "copy", lambda done, total: direct.root.update(a=1))
+    assert not (tmp_path / "copy").exists()
+    assert len(direct.root["a"]) == 1000
 
 
 def test_backup_while_others_work(direct, tmp_path):

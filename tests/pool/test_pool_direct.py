@@ -219,11 +219,15 @@ def test_kill_with_the_other_engine(pool_path):
         assert pool.root == [1, "kept"]
 
 
-def test_recovery_for_reading(pool_path):
+def test_reading_does_not_recover(pool_path):
+    """Which would be to write."""
     run_until_killed(MEMORY + IN_A_TRANSACTION, pool_path)
-    with pytest.raises(pmemobj.PoolBusyError, match="or was killed.*open it for writing once"):
-        pmemobj.open(pool_path, "r")
-    direct(pool_path).close()
+    before = pool_path.read_bytes()
+    with pytest.raises(pmemobj.PoolBusyError, match="or was killed"):
+        pmemobj.open(pool_path, "r", engine="direct")
+    assert pool_path.read_bytes() == before
+    with pmemobj.open(pool_path, "w", engine="direct") as pool:
+        assert pool.root["n"] == 1
     with pmemobj.open(pool_path, "r", engine="direct") as pool:
         assert pool.root["n"] == 1
         with pytest.raises(pmemobj.ReadOnlyPoolError):

@@ -9,6 +9,9 @@ from pool_files import journal_of, run, run_until_killed, run_with_mounts
 import pmemobj
 from pmemobj import ReadOnlyPoolError
 
+#: The direct engine's undo log is not applied in memory.
+JOURNAL = pytest.mark.journal_engine("a killed pool is read")
+
 
 @pytest.fixture
 def readonly(pool_path):
@@ -87,6 +90,7 @@ def files(directory):
     return {name: (directory / name).read_bytes() for name in os.listdir(directory)}
 
 
+@JOURNAL
 def test_a_killed_pool_is_replayed_in_memory_only(pool_path):
     run_until_killed(
         """
@@ -156,7 +160,7 @@ def test_file_that_may_not_be_written(open_to_all, flag):
         pass
 
 
-@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("killed", [False, pytest.param(True, marks=JOURNAL)])
 def test_reading_needs_no_leave_to_write(open_to_all, killed):
     path = open_to_all / "pool"
     if killed:
@@ -173,7 +177,7 @@ def test_reading_needs_no_leave_to_write(open_to_all, killed):
     assert files(open_to_all) == before
 
 
-@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("killed", [False, pytest.param(True, marks=JOURNAL)])
 def test_read_only_file_system(tmp_path, killed):
     code = """
 import shutil
