@@ -1,0 +1,153 @@
+"""Operations of every container, for exploration: a start, and operations one after the other."""
+
+from pmemobj import PersistentObject
+
+
+class Thing(PersistentObject):
+    pass
+
+
+TEXT = "a text that needs a block of its own, {}"
+
+
+def start_list(pool):
+    pool.root = list(range(7))
+
+
+def append(pool):
+    pool.root.append(TEXT.format(1))
+
+
+def extend(pool):
+    pool.root.extend([TEXT.format(i) for i in range(9)])
+
+
+def set_item(pool):
+    pool.root[3] = [1, {2: 3}]
+
+
+def slice_assignment(pool):
+    pool.root[1:5] = [1.5, None]
+
+
+def reverse(pool):
+    pool.root.reverse()
+
+
+def sort(pool):
+    pool.root[:] = [3, 1, 2]
+    pool.root.sort()
+
+
+def delete_item(pool):
+    del pool.root[0]
+
+
+def clear(pool):
+    pool.root.clear()
+
+
+def start_dict(pool):
+    pool.root = {f"key number {i}": i for i in range(8)}  # one more gets an index
+
+
+def insert(pool):
+    pool.root["a key that is new"] = TEXT.format(2)
+
+
+def overwrite(pool):
+    pool.root["key number 1"] = TEXT.format(3)
+
+
+def update(pool):
+    pool.root.update({f"more {i}": (i, str(i) * 20) for i in range(12)})
+
+
+def pop(pool):
+    pool.root.pop("key number 2")
+
+
+def start_set(pool):
+    pool.root = {1, 2.5, "text", "a longer text than seven"}
+
+
+def add(pool):
+    pool.root.add(TEXT.format(4))
+
+
+def union(pool):
+    pool.root |= {f"member {i}" for i in range(10)}
+
+
+def discard(pool):
+    pool.root.discard("text")
+
+
+def start_object(pool):
+    pool.root = pool.new(Thing)
+    pool.root.name = "first"
+
+
+def set_attribute(pool):
+    pool.root.name = TEXT.format(5)
+
+
+def new_attribute(pool):
+    pool.root.other = {"nested": [1, 2, 3]}
+
+
+def delete_attribute(pool):
+    del pool.root.name
+
+
+def of_object(pool):
+    return {name: pool.to_python(value) for name, value in vars(pool.root).items()}
+
+
+def transaction(pool):
+    with pool.transaction():
+        pool.root.append(pool.root.pop(0))
+        pool.root.append(TEXT.format(6))
+
+
+def savepoint(pool):
+    with pool.transaction():
+        pool.root.append(1)
+        try:
+            with pool.transaction():
+                pool.root.clear()
+                raise KeyError
+        except KeyError:
+            pool.root.append(2)
+
+
+def abort(pool):
+    with pool.transaction() as tx:
+        pool.root.extend(TEXT.format(i) for i in range(5))
+        tx.abort()
+
+
+def checkpoint(pool):
+    pool.checkpoint()
+
+
+def collect(pool):
+    pool.gc()
+
+
+def cycle(pool):
+    with pool.transaction():
+        pool.root.append([])
+        pool.root[-1].append(pool.root[-1])
+        del pool.root[-1]
+
+
+#: name -> (start, operations, observe or None)
+WORK = {
+    "list": (start_list, [append, extend, set_item, slice_assignment, reverse, delete_item, clear], None),
+    "dict": (start_dict, [insert, overwrite, pop, update, clear], None),
+    "set": (start_set, [add, discard, union, clear], None),
+    "object": (start_object, [set_attribute, new_attribute, delete_attribute], of_object),
+    "transactions": (start_list, [transaction, savepoint, abort], None),
+    "checkpoint, collection": (start_list, [append, checkpoint, cycle, collect], None),
+}
