@@ -74,6 +74,7 @@ cdef extern from "_engine/poolfile.h" nogil:
         PF_WRONG_LAYOUT
         PF_NO_ROOT
         PF_DAMAGED
+        PF_OLDER
         PF_NEWER
         PF_IO_ERROR
 

@@ -156,6 +156,9 @@ cdef int probe(str path, int fd, pf_info *info) except -1:
         why = f"a libpmemobj pool of another program (layout {layout!r})"
     elif kind == PF_NO_ROOT:
         why = "its creation was never finished; remove it and create the pool anew"
+    elif kind == PF_OLDER:
+        why = (f"made by a development version of pmemobj (format {info.version}; this one reads format "
+               f"{PM_FORMAT_VERSION}); read it with that version, and store what it holds in a new pool")
     elif kind == PF_NEWER:
         why = (f"made by a newer version of pmemobj (format {info.version}, features {info.incompat:#x}; this one "
                f"reads format {PM_FORMAT_VERSION}); update pmemobj")

@@ -14,7 +14,7 @@
 
 #define PM_LAYOUT_NAME "pmemobj"              /* libpmemobj's layout string of our pools */
 #define PM_ROOT_MAGIC 0x4a424f4d454d5050ull   /* "PPMEMOBJ" */
-#define PM_FORMAT_VERSION 1u
+#define PM_FORMAT_VERSION 2u
 #define PM_ROOT_SIZE 4096u
 
 /* Feature bits: a reader that meets an incompatible bit it does not know must refuse the pool. */

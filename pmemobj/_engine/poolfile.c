@@ -59,7 +59,7 @@ static enum pf_kind probe_root(int fd, struct pf_info *info, uint64_t root_size)
     memcpy(info->uuid, root.uuid, sizeof info->uuid);
     if (root.version > PM_FORMAT_VERSION || root.incompat & ~PM_INCOMPAT_KNOWN)
         return PF_NEWER;
-    return root.version == 0 ? PF_DAMAGED : PF_OK;
+    return root.version == 0 ? PF_DAMAGED : root.version < PM_FORMAT_VERSION ? PF_OLDER : PF_OK;
 }
 
 enum pf_kind pf_probe(int fd, struct pf_info *info)

@@ -36,6 +36,7 @@ enum pf_kind {
     PF_WRONG_LAYOUT,            /* a libpmemobj pool of another program; layout[] is filled in */
     PF_NO_ROOT,                 /* creation was not finished */
     PF_DAMAGED,                 /* our layout, but the root block is not where or what it must be */
+    PF_OLDER,                   /* a format version that is read no more; version */
     PF_NEWER,                   /* newer format version or unknown incompatible feature; version, incompat */
     PF_IO_ERROR                 /* os_error */
 };

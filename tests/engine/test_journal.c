@@ -658,6 +658,8 @@ static void test_probe(void)
     expect(fd, PF_DAMAGED);
     poke(fd, root + 8, PM_FORMAT_VERSION + 1, 8);
     expect(fd, PF_NEWER);
+    poke(fd, root + 8, PM_FORMAT_VERSION - 1, 8);
+    expect(fd, PF_OLDER);
     poke(fd, root + 8, PM_FORMAT_VERSION, 8);
     poke(fd, root + 16, 1ull << 63, 8);
     expect(fd, PF_NEWER);
