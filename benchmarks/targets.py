@@ -29,7 +29,8 @@ HEAD = """\
 What pmemobj promises, and what was measured. `make bench-targets` measures all of it again and writes this page.
 "Must" is what a release has to reach, "aim" what it could; `x` is a multiple of the other's time or size, so less is
 better, and `x faster` is the other's time in multiples of ours. Times against builtins include the loop that makes
-the calls. Of several figures behind one row, the worst is shown.
+the calls. Of several figures behind one row, the worst is shown. Where the time of missed rows goes is on a page of its
+own, [Profiles](profiles.md).
 
 """
 
