@@ -51,3 +51,20 @@ def test_a_sync_that_is_left_out_is_noticed(traced):
     assert explored(run, workers, None).ok
     unnoticed = [number for number in needed if explored(run, workers, number).ok]
     assert unnoticed == []
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_commit_that_was_acknowledged_must_not_be_lost(durable):
+    """Under the policy "manual" a power loss may take commits: right only where nothing was promised."""
+    options = {**explorer.OPTIONS, "sync": "manual"}
+    questions = Questions(explorer.NAME, options, explorer.whole_root, None)
+    run = explorer._record([op.append, op.insert], op.start, questions, create=False)
+    workers = explorer.Workers(2, questions)
+    try:
+        report = explorer._Explorer(
+            run, workers, QUICK, frozenset({"power"}), durable=durable, create=False, around=False
+        ).explore()
+    finally:
+        workers.close()
+    assert report.ok is not durable
+    assert not durable or "after none of the operations that may count" in report.bugs[0].what
