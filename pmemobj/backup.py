@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 
 from pmemobj._core import JOURNAL_SUFFIX, Pool, copy_identity
+from pmemobj.space import sync_directory
 
 __all__ = ["backup"]
 
@@ -57,7 +58,7 @@ def backup(snapshot: Pool, path: Path, progress: Progress | None, overwrite: boo
         raise
     finally:
         os.close(out)
-    _sync_directory(directory)
+    sync_directory(directory)
 
 
 def _refuse(target: str, source: str, overwrite: bool) -> None:
@@ -104,11 +105,3 @@ def _copy(snapshot: Pool, out: int, progress: Progress | None) -> None:
             progress(done, max(total, done))
     for offset, content in words:
         os.pwrite(out, content, offset)
-
-
-def _sync_directory(directory: str) -> None:
-    fd = os.open(directory or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -4,15 +4,8 @@
 
 #include <string.h>
 
-#include "layout.h"
+#include "poolfile.h"
 
-#define HEAP_OFFSET_AT 5136u
-#define HEAP_HEADER 1024u
-#define ZONE_MAGIC 0xC3F0A2D2u
-#define ZONE_HEADER 64u
-#define ZONE_CHUNKS 65528u
-#define CHUNKS_AT (ZONE_HEADER + 8u * ZONE_CHUNKS)
-#define ZONE_BYTES (CHUNKS_AT + (uint64_t)ZONE_CHUNKS * PM_CHUNK_STRIDE)
 #define CHUNK_USED 3u
 #define COMPACT_HEADER 1u           /* flag of a chunk: 16 bytes of size and type before what the user gets */
 #define INTERNAL (1ull << 63)       /* in the word with the size: libpmemobj's own */
@@ -35,19 +28,19 @@ static int is_ours(const char *at, const struct chunk_header *header, pm_allocat
 int pm_next_allocation(const char *base, uint64_t pool_size, pm_allocation *a)
 {
     uint64_t heap;
-    memcpy(&heap, base + HEAP_OFFSET_AT, sizeof heap);
+    memcpy(&heap, base + PMDK_HEAP_OFFSET_AT, sizeof heap);
     for (;; a->zone++, a->chunk = 0) {
-        uint64_t zone = heap + HEAP_HEADER + a->zone * ZONE_BYTES;
+        uint64_t zone = heap + PMDK_HEAP_HEADER + a->zone * PMDK_ZONE_BYTES;
         struct zone_header head;
-        if (zone + CHUNKS_AT > pool_size)
+        if (zone + PMDK_ZONE_HEADER > pool_size)
             return 0;
         memcpy(&head, base + zone, sizeof head);
-        if (head.magic != ZONE_MAGIC)
+        if (head.magic != PMDK_ZONE_MAGIC)
             continue;
-        while (a->chunk < head.chunks && a->chunk < ZONE_CHUNKS) {
+        while (a->chunk < head.chunks && a->chunk < PMDK_ZONE_CHUNKS) {
             struct chunk_header header;
-            uint64_t at = zone + CHUNKS_AT + a->chunk * PM_CHUNK_STRIDE;
-            memcpy(&header, base + zone + ZONE_HEADER + 8 * a->chunk, sizeof header);
+            uint64_t at = zone + PMDK_ZONE_HEADER + a->chunk * PM_CHUNK_STRIDE;
+            memcpy(&header, base + zone + PMDK_ZONE_TABLE_AT + 8 * a->chunk, sizeof header);
             a->chunk += header.chunks ? header.chunks : 1;
             if (at + PM_CHUNK_STRIDE <= pool_size && is_ours(base + at, &header, a, at))
                 return 1;

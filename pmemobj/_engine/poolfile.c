@@ -178,14 +178,7 @@ int pf_maps_synchronously(int fd)
     return 1;
 }
 
-/* Zones follow each other behind the heap's header of 1 KiB.  Each begins with its own metadata: 64 bytes with a magic
- * number, if it is in use, and the number of its chunks; then 8 bytes for each chunk, of which those of the first one
- * of some that belong together say what they are and how many. */
-#define ZONE_MAGIC 0xC3F0A2D2u
-#define ZONE_HEADER 64u
 #define CHUNK_FREE 2u
-#define ZONE_METADATA (512ull * 1024)
-#define ZONE_BYTES (65528ull * PM_CHUNK_STRIDE + ZONE_METADATA)
 
 uint64_t pf_first_zone_in_file(int fd)
 {
@@ -193,21 +186,21 @@ uint64_t pf_first_zone_in_file(int fd)
     size_t got;
     if (io_read_all(fd, &heap, sizeof heap, PMDK_HEAP_OFFSET_AT, &got) || got < sizeof heap)
         return 0;
-    return heap + 1024;
+    return heap + PMDK_HEAP_HEADER;
 }
 
 uint64_t pf_heap_top(const char *base, uint64_t first_zone, uint64_t size)
 {
     uint64_t top = first_zone;
-    for (uint64_t zone = first_zone; zone + ZONE_METADATA < size; zone += ZONE_BYTES) {
+    for (uint64_t zone = first_zone; zone + PMDK_ZONE_HEADER < size; zone += PMDK_ZONE_BYTES) {
         uint64_t head = word_at(base, zone);
-        if ((uint32_t)head != ZONE_MAGIC || head >> 32 > (ZONE_METADATA - ZONE_HEADER) / 8)
+        if ((uint32_t)head != PMDK_ZONE_MAGIC || head >> 32 > PMDK_ZONE_CHUNKS)
             break;              /* not in use yet, or damaged, which libpmemobj would not have opened */
         for (uint64_t chunk = 0, count = head >> 32, n; chunk < count; chunk += n) {
-            uint64_t word = word_at(base, zone + ZONE_HEADER + 8 * chunk);
+            uint64_t word = word_at(base, zone + PMDK_ZONE_TABLE_AT + 8 * chunk);
             n = word >> 32 ? word >> 32 : 1;
             if ((uint16_t)word != CHUNK_FREE)
-                top = zone + ZONE_METADATA + (chunk + n) * PM_CHUNK_STRIDE;
+                top = zone + PMDK_ZONE_HEADER + (chunk + n) * PM_CHUNK_STRIDE;
         }
     }
     return top;
@@ -217,10 +210,10 @@ uint64_t pf_reach(uint64_t first_zone, uint64_t top, uint64_t bytes, uint64_t si
 {
     uint64_t end = first_zone;          /* of the zone in which the last allocation lies */
     while (end < top || end == first_zone)
-        end += ZONE_BYTES;
-    uint64_t reach = (top > first_zone ? top : first_zone + ZONE_METADATA) + bytes + PM_PAGE_SIZE;
+        end += PMDK_ZONE_BYTES;
+    uint64_t reach = (top > first_zone ? top : first_zone + PMDK_ZONE_HEADER) + bytes + PM_PAGE_SIZE;
     if (reach > end)
-        reach = end + ZONE_METADATA + bytes + PM_PAGE_SIZE;
+        reach = end + PMDK_ZONE_HEADER + bytes + PM_PAGE_SIZE;
     reach = (reach + PM_PAGE_SIZE - 1) / PM_PAGE_SIZE * PM_PAGE_SIZE;
     return reach < size ? reach : size;
 }

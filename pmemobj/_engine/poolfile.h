@@ -20,8 +20,13 @@
 #define PMDK_HEAP_OFFSET_AT 5136u
 #define PMDK_HEAP_SIZE_AT 6176u
 #define PMDK_HEAP_HEADER 1024u
+/* Zones follow each other behind the heap's header.  Each begins with its own: PMDK_ZONE_MAGIC, if it is in use, and the
+ * number of its chunks; from PMDK_ZONE_TABLE_AT on 8 bytes for each chunk, of which those of the first one of some that
+ * belong together say what they are and how many. */
+#define PMDK_ZONE_MAGIC 0xC3F0A2D2u
+#define PMDK_ZONE_TABLE_AT 64u
 #define PMDK_ZONE_CHUNKS 65528u
-#define PMDK_ZONE_HEADER (64u + 8u * PMDK_ZONE_CHUNKS)
+#define PMDK_ZONE_HEADER (PMDK_ZONE_TABLE_AT + 8u * PMDK_ZONE_CHUNKS)
 #define PMDK_ZONE_BYTES (PMDK_ZONE_HEADER + (uint64_t)PMDK_ZONE_CHUNKS * PM_CHUNK_STRIDE)
 #define PMDK_HEADER_BYTES 4096u
 

@@ -3,8 +3,6 @@
 
 #include "poolfile.h"
 
-#define ZONE_MAGIC 0xc3f0a2d2u
-
 struct zone {
     uint32_t magic, size_idx;
     uint8_t reserved[56];
@@ -42,7 +40,7 @@ int pm_walk_zones(const pm_pool *p, pm_zone_visit visit, void *context)
     for (; at < p->size && !error; at = end) {
         const struct zone *zone = (const struct zone *)(p->base + at);
         end = p->size - at < PMDK_ZONE_BYTES ? p->size : at + PMDK_ZONE_BYTES;
-        if (end - at < PMDK_ZONE_HEADER + PM_CHUNK_STRIDE || zone->magic != ZONE_MAGIC)
+        if (end - at < PMDK_ZONE_HEADER + PM_CHUNK_STRIDE || zone->magic != PMDK_ZONE_MAGIC)
             error = visit(context, at, end - at, PM_ZONE_NEVER);
         else if (!(error = visit(context, at, PMDK_ZONE_HEADER, PM_ZONE_TABLE)))
             error = walk_zone(zone, at + PMDK_ZONE_HEADER, end, visit, context);
