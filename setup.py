@@ -1,7 +1,7 @@
 """Build of the compiled modules; everything else is declared in pyproject.toml.
 
 Modules are found by convention: ``pmemobj/_name.pyx`` becomes ``pmemobj._name``.
-``pmemobj._core`` also compiles ``pmemobj/_engine/*.c`` and is the only one that
+``pmemobj._core`` also compiles ``pmemobj/_engine/**/*.c`` and is the only one that
 contains libpmemobj (tools/check_symbols.py holds us to that).
 
 Environment:
@@ -181,7 +181,7 @@ def link_flags() -> list[str]:
 
 def sources_of(name: str) -> list[str]:
     pyx = name.replace(".", "/") + ".pyx"
-    engine = sorted(map(str, Path("pmemobj/_engine").glob("*.c"))) if name == CORE else []
+    engine = sorted(map(str, Path("pmemobj/_engine").rglob("*.c"))) if name == CORE else []
     return [pyx, *engine]
 
 
@@ -253,7 +253,7 @@ class BuildExt(build_ext):
         # distutils recompiles all of an extension when any part of it changed. The
         # engine is edited far more often than _core, which takes half a minute.
         def compile_if_stale(obj, src, ext, cc_args, extra_postargs, pp_opts):
-            engine = Path(src).parent.name == "_engine"
+            engine = "_engine" in Path(src).parts
             warnings = ENGINE_WARNINGS if engine else CYTHON_WARNINGS
             arguments = [*warnings, *extra_postargs, "-MMD", "-MF", f"{obj}.d"]
             command = repr((src, self.compiler.compiler_so, cc_args, arguments, pp_opts))

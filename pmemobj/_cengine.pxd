@@ -1,5 +1,5 @@
 # The C engine: one open pool and the verbs that change it (_engine/engine.h, slab.h, vec.h, known.h, proxy.h),
-# its journal and its file (_engine/journal.h, poolfile.h, locks.h), snapshots (reader.h).
+# its journal and its file (_engine/journal/journal.h, poolfile.h, locks.h), snapshots (reader.h).
 
 from libc.stddef cimport size_t
 from cpython.object cimport PyObject, PyTypeObject
@@ -8,7 +8,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from pmemobj._layout cimport pm_chunk, pm_object, pm_root, pm_table, pm_vec
 
 
-cdef extern from "_engine/journal.h" nogil:
+cdef extern from "_engine/journal/journal.h" nogil:
     enum:
         JR_SYNC_COMMIT
         JR_SYNC_INTERVAL
@@ -60,7 +60,7 @@ cdef extern from "_engine/journal.h" nogil:
     uint64_t jr_holder(const char *path)
     void jr_get_stats(jr *j, jr_stats *out)
 
-cdef extern from "_engine/poolfile.h" nogil:
+cdef extern from "_engine/files/poolfile.h" nogil:
     enum:
         PMDK_HEADER_BYTES
         PM_ROOT_UUID_AT
@@ -96,7 +96,7 @@ cdef extern from "_engine/poolfile.h" nogil:
     void pf_set_uuid(char *header, const uint8_t *pool, const uint8_t *file)
     int pf_set_state(int fd, const pf_info *info, uint64_t state)
 
-cdef extern from "_engine/io.h" nogil:
+cdef extern from "_engine/files/io.h" nogil:
     int io_open(int *fd, const char *path, int flags, unsigned mode)
     void io_close(int fd)
     int io_fsync(int fd)
@@ -105,7 +105,7 @@ cdef extern from "_engine/io.h" nogil:
     int io_unlink(const char *path)
     int io_sync_directory_of(const char *path)
 
-cdef extern from "_engine/io_faults.h" nogil:
+cdef extern from "_engine/files/io_faults.h" nogil:
     ctypedef enum iof_kind "enum iof_kind":
         IOF_KINDS
 
@@ -127,7 +127,7 @@ cdef extern from "_engine/io_faults.h" nogil:
     uint64_t iof_matched()
     uint64_t iof_hits(iof_kind *first)
 
-cdef extern from "_engine/io_trace.h" nogil:
+cdef extern from "_engine/files/io_trace.h" nogil:
     struct iot_entry:
         iof_kind kind
         uint64_t number, began, ended, offset, length, done
@@ -141,7 +141,7 @@ cdef extern from "_engine/io_trace.h" nogil:
     void iot_stop()
     size_t iot_entries(const iot_entry **entries)
 
-cdef extern from "_engine/locks.h" nogil:
+cdef extern from "_engine/files/locks.h" nogil:
     int pf_lock(int fd)
     int pf_lock_running(int fd)
     enum pf_range:
@@ -152,7 +152,7 @@ cdef extern from "_engine/locks.h" nogil:
     int pf_has_strangers(int fd, uint64_t epoch)
     int pf_lock_out_readers(int fd)
 
-cdef extern from "_engine/reader.h" nogil:
+cdef extern from "_engine/snapshot/reader.h" nogil:
     enum rd_result:
         RD_OK
         RD_SAME
@@ -191,13 +191,13 @@ cdef extern from "_engine/reader.h" nogil:
     rd *rd_borrow(int fd, char *base, uint64_t size)
     void rd_give_back(rd *r)
 
-cdef extern from "_engine/heapwalk.h" nogil:
+cdef extern from "_engine/memory/heapwalk.h" nogil:
     ctypedef struct pm_allocation:
         uint64_t offset, size, type, zone, chunk
 
     int pm_next_allocation(const char *base, uint64_t pool_size, pm_allocation *a)
 
-cdef extern from "_engine/drop.h" nogil:
+cdef extern from "_engine/memory/drop.h" nogil:
     int pm_cover_holes(pm_pool *p, int fd)
     bint pm_wants_care(const pm_pool *p)
     void pm_relieve(pm_pool *p)
@@ -206,17 +206,17 @@ cdef extern from "_engine/drop.h" nogil:
     void pm_forget_undone(pm_pool *p)
     void pm_shrink_tables(pm_pool *p)
 
-cdef extern from "_engine/zones.h" nogil:
+cdef extern from "_engine/memory/zones.h" nogil:
     struct pm_zone_totals:
         uint64_t metadata, used, unused
 
     int get_zone_totals "pm_zone_totals"(const pm_pool *p, pm_zone_totals *out)
 
-cdef extern from "_engine/trim.h" nogil:
+cdef extern from "_engine/memory/trim.h" nogil:
     int pm_trim_heap(pm_pool *p)
     int pm_trim_chunk(pm_pool *p, uint64_t offset)
 
-cdef extern from "_engine/known.h" nogil:
+cdef extern from "_engine/objects/known.h" nogil:
     ctypedef struct pm_known_cell:
         uint64_t offset
         void *proxy
@@ -230,7 +230,7 @@ cdef extern from "_engine/known.h" nogil:
     int pm_known_set(pm_known *t, uint64_t offset, void *proxy)
     void pm_known_remove(pm_known *t, pm_known_cell *cell)
 
-cdef extern from "_engine/undo.h" nogil:
+cdef extern from "_engine/direct/undo.h" nogil:
     enum undo_kind:
         UNDO_ALLOCATED
         UNDO_FREE
@@ -245,7 +245,7 @@ cdef extern from "_engine/undo.h" nogil:
     int undo_note_run(const char *path, uint64_t run_id)
     int undo_finish(const char *path, int pool_fd, uint64_t generation_at)
 
-cdef extern from "_engine/direct.h" nogil:
+cdef extern from "_engine/direct/direct.h" nogil:
     struct direct:
         int error
 
@@ -319,22 +319,22 @@ cdef extern from "_engine/engine.h" nogil:
     void pm_open_failed()
     void pm_closing(pm_pool *p)
 
-cdef extern from "_engine/op.h":
+cdef extern from "_engine/objects/op.h":
     void *pm_this_thread() noexcept
     uint64_t pm_this_turn() noexcept
     bint pm_has_context() noexcept
     bint pm_is_mine(const pm_pool *p, uint32_t gate) noexcept
     int pm_op_commit_words(pm_pool *p) noexcept
 
-cdef extern from "_engine/cache.h":
+cdef extern from "_engine/objects/cache.h":
     void pm_cache_forget(pm_pool *p, uint64_t offset) noexcept
     void pm_cache_undo(pm_pool *p) noexcept
     void pm_cache_free(pm_pool *p) noexcept
 
-cdef extern from "_engine/text.h":
+cdef extern from "_engine/objects/text.h":
     bint pm_replace(pm_pool *p, uint64_t *at, object value) noexcept
 
-cdef extern from "_engine/slab.h" nogil:
+cdef extern from "_engine/memory/slab.h" nogil:
     enum:
         PM_PAGE_OBJECTS
 
@@ -351,7 +351,7 @@ cdef extern from "_engine/slab.h" nogil:
     uint64_t pm_chunk_in_use(pm_pool *p, uint64_t offset)
     uint64_t pm_chunk_objects(const pm_pool *p, uint64_t offset, unsigned page_number, uint64_t *offsets)
 
-cdef extern from "_engine/proxy.h":
+cdef extern from "_engine/objects/proxy.h":
     ctypedef struct pm_spares:
         pass
 
@@ -364,7 +364,7 @@ cdef extern from "_engine/vec.h" nogil:
     uint64_t *pm_vec_run(const pm_pool *p, const pm_vec *v, uint64_t i, uint64_t end, unsigned stride,
                          uint64_t *run)
 
-cdef extern from "_engine/table.h" nogil:
+cdef extern from "_engine/objects/table.h" nogil:
     enum:
         PM_SEGMENT_LOG
 
@@ -389,6 +389,6 @@ cdef extern from "_engine/table.h" nogil:
     void pm_table_forget(pm_pool *p, const pm_table *t, uint64_t hash, uint64_t number)
     void pm_prefetch(const void *at)
 
-cdef extern from "_engine/keys.h":
+cdef extern from "_engine/objects/keys.h":
     void pm_keys_forget(pm_pool *p) noexcept
     void pm_keys_release(pm_pool *p) noexcept

@@ -1,4 +1,4 @@
-# The direct engine, as the pool handle sees it: opening, recovery, commit, closing (see _engine/direct.h).
+# The direct engine, as the pool handle sees it: opening, recovery, commit, closing (see _engine/direct/direct.h).
 
 # --- opening
 

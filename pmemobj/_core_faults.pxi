@@ -1,4 +1,4 @@
-# Failures of the system, driven from Python: for this project's own tests (see _engine/io_faults.h, io_trace.h).
+# Failures of the system, driven from Python: for this project's own tests (see _engine/files/io_faults.h, io_trace.h).
 # Nothing here is called in normal work, and the table of file calls is the plain one until _faults_install.
 
 cdef list call_names():

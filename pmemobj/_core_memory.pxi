@@ -1,4 +1,4 @@
-# The memory of this process that a pool takes: pages that have been changed (see _engine/drop.h), and the lists of
+# The memory of this process that a pool takes: pages that have been changed (see _engine/memory/drop.h), and the lists of
 # a transaction.  Everything here runs between operations, outside of transactions.
 
 cdef enum:

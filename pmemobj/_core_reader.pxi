@@ -1,4 +1,4 @@
-# Snapshots: a pool opened with flag="r" (see _engine/reader.h).  libpmemobj takes no part.
+# Snapshots: a pool opened with flag="r" (see _engine/snapshot/reader.h).  libpmemobj takes no part.
 #
 # Reading the journal goes on without the GIL; putting what was read into memory, and telling the proxies, is one
 # step with it.  No method keeps an address across a call of user code without check_read() after it, so refresh()

@@ -1,12 +1,12 @@
-# The file calls of this process and what they do to a directory, noted for pmemobj.testing (see _engine/trace.h).
+# The file calls of this process and what they do to a directory, noted for pmemobj.testing (see _engine/files/trace.h).
 
-cdef extern from "_engine/trace.h" nogil:
+cdef extern from "_engine/files/trace.h" nogil:
     int trace_on
     int trace_start(const char *directory)
     void trace_mark(uint64_t number)
     int trace_stop(uint64_t **words, size_t *count)
 
-cdef extern from "_engine/journal.h" nogil:
+cdef extern from "_engine/journal/journal.h" nogil:
     void jr_pretend_boot(const char *boot_id)
 
 

@@ -60,7 +60,7 @@ cdef extern from *:
     """
     object pm_pair(PyObject *last, PyObject *key, PyObject *value)
 
-cdef extern from "_engine/keys.h":
+cdef extern from "_engine/objects/keys.h":
     bint pm_is_simple(object items) noexcept
     void pm_prefetch_texts(const pm_pool *p, const uint64_t *entry, unsigned stride) noexcept
 

@@ -8,7 +8,7 @@ from pmemobj._core cimport Persistent, Pool
 from pmemobj._layout cimport pm_object
 
 
-cdef extern from "_engine/names.h":
+cdef extern from "_engine/objects/names.h":
     enum:
         PM_NO_FIELD
         PM_OF_CLASS

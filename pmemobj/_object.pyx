@@ -4,7 +4,7 @@
     as many fields as it ever needed, 0 stands for "not set".
  2. Names that begin with _v_ or _p_ and data descriptors of the class (properties) are none of ours: they go
     the way of every Python object, into __dict__ or to the descriptor.
- 3. The fast way: the name, compared by address, is in ClassInfo.fast (_engine/names.h), which holds only while
+ 3. The fast way: the name, compared by address, is in ClassInfo.fast (_engine/objects/names.h), which holds only while
     the type's version tag is what it was, so that a property that appears later is seen.  Everything else goes
     through get_slow, set_slow and delete.
  4. A loaded object whose class has a _v__init__ of its own starts with `not_ready` for its ClassInfo, which has no

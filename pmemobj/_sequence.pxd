@@ -8,7 +8,7 @@ from pmemobj._core cimport Persistent, Pool
 from pmemobj._layout cimport pm_list, pm_object
 
 
-cdef extern from "_engine/items.h":
+cdef extern from "_engine/objects/items.h":
     uint64_t *pm_item_at(const pm_pool *p, pm_object *head, object index) noexcept
     PyObject *pm_item_next(pm_pool *p, pm_object *head, uint64_t *at) noexcept
     PyObject *pm_item_previous(pm_pool *p, pm_object *head, uint64_t *left) noexcept

@@ -16,7 +16,7 @@ from types import GenericAlias
 
 __all__ = ["PersistentSet"]
 
-cdef extern from "_engine/keys.h":
+cdef extern from "_engine/objects/keys.h":
     void pm_prefetch_texts(const pm_pool *p, const uint64_t *entry, unsigned stride) noexcept
 
 cdef extern from "Python.h":

@@ -13,7 +13,7 @@ from pmemobj._core cimport Persistent, Pool, index_make_room
 from pmemobj._layout cimport pm_table
 
 
-cdef extern from "_engine/keys.h":
+cdef extern from "_engine/objects/keys.h":
     enum:
         PM_NOT_FOUND
         PM_UNDECIDED

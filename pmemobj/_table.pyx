@@ -35,7 +35,7 @@ cdef extern from "Python.h":
     int Py_EnterRecursiveCall(const char *where) except -1
     void Py_LeaveRecursiveCall() noexcept
 
-cdef extern from "_engine/keys.h":
+cdef extern from "_engine/objects/keys.h":
     uint64_t pm_op_text(pm_pool *p, object text) noexcept
     bint pm_is_scalar(object value) noexcept
     bint pm_is_simple(object items) noexcept

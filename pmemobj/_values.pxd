@@ -11,7 +11,7 @@ from pmemobj._cengine cimport pm_pool
 from pmemobj._core cimport Pool
 
 
-cdef extern from "_engine/slot.h":
+cdef extern from "_engine/objects/slot.h":
     bint pm_immediate(object value, uint64_t *slot) noexcept
     double pm_slot_float(uint64_t slot) noexcept
     object pm_short_value(uint64_t slot)

@@ -37,7 +37,7 @@ cdef extern from "Python.h":
     int PyGC_Disable() noexcept
     int PyGC_Enable() noexcept
 
-cdef extern from "_engine/keys.h":
+cdef extern from "_engine/objects/keys.h":
     enum:
         PM_SIMPLE_ITEMS
 
@@ -48,7 +48,7 @@ cdef extern from "_engine/keys.h":
     bint pm_is_scalar(object value) noexcept
     uint64_t XXH3_64bits_withSeed(const void *data, size_t length, uint64_t seed) noexcept nogil
 
-cdef extern from "_engine/slot.h":
+cdef extern from "_engine/objects/slot.h":
     object pm_plain_block(const pm_pool *p, uint64_t slot)
 
 

@@ -29,7 +29,7 @@ MIN_POOL_SIZE = _core.MIN_SIZE
 #: ``max_size`` when none is given: 64 GiB.  The file is sparse and takes what is used.
 DEFAULT_MAX_SIZE = 64 << 30
 
-#: Sizes of the journal, in bytes (see _engine/journal.h).
+#: Sizes of the journal, in bytes (see _engine/journal/journal.h).
 JOURNAL = {
     "first_segment": 1 << 20,
     "max_segment": 16 << 20,

@@ -36,7 +36,7 @@ LAYERS = [
     ("errors", ["errors.py"]),
     ("libpmemobj", ["_libpmemobj.pxd"]),
     ("layout", ["_layout.pxd", "_engine/layout.h"]),
-    ("engine", ["_engine/*.c", "_engine/*.h", "_cengine.pxd"]),
+    ("engine", ["_engine/*.[ch]", "_engine/*/*.[ch]", "_cengine.pxd"]),
     ("core", ["_core.pyx", "_core.pxd", "_core_*.pxi"]),
     ("values", ["_values.p*", "_values_*.pxi"]),
     ("containers", [f"_{name}*.p*" for name in CONTAINERS]),

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
-#include "ring_append.h"
+#include "journal/ring_append.h"
 
 /* The tables grow inside stores that cannot fail.  Without memory for an undo image the only safe way on
  * is to stop: the pool's last committed state is intact on media. */

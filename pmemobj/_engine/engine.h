@@ -24,7 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "journal.h"
+#include "journal/journal.h"
 #include "layout.h"
 
 #define PM_LINE 64u

@@ -12,9 +12,9 @@
 #include <libpmem.h>
 #include <pthread.h>
 
-#include "direct.h"
-#include "io.h"
-#include "trace.h"
+#include "direct/direct.h"
+#include "files/io.h"
+#include "files/trace.h"
 
 void __real_pmem_persist(const void *addr, size_t len);
 void __real_pmem_flush(const void *addr, size_t len);

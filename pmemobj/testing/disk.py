@@ -8,7 +8,7 @@ durable when it is synced.
 On a disk the units are sectors of 512 bytes.  In persistent memory they are words, and what makes a range durable is a
 flush, as of its begin, and the fence after it.
 
-The trace is made by _engine/trace.c, whose header describes its words.
+The trace is made by _engine/files/trace.c, whose header describes its words.
 """
 
 import struct

@@ -15,15 +15,15 @@ SOURCES = [
     *(
         ENGINE / name
         for name in (
-            "io.c",
-            "locks.c",
-            "poolfile.c",
-            "pages.c",
-            "ring.c",
-            "journal.c",
-            "journal_files.c",
-            "journal_threads.c",
-            "recovery.c",
+            "files/io.c",
+            "files/locks.c",
+            "files/poolfile.c",
+            "journal/pages.c",
+            "journal/ring.c",
+            "journal/journal.c",
+            "journal/journal_files.c",
+            "journal/journal_threads.c",
+            "journal/recovery.c",
         )
     ),
 ]

@@ -17,8 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "direct.h"
-#include "io.h"
+#include "direct/direct.h"
+#include "files/io.h"
 
 #define CHECK(condition, ...)                                                                             \
     do {                                                                                                  \

@@ -25,7 +25,7 @@ def programs(tmp_path_factory):
     def program(variant):
         if variant not in compiled:
             # All but what calls libpmem, which has the two media of the shipped engine.
-            sources = [HERE / "test_undo.c", *(path for path in ENGINE.glob("*.c") if path.stem != "persist")]
+            sources = [HERE / "test_undo.c", *(path for path in ENGINE.rglob("*.c") if path.stem != "persist")]
             target = directory / variant
             command = ["gcc", *FLAGS, *VARIANTS[variant], "-o", target, *sources, "-lpthread"]
             done = subprocess.run(command, capture_output=True, text=True)

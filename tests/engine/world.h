@@ -13,12 +13,12 @@
 #include <stdlib.h>
 
 #include "crash_io.h"
-#include "io.h"
-#include "ring_append.h"
-#include "journal_private.h"
+#include "files/io.h"
+#include "journal/ring_append.h"
+#include "journal/journal_private.h"
 #include "layout.h"
-#include "locks.h"
-#include "poolfile.h"
+#include "files/locks.h"
+#include "files/poolfile.h"
 
 #define CHECK(condition, ...)                                                                             \
     do {                                                                                                  \

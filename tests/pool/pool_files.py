@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pmemobj
 
-#: Places in a libpmemobj pool file: its run id, the offset of the root block (see _engine/poolfile.h).
+#: Places in a libpmemobj pool file: its run id, the offset of the root block (see _engine/files/poolfile.h).
 RUN_ID_AT = 6152
 ROOT_OFFSET_AT = 6144
 

@@ -1,7 +1,7 @@
 /* zones.c: see zones.h. */
 #include "zones.h"
 
-#include "poolfile.h"
+#include "files/poolfile.h"
 
 struct zone {
     uint32_t magic, size_idx;

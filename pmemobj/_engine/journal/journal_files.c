@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "io.h"
+#include "files/io.h"
 #include "journal_private.h"
 #include "layout.h"
 

@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "journal.h"
-#include "locks.h"
+#include "files/locks.h"
 #include "pages.h"
 
 /* ------------------------------------------------------------------ the file: DO NOT CHANGE ------- */

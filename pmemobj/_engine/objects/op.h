@@ -9,7 +9,7 @@
 #include <Python.h>
 
 #include "engine.h"
-#include "ring_append.h"
+#include "journal/ring_append.h"
 
 /* Who runs.  The owner of a transaction is told by the number of its thread state, which is never given out
  * again; its address may be. */

@@ -17,8 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "io.h"
-#include "journal_private.h"
+#include "files/io.h"
+#include "journal/journal_private.h"
 
 #define ENTRY sizeof(struct undo_entry)
 #define MAX_GROWTH (16u << 20)

@@ -20,8 +20,8 @@
 #include <pthread.h>
 
 #include "follow.h"
-#include "locks.h"
-#include "poolfile.h"
+#include "files/locks.h"
+#include "files/poolfile.h"
 
 enum rd_result {
     RD_OK = 0,

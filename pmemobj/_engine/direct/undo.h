@@ -20,7 +20,7 @@
 #define PM_UNDO_H
 
 #include "engine.h"
-#include "journal.h"
+#include "journal/journal.h"
 
 /* ------------------------------------------------------------------ the file: DO NOT CHANGE ------- */
 

@@ -40,7 +40,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "io.h"
+#include "files/io.h"
 #include "journal_private.h"
 #include "layout.h"
 

@@ -4,9 +4,9 @@
 
 #include <sys/mman.h>
 
-#include "io.h"
-#include "journal_private.h"
-#include "poolfile.h"
+#include "files/io.h"
+#include "journal/journal_private.h"
+#include "files/poolfile.h"
 #include "zones.h"
 
 #define SLICE_PAGES 1024u           /* dropped at one opportunity */

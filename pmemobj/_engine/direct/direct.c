@@ -7,8 +7,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "io.h"
-#include "poolfile.h"
+#include "files/io.h"
+#include "files/poolfile.h"
 
 static void fail(pm_pool *p, int error)
 {

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "poolfile.h"
+#include "files/poolfile.h"
 
 #define CHUNK_USED 3u
 #define COMPACT_HEADER 1u           /* flag of a chunk: 16 bytes of size and type before what the user gets */

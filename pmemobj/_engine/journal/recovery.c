@@ -32,10 +32,10 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "io.h"
+#include "files/io.h"
 #include "journal_private.h"
 #include "layout.h"
-#include "poolfile.h"
+#include "files/poolfile.h"
 
 /* ------------------------------------------------------------------ header ------------------------ */
 

@@ -5,8 +5,8 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
-#include "io.h"
-#include "journal_private.h"
+#include "files/io.h"
+#include "journal/journal_private.h"
 #include "zones.h"
 
 #define LEAST_PAGES 4u              /* free pages of a chunk, side by side, that are worth a call */

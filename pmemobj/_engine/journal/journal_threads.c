@@ -9,7 +9,7 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-#include "io.h"
+#include "files/io.h"
 #include "journal_private.h"
 #include "layout.h"
 

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "io.h"
+#include "files/io.h"
 
 #define GROWTH ((uint64_t)64 << 30)         /* addresses set aside for a pool that is enlarged */
 #define ANY_SIZE (UINT64_MAX / 2)            /* of a pool that may have been enlarged since */

@@ -14,7 +14,7 @@
 #ifndef PM_FOLLOW_H
 #define PM_FOLLOW_H
 
-#include "journal_private.h"
+#include "journal/journal_private.h"
 
 struct fl_place {                   /* in the log */
     uint64_t offset, bytes, salt;   /* of the segment */

@@ -19,7 +19,7 @@
 #include <Python.h>
 
 #include "op.h"
-#include "slab.h"
+#include "memory/slab.h"
 #include "slot.h"
 #include "table.h"
 

@@ -1,6 +1,6 @@
 /* follow.c: see follow.h. */
 #define _GNU_SOURCE
-#include "ring_append.h"
+#include "journal/ring_append.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 #include "follow.h"
-#include "io.h"
+#include "files/io.h"
 
 #define WINDOW_WORDS 8192u          /* read at once */
 
