@@ -1,4 +1,4 @@
-# `make` lists the targets. Overridable: PYTHON, VENV, PYTEST_ARGS, BENCH_ARGS, RELIABILITY_ARGS.
+# `make` lists the targets. Overridable: PYTHON, VENV, WORKERS, PYTEST_ARGS, BENCH_ARGS, RELIABILITY_ARGS.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -12,6 +12,9 @@ endif
 
 VENV ?= .venv
 PY = $(abspath $(VENV))/bin/python
+# Processes that share the tests; 0: this one runs them all, as a debugger wants it.
+WORKERS ?= 2
+PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadgroup
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 RELIABILITY_ARGS ?=
@@ -62,15 +65,15 @@ demo: setup ## a program that loses nothing when it is killed
 	$(PY) examples/guessing_game/demo.py
 
 test: setup ## the tests, a few minutes at most
-	$(PY) -m pytest $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
 
 # As on persistent memory: what the C tests and the tools check is the same, and the documents show the default.
 test-direct: setup ## the tests with the direct engine
-	$(PY) -m pytest --engine=direct $(or $(PYTEST_ARGS),tests --ignore tests/engine --ignore tests/tools \
+	$(PYTEST) --engine=direct $(or $(PYTEST_ARGS),tests --ignore tests/engine --ignore tests/tools \
 	--ignore tests/benchmarks --ignore tests/docs)
 
 test-long: setup ## all tests, the long ones too
-	$(PY) -m pytest -m "long or not long" --timeout 3600 $(PYTEST_ARGS)
+	$(PYTEST) -m "long or not long" --timeout 3600 $(PYTEST_ARGS)
 
 # A copy, so that the sanitized modules never lie beside the ordinary ones. Compiled
 # objects stay in the copy's own build/ from one run to the next.
@@ -82,7 +85,7 @@ test-asan: setup ## the tests under address and undefined behaviour sanitizers
 	cd $(ASAN) && PYTHONPATH=$$PWD PYTHONMALLOC=malloc \
 	LD_PRELOAD=$$($(or $(CC),gcc) -print-file-name=libasan.so) \
 	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
-	$(PY) -m pytest --timeout 1200 $(PYTEST_ARGS)
+	$(PYTEST) --timeout 1200 $(PYTEST_ARGS)
 
 lint: setup ## ruff, cython-lint, mypy, stubtest, layers, symbols
 	$(PY) -m ruff check .

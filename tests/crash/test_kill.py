@@ -4,8 +4,11 @@ A worker of the direct engine takes the file for persistent memory, or syncs eac
 that finds its pool is sometimes the other one.
 """
 
+import contextlib
+import json
 import mmap
 import os
+import select
 import shutil
 import signal
 import struct
@@ -63,33 +66,75 @@ def pmempool_check(path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def wait_for_phase(worker, marks, phase, seconds=20):
+class Starter:
+    """Starts workers, one at a time, each a fork of a process that has never opened a pool."""
+
+    def __init__(self, persistent_memory):
+        self.process = subprocess.Popen(
+            [sys.executable, str(HERE / "worker.py")],
+            env={**os.environ, "PMEM_IS_PMEM_FORCE": str(int(persistent_memory))},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+        )
+
+    def start(self, *arguments):
+        self.process.stdin.write(json.dumps(arguments).encode() + b"\n")
+        self.worker = int(self.process.stdout.readline())
+
+    def has_ended(self):
+        return bool(select.select([self.process.stdout], [], [], 0)[0])
+
+    def kill(self):
+        """Its wait status."""
+        if not self.has_ended():  # nobody has waited for it yet, so the number is its own
+            os.kill(self.worker, signal.SIGKILL)
+        return int(self.process.stdout.readline())
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def starters():
+    with running_starters() as made:
+        yield made
+
+
+@contextlib.contextmanager
+def running_starters():
+    """By engine."""
+    made = {True: Starter(True), False: Starter(False)}
+    try:
+        yield {engine: made[engine == "memory"] for engine in PHASES}
+    finally:
+        for starter in made.values():
+            starter.close()
+
+
+def wait_for_phase(starter, marks, phase, seconds=20):
     deadline = time.monotonic() + seconds
     while marks.phase != phase:
-        assert worker.poll() is None, f"the worker ended by itself: {worker.stderr.read()}"
+        assert not starter.has_ended(), "the worker ended by itself"
         assert time.monotonic() < deadline, f"phase {phase} was not reached"
+        time.sleep(0.0001)
 
 
-def kill_once(path, marks_path, marks, rng, number, sync, engine):
+def kill_once(path, marks_path, marks, rng, number, sync, engine, starter):
     """Starts a worker at operation `number`, kills it at a random moment of a random phase."""
     marks.reset(number)
     phase = rng.choices(list(PHASES[engine]), PHASES[engine].values())[0]
-    environment = {**os.environ, "PMEM_IS_PMEM_FORCE": "1" if engine == "memory" else "0"}
-    arguments = [path, marks_path, SEED, number, sync, "journal" if engine == "journal" else "direct"]
-    worker = subprocess.Popen(
-        [sys.executable, str(HERE / "worker.py"), *map(str, arguments)],
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
+    starter.start(
+        str(path), str(marks_path), SEED, number, sync, "journal" if engine == "journal" else "direct"
     )
     try:
-        wait_for_phase(worker, marks, phase)
+        wait_for_phase(starter, marks, phase)
         time.sleep(rng.random() * (0.03 if phase == RUN else 0.004))
     finally:
-        worker.kill()
-        worker.wait()
-        worker.stderr.close()
-    assert worker.returncode == -signal.SIGKILL
+        status = starter.kill()
+    assert status == signal.SIGKILL
     return phase
 
 
@@ -98,7 +143,7 @@ def same(found, model):
     return found == model and repr(list(found["dict"])) == repr(list(model["dict"]))
 
 
-def kill_rounds(tmp_path, rounds, engines):
+def kill_rounds(tmp_path, rounds, engines, starters):
     path, marks_path = tmp_path / "kill.pool", tmp_path / "marks"
     marks, rng = Marks(marks_path), Random(SEED)
     print(f"seed {SEED} (PMEMOBJ_KILL_SEED)")
@@ -108,7 +153,7 @@ def kill_rounds(tmp_path, rounds, engines):
     openers = ["journal"] if engines is JOURNAL else ["journal", "direct"]
     for round_number in range(rounds):
         sync, engine = rng.choice(["interval", "manual", "commit"]), rng.choice(engines)
-        phase = kill_once(path, marks_path, marks, rng, number, sync, engine)
+        phase = kill_once(path, marks_path, marks, rng, number, sync, engine, starters[engine])
         where = f"round {round_number}, {engine}, phase {phase}, begun {marks.begun}, done {marks.done}"
         while number < marks.done:
             workload.apply(model, number, SEED)
@@ -137,12 +182,12 @@ JOURNAL, DIRECT = ["journal"], ["memory"] * 6 + ["disk", "journal"]
 
 @pytest.mark.timeout(400)  # half a minute on an idle machine
 @pytest.mark.parametrize(("engines", "rounds"), [(JOURNAL, 200), (DIRECT, 100)], ids=["journal", "direct"])
-def test_kill_rounds(tmp_path, engines, rounds):
-    kill_rounds(tmp_path, rounds, engines)
+def test_kill_rounds(tmp_path, starters, engines, rounds):
+    kill_rounds(tmp_path, rounds, engines, starters)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("engines", [JOURNAL, DIRECT], ids=["journal", "direct"])
-def test_kill_rounds_long(tmp_path, engines):
-    kill_rounds(tmp_path, 2000, engines)
+def test_kill_rounds_long(tmp_path, starters, engines):
+    kill_rounds(tmp_path, 2000, engines, starters)

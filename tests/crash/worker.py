@@ -1,13 +1,16 @@
 """The process that is killed: works on the pool, and writes down what it begins and what it has done.
 
-    python worker.py POOL MARKS SEED FIRST_OPERATION SYNC ENGINE
-
-MARKS is a file of three 8-byte words, mapped by the parent too: operations begun, operations done, phase.
+A line of standard input is a JSON list of main()'s arguments: a child is forked to run it.  Its number is the answer,
+and its wait status when it has ended.  So the interpreter and the package are loaded once.  MARKS is a file of three
+8-byte words, mapped by the parent too: operations begun, operations done, phase.
 """
 
+import json
 import mmap
+import os
 import struct
 import sys
+import traceback
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -46,5 +49,18 @@ def main(path, marks_path, seed, first, sync, engine):
         pool.close()
 
 
+def serve():
+    for line in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                main(*json.loads(line))
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+        print(pid, flush=True)
+        print(os.waitpid(pid, 0)[1], flush=True)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5], sys.argv[6])
+    serve()

@@ -69,16 +69,17 @@ WITH_RING = [
     "ring_gap",
     "ring_turns",
 ]
-CASES = [
-    *(("plain", name) for name in NAMES),
-    *(("memory", name) for name in NAMES),
-    *(("threads", name) for name in THREADED),
-]
-RING_CASES = [
-    *(("plain", name) for name in WITH_RING),
-    *(("memory", name) for name in WITH_RING),
-    *(("threads", name) for name in THREADED if name in WITH_RING),
-]
+
+
+def cases(names):
+    """With one group for each variant, so that it is compiled once."""
+    return [
+        pytest.param(variant, name, marks=pytest.mark.xdist_group(f"journal-{variant}"))
+        for variant in VARIANTS
+        for name in names
+        if variant != "threads" or name in THREADED
+    ]
+
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
 
@@ -112,14 +113,14 @@ def test_every_test_is_found():
     assert set(THREADED) | set(WITH_RING) <= set(NAMES)
 
 
-@pytest.mark.parametrize(("variant", "name"), CASES)
-def test_journal(programs, tmp_path, variant, name):
-    run(programs(variant), variant, [tmp_path, name])
+@pytest.mark.parametrize(("variant", "name"), cases(NAMES))
+def test_journal(programs, work, variant, name):
+    run(programs(variant), variant, [work, name])
 
 
-@pytest.mark.parametrize(("variant", "name"), RING_CASES)
-def test_journal_with_ring(programs, tmp_path, variant, name):
-    run(programs(variant), variant, [tmp_path, "ring", name])
+@pytest.mark.parametrize(("variant", "name"), cases(WITH_RING))
+def test_journal_with_ring(programs, work, variant, name):
+    run(programs(variant), variant, [work, "ring", name])
 
 
 def run(program, variant, arguments):

@@ -25,7 +25,10 @@ def programs(tmp_path_factory):
     def program(variant):
         if variant not in compiled:
             # All but what calls libpmem, which has the two media of the shipped engine.
-            sources = [HERE / "test_undo.c", *(path for path in ENGINE.rglob("*.c") if path.stem != "persist")]
+            sources = [
+                HERE / "test_undo.c",
+                *(path for path in ENGINE.rglob("*.c") if path.stem != "persist"),
+            ]
             target = directory / variant
             command = ["gcc", *FLAGS, *VARIANTS[variant], "-o", target, *sources, "-lpthread"]
             done = subprocess.run(command, capture_output=True, text=True)
@@ -41,7 +44,9 @@ def test_every_test_is_found():
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_undo(programs, tmp_path, variant, name):
-    done = subprocess.run([programs(variant), tmp_path, name], capture_output=True, text=True, timeout=110)
+@pytest.mark.parametrize(
+    "variant", [pytest.param(name, marks=pytest.mark.xdist_group(f"undo-{name}")) for name in VARIANTS]
+)
+def test_undo(programs, work, variant, name):
+    done = subprocess.run([programs(variant), work, name], capture_output=True, text=True, timeout=110)
     assert done.returncode == 0, done.stdout + done.stderr

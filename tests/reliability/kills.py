@@ -30,7 +30,7 @@ def measure() -> tuple[list[str], list[list[object]]]:
         ("journal", test_kill.JOURNAL),
         ("direct, sometimes journal", test_kill.DIRECT),
     ):
-        with tempfile.TemporaryDirectory() as directory:
-            kills, recoveries, operations = test_kill.kill_rounds(Path(directory), ROUNDS, engines)
-        rows.append([name, kills, recoveries, operations, 0])
+        with tempfile.TemporaryDirectory() as directory, test_kill.running_starters() as starters:
+            counts = test_kill.kill_rounds(Path(directory), ROUNDS, engines, starters)
+        rows.append([name, *counts, 0])
     return ["engine", "kills", "recoveries", "operations", "lost"], rows
