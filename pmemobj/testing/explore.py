@@ -3,8 +3,6 @@
 import collections
 import multiprocessing
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +13,7 @@ from pmemobj import _core
 from pmemobj import pool as pools
 from pmemobj.testing.disk import SECTOR, WORD, Cut, Disk, Kind
 from pmemobj.testing.images import Budget, Files, Image, Images, digest
+from pmemobj.testing.scratch import Scratch
 from pmemobj.testing.worker import SMALL_JOURNAL, Job, Outcome, Questions, serve
 
 __all__ = ["Bug", "CrashError", "Report", "explore"]
@@ -108,14 +107,13 @@ class Workers:
     def __init__(self, count: int, questions: Questions):
         self.questions = questions
         self.context = multiprocessing.get_context("spawn")
-        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-        self.directory = tempfile.mkdtemp(prefix="pmemobj-crash-", dir=memory)
+        self.scratch = Scratch()
         self.base: Files = {}
         self.started = 0
         self.members = [self._start() for _ in range(count)]
 
     def _start(self) -> tuple[Any, Connection]:
-        place = os.path.join(self.directory, str(self.started))
+        place = os.path.join(self.scratch.path, str(self.started))
         self.started += 1
         os.mkdir(place)
         ours, theirs = self.context.Pipe()
@@ -181,7 +179,7 @@ class Workers:
             connection.close()
             process.kill()
             process.join()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        self.scratch.close()
 
 
 # --- the run that is traced
@@ -197,10 +195,8 @@ class _Run:
 
 def _record(steps: Sequence[Step], factory: Step | None, questions: Questions, create: bool) -> _Run:
     """Marks 2i and 2i+1 stand around step i; the pool is opened under the trace, so that it knows all mappings."""
-    directory = tempfile.mkdtemp(
-        prefix="pmemobj-traced-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    )
-    path = os.path.join(directory, questions.pool)
+    scratch = Scratch()
+    path = os.path.join(scratch.path, questions.pool)
     journal = dict(pools.JOURNAL)
     pools.JOURNAL.update(SMALL_JOURNAL)
     states = []
@@ -210,7 +206,7 @@ def _record(steps: Sequence[Step], factory: Step | None, questions: Questions, c
                 if factory is not None:
                     factory(pool)
                 states.append(questions.observe(pool))
-        _core._trace_start(directory)
+        _core._trace_start(scratch.path)
         try:
             with pools.open(path, "c", **questions.options) as pool:
                 for number, step in enumerate(steps):
@@ -223,7 +219,7 @@ def _record(steps: Sequence[Step], factory: Step | None, questions: Questions, c
         return _Run(trace, states)
     finally:
         pools.JOURNAL.update(journal)
-        shutil.rmtree(directory)
+        scratch.close()
 
 
 # --- the exploration
