@@ -6,6 +6,9 @@ cdef extern from "_engine/files/trace.h" nogil:
     void trace_mark(uint64_t number)
     int trace_stop(uint64_t **words, size_t *count)
 
+cdef extern from "_engine/files/io_scratch.h" nogil:
+    void io_scratch()
+
 cdef extern from "_engine/journal/journal.h" nogil:
     void jr_pretend_boot(const char *boot_id)
 
@@ -46,3 +49,9 @@ def _trace_boot(str boot):
     """Recovery is to believe that the system has been started since; None: what the system says."""
     name = (boot or "").encode()[:36]
     jr_pretend_boot(name)
+
+
+def _scratch_calls():
+    """From now on syncs of this process do nothing, and what is allocated or zeroed takes no space.  No pool may be
+    open."""
+    io_scratch()

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-__all__ = ["LINE", "SECTOR", "WORD", "Cut", "Disk", "Event", "File", "Kind"]
+__all__ = ["LINE", "SECTOR", "WORD", "Base", "Cut", "Disk", "Event", "File", "Kind", "fingerprint"]
 
 #: Bytes that are written whole or not at all: by a disk, by a processor.
 SECTOR, WORD = 512, 8
@@ -49,10 +49,24 @@ class Event:
     length: int
 
 
+def fingerprint(block: int, content: bytes) -> int:
+    """Contents of files are told apart by the XOR of these, so that a change of one block costs that block only."""
+    return hash((block, content)) if any(content) else 0
+
+
+@dataclass(eq=False)
+class Base:
+    """What is durable at a moment: what was at an earlier one, and then these contents, by file and offset."""
+
+    before: "Base | None"
+    files: dict[int, dict[int, bytes]]
+
+
 @dataclass
 class File:
     """blocks: what a read gives; durable: what is on the medium; pending: every content of a block since then.  A block
-    is one unit of the medium, named by its offset in bytes; blocks that are not there are zeros."""
+    is one unit of the medium, named by its offset in bytes; blocks that are not there are zeros.  known, durable_known:
+    fingerprints of blocks and durable.  fresh: what has become durable since the last base."""
 
     size: int = 0
     durable_size: int = 0
@@ -60,10 +74,15 @@ class File:
     blocks: dict[int, bytes] = field(default_factory=dict)
     durable: dict[int, bytes] = field(default_factory=dict)
     pending: dict[int, list[bytes]] = field(default_factory=dict)
+    known: int = 0
+    durable_known: int = 0
+    fresh: set[int] = field(default_factory=set)
 
     def settle(self) -> None:
         """Everything is on the disk."""
+        self.fresh.update(self.pending)
         self.durable = dict(self.blocks)
+        self.durable_known = self.known
         self.durable_size = self.size
         self.pending.clear()
         self.sizes.clear()
@@ -99,6 +118,7 @@ class Cut:
     names: dict[str, int]
     durable_names: dict[str, int]
     files: dict[int, File]
+    base: Base
 
     def name_of(self, ino: int) -> str:
         both = {**self.durable_names, **self.names}
@@ -118,6 +138,7 @@ class Disk:
         self._changed: set[tuple[int, int]] = set()
         self._syncs: list[_Sync] = []
         self._named: list[dict[str, int]] = []
+        self._base = Base(None, {})
 
     def replay(self, trace: bytes) -> Iterator[Event]:
         """Yields each event when everything before it has been done; its own effect comes after that.
@@ -180,6 +201,7 @@ class Disk:
             new = old[:start] + data[at : at + n] + old[start + n :]
             if new != old:
                 file.blocks[block] = new
+                file.known ^= fingerprint(block, old) ^ fingerprint(block, new)
                 self._changed.add((ino, block))
             at += n
 
@@ -233,7 +255,10 @@ class Disk:
             versions = file.pending.get(block, [])
             if not versions:
                 continue
-            file.durable[block] = versions[count - 1]
+            old, new = file.durable.get(block, b""), versions[count - 1]
+            file.durable[block] = new
+            file.durable_known ^= fingerprint(block, old) ^ fingerprint(block, new)
+            file.fresh.add(block)
             del versions[:count]
             for other in self._syncs:
                 if other.ino == sync.ino and block in other.contents:
@@ -251,4 +276,16 @@ class Disk:
 
     def cut(self, event: Event) -> Cut:
         """This moment.  Shares the files: to be used before the replay goes on."""
-        return Cut(event, self.unit, dict(self.names), dict(self.durable_names), self.files)
+        return Cut(
+            event, self.unit, dict(self.names), dict(self.durable_names), self.files, self._next_base()
+        )
+
+    def _next_base(self) -> Base:
+        fresh: dict[int, dict[int, bytes]] = {}
+        for ino, file in self.files.items():
+            if file.fresh:
+                fresh[ino] = {block: file.durable[block] for block in file.fresh}
+                file.fresh.clear()
+        if fresh:
+            self._base = Base(self._base, fresh)
+        return self._base

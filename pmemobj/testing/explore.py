@@ -1,20 +1,18 @@
 """explore(): runs operations on a pool, and then every crash that could have happened meanwhile."""
 
 import collections
-import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import Any, NamedTuple
 
-from pmemobj import _core
 from pmemobj import pool as pools
-from pmemobj.testing.disk import SECTOR, WORD, Cut, Disk, Kind
-from pmemobj.testing.images import Budget, Files, Image, Images, digest
-from pmemobj.testing.scratch import Scratch
-from pmemobj.testing.worker import SMALL_JOURNAL, Job, Outcome, Questions, serve
+from pmemobj.testing.crew import Crew, Keyed
+from pmemobj.testing.disk import SECTOR, WORD, Cut, Disk, Event, Kind
+from pmemobj.testing.images import Budget, Choice, Image, Images, digest
+from pmemobj.testing.record import Run, Step, record
+from pmemobj.testing.worker import Job, Outcome, Questions
 
 __all__ = ["Bug", "CrashError", "Report", "explore"]
 
@@ -22,9 +20,6 @@ NAME = "explored.pool"
 OPTIONS: dict[str, Any] = {"max_size": 8 << 20, "sync": "commit", "engine": "journal"}
 MOST_BUGS = 20
 MINIMISED = 3  # bugs of one moment; the others are as a rule the same
-PATIENCE = 60.0  # seconds until an image is said to hang
-
-Step = Callable[[pools.PersistentObjectPool], object]
 
 
 class CrashError(AssertionError):
@@ -98,140 +93,27 @@ class Report:
         return "\n".join(lines)
 
 
-# --- the workers
-
-
-class Workers:
-    """A few processes; run() gives outcomes as they come."""
-
-    def __init__(self, count: int, questions: Questions):
-        self.questions = questions
-        self.context = multiprocessing.get_context("spawn")
-        self.scratch = Scratch()
-        self.base: Files = {}
-        self.started = 0
-        self.members = [self._start() for _ in range(count)]
-
-    def _start(self) -> tuple[Any, Connection]:
-        place = os.path.join(self.scratch.path, str(self.started))
-        self.started += 1
-        os.mkdir(place)
-        ours, theirs = self.context.Pipe()
-        process = self.context.Process(target=serve, args=(theirs, place, self.questions), daemon=True)
-        process.start()
-        theirs.close()
-        if self.base:
-            ours.send(self.base)
-        return process, ours
-
-    def set_base(self, base: Files) -> None:
-        self.base = base
-        for _process, connection in self.members:
-            connection.send(base)
-
-    def run(self, jobs: Iterable[tuple[Any, Job]]) -> Iterator[tuple[Any, Outcome]]:
-        """(key, outcome) of every (key, job)."""
-        waiting = iter(jobs)
-        busy: dict[Any, tuple[int, Any, float]] = {}
-        idle = list(range(len(self.members)))
-        try:
-            while True:
-                while idle and (following := next(waiting, None)) is not None:
-                    member = idle.pop()
-                    self.members[member][1].send(following[1])
-                    busy[self.members[member][1]] = (member, following[0], time.monotonic() + PATIENCE)
-                if not busy:
-                    return
-                for connection in wait(list(busy), timeout=1.0):
-                    member, key, _ = busy.pop(connection)
-                    idle.append(member)
-                    yield key, self._answer(member)
-                for connection, (member, key, until) in list(busy.items()):
-                    if time.monotonic() > until:
-                        del busy[connection]
-                        self._replace(member)
-                        idle.append(member)
-                        yield key, Outcome(error=f"hangs: no answer within {PATIENCE:.0f} s")
-        finally:
-            for member, _key, _until in busy.values():  # whoever asks no more leaves answers behind
-                self._answer(member)
-
-    def _answer(self, member: int) -> Outcome:
-        process, connection = self.members[member]
-        try:
-            outcome: Outcome = connection.recv()
-            return outcome
-        except (EOFError, ConnectionError):
-            process.join()
-            code = process.exitcode
-            self._replace(member)
-            return Outcome(error=f"the process died (exit code {code})")
-
-    def _replace(self, member: int) -> None:
-        process, connection = self.members[member]
-        process.kill()
-        process.join()
-        connection.close()
-        self.members[member] = self._start()
-
-    def close(self) -> None:
-        for process, connection in self.members:
-            connection.close()
-            process.kill()
-            process.join()
-        self.scratch.close()
-
-
-# --- the run that is traced
-
-
-@dataclass
-class _Run:
-    """states: before the first step and after each; durable: how many of these the trace's end is sure to keep."""
-
-    trace: bytes
-    states: list[Any]
-
-
-def _record(steps: Sequence[Step], factory: Step | None, questions: Questions, create: bool) -> _Run:
-    """Marks 2i and 2i+1 stand around step i; the pool is opened under the trace, so that it knows all mappings."""
-    scratch = Scratch()
-    path = os.path.join(scratch.path, questions.pool)
-    journal = dict(pools.JOURNAL)
-    pools.JOURNAL.update(SMALL_JOURNAL)
-    states = []
-    try:
-        if not create:
-            with pools.open(path, "x", **questions.options) as pool:
-                if factory is not None:
-                    factory(pool)
-                states.append(questions.observe(pool))
-        _core._trace_start(scratch.path)
-        try:
-            with pools.open(path, "c", **questions.options) as pool:
-                for number, step in enumerate(steps):
-                    _core._trace_mark(2 * number)
-                    step(pool)
-                    _core._trace_mark(2 * number + 1)
-                    states.append(questions.observe(pool))
-        finally:
-            trace = _core._trace_stop()
-        return _Run(trace, states)
-    finally:
-        pools.JOURNAL.update(journal)
-        scratch.close()
-
-
 # --- the exploration
 
 
-@dataclass(frozen=True)
-class _Legal:
+class _Legal(NamedTuple):
     """Which states may be found: those with these indices; absent: also that there is no pool."""
 
     first: int
     last: int
-    absent: bool = False
+    absent: bool
+
+
+class _Asked(NamedTuple):
+    """What an image was about.  lost: of the images that it came from, if the crash was inside recovery."""
+
+    event: int
+    moment: str
+    step: int
+    legal: _Legal
+    image: Image | None
+    lost: tuple[tuple[Choice, str], ...] = ()
+    nested: bool = False
 
 
 MOMENTS = {
@@ -257,8 +139,8 @@ KILL_CUTS = {SECTOR: set(Kind) - {Kind.FLUSH, Kind.FENCE}, WORD: set(Kind)}
 class _Explorer:
     def __init__(
         self,
-        run: _Run,
-        workers: Workers,
+        run: Run,
+        crew: Crew,
         budget: Budget,
         faults: frozenset[str],
         *,
@@ -268,31 +150,50 @@ class _Explorer:
         ignored_sync: int | None = None,
     ):
         self.run = run
-        self.workers = workers
+        self.crew = crew
         self.budget = budget
         self.faults = faults
         self.durable = durable  # is every finished step?
         self.create = create
         self.around = around  # also while the pool is opened and closed?
-        self.unit = WORD if workers.questions.options.get("engine") == "direct" else SECTOR
-        self.disk = Disk(self.unit, ignored_sync)
+        self.unit = WORD if crew.questions.options.get("engine") == "direct" else SECTOR
+        self.ignored = ignored_sync
         self.stops = ignored_sync is not None  # at the first bug
         self.report = Report()
         self.seen: set[int] = set()
         self.killed: set[int] = set()
         self.begun = self.ended = 0
         self.steps = len(run.states) - 1
-
-    def legal(self, power: bool) -> _Legal:
-        floor = self.ended if self.durable or not power else 0
-        return _Legal(floor, self.begun, absent=self.create and self.begun == 0)
+        self.recoveries: collections.deque[tuple[_Asked, bytes]] = collections.deque()
 
     def explore(self) -> Report:
         start = time.monotonic()
-        disk = self.disk
-        for event in disk.replay(self.run.trace):
-            if self.stops and self.report.bugs:
+        failed = []
+        jobs = self._jobs()
+        while True:
+            for asked, outcome in self.crew.run(jobs):
+                if not self._judge(asked, outcome):
+                    failed.append((len(self.report.bugs) - 1, asked))
+                    if self.stops:
+                        break
+                if outcome.trace is not None:
+                    self.recoveries.append((asked, outcome.trace))
+            if not self.recoveries or (self.stops and failed):
                 break
+            jobs = self._inside_recoveries()
+        for number, asked in failed[:MINIMISED]:
+            if asked.image is not None and not asked.nested:
+                self._minimise(number, asked)
+        self.report.steps = self.steps
+        self.report.seconds = time.monotonic() - start
+        return self.report
+
+    # --- what is asked
+
+    def _jobs(self) -> Iterator[Keyed]:
+        """Of every moment.  Made while earlier ones are worked at: an image holds nothing that the replay changes."""
+        disk = Disk(self.unit, self.ignored)
+        for event in disk.replay(self.run.trace):
             if event.kind is Kind.MARK:
                 self.begun, self.ended = event.offset // 2 + 1, (event.offset + 1) // 2
             if not self.around and (
@@ -301,12 +202,15 @@ class _Explorer:
                 continue
             cut = disk.cut(event)
             if "kill" in self.faults and event.kind in KILL_CUTS[self.unit]:
-                self._kill(cut)
+                yield from self._kill(cut)
             if "power" in self.faults and event.kind in POWER_CUTS[self.unit]:
-                self._power(cut)
-        self.report.steps = self.steps
-        self.report.seconds = time.monotonic() - start
-        return self.report
+                yield from self._power(cut)
+            yield from self._inside_recoveries()
+
+    def _asked(self, cut: Cut, image: Image | None) -> _Asked:
+        floor = self.ended if self.durable or image is None else 0
+        legal = _Legal(floor, self.begun, absent=self.create and self.begun == 0)
+        return _Asked(cut.event.number, self._moment(cut), max(0, self.begun - 1), legal, image)
 
     def _moment(self, cut: Cut) -> str:
         text = MOMENTS[cut.event.kind].format(name=cut.name_of(cut.event.ino))
@@ -318,82 +222,67 @@ class _Explorer:
             else f"{text}, after step {self.ended - 1}"
         )
 
-    def _kill(self, cut: Cut) -> None:
+    def _kill(self, cut: Cut) -> Iterator[Keyed]:
         """The page cache survives the program."""
-        files: Files = {name: (cut.files[ino].size, cut.files[ino].blocks) for name, ino in cut.names.items()}
-        found = digest(files)
+        names = {name: (ino, cut.files[ino].size) for name, ino in cut.names.items()}
+        found = digest(names, {ino: cut.files[ino].known for ino, _size in names.values()})
         if found in self.killed:
             return
         self.killed.add(found)
-        jobs = [(None, Job((), files, power=False))]
-        self.report.cuts += 1
-        for _key, outcome in self.workers.run(jobs):
-            self.report.images += 1
-            self.report.kills += 1
-            self._judge(outcome, self.legal(power=False), cut, ())
-
-    def _power(self, cut: Cut) -> None:
-        images = Images(cut, self.budget, self.seen)
-        if not images.choices and not self._is_new(images):
-            return
-        self.report.cuts += 1
-        legal = self.legal(power=True)
-        self.workers.set_base(images.base)
-        numbered = enumerate(images)
-        jobs = (
-            (image, Job(image.changes, image.files, power=True, trace=self._is_nested(number)))
-            for number, image in numbered
+        changes = tuple(
+            (ino, block, cut.files[ino].blocks[block])
+            for ino, _size in names.values()
+            for block in cut.files[ino].pending
         )
-        traces, failed = [], []
-        for image, outcome in self.workers.run(jobs):
-            self.report.images += 1
+        self.report.cuts += 1
+        self.report.kills += 1
+        yield self._asked(cut, None), Job(names, changes, cut.base, power=False)
+
+    def _power(self, cut: Cut) -> Iterator[Keyed]:
+        images = Images(cut, self.budget, self.seen)
+        count = 0
+        for count, image in enumerate(images, 1):
             self.report.power_losses += 1
-            if not self._judge(outcome, legal, cut, image.lost):
-                failed.append((len(self.report.bugs) - 1, image))
-                if self.stops:
-                    break
-            if outcome.trace is not None:
-                traces.append((image, outcome.trace))
+            trace = bool(self.budget.nested) and (count - 1) % self.budget.nested == 0
+            yield self._asked(cut, image), _job(image, cut, trace)
+        self.report.cuts += bool(count)
         self.report.sampled += images.sampled
-        for number, image in failed[:MINIMISED]:
-            self._minimise(number, images, image, legal)
-        for image, trace in traces:
-            self._inside_recovery(images, image, trace, legal)
 
-    def _is_new(self, images: Images) -> bool:
-        known = images.image(()).digest
-        return known not in self.seen
-
-    def _is_nested(self, number: int) -> bool:
-        return bool(self.budget.nested) and number % self.budget.nested == 0
-
-    def _inside_recovery(self, images: Images, image: Image, trace: bytes, legal: _Legal) -> None:
+    def _inside_recoveries(self) -> Iterator[Keyed]:
         """The power fails again while the open repairs what the first failure has left."""
-        disk = Disk(self.unit)
         few = Budget(exhaustive=4, random=8, per_cut=40, nested=0, seed=self.budget.seed)
-        for event in disk.replay(trace):
-            if event.kind not in POWER_CUTS[self.unit]:
-                continue
-            cut = disk.cut(event)
-            inner = Images(cut, few, self.seen)
-            self.workers.set_base(inner.base)
-            jobs = ((one, Job(one.changes, one.files, power=True)) for one in inner)
-            for one, outcome in self.workers.run(jobs):
-                self.report.images += 1
-                self.report.power_losses += 1
-                self.report.nested += 1
-                self._judge(outcome, legal, cut, (*image.lost, *one.lost), nested=True)
+        while self.recoveries:
+            asked, trace = self.recoveries.popleft()
+            disk = Disk(self.unit)
+            for event in disk.replay(trace):
+                if event.kind in POWER_CUTS[self.unit]:
+                    cut = disk.cut(event)
+                    moment = MOMENTS[event.kind].format(name=cut.name_of(event.ino))
+                    lost = asked.image.lost if asked.image else ()
+                    for image in Images(cut, few, self.seen):
+                        self.report.power_losses += 1
+                        self.report.nested += 1
+                        yield (
+                            asked._replace(
+                                moment=f"{moment}, after one {asked.moment}",
+                                image=image,
+                                lost=lost,
+                                nested=True,
+                            ),
+                            _job(image, cut),
+                        )
 
-    def _judge(
-        self, outcome: Outcome, legal: _Legal, cut: Cut, lost: Iterable[Any], nested: bool = False
-    ) -> bool:
-        wrong = self._wrong(outcome, legal)
+    # --- what is answered
+
+    def _judge(self, asked: _Asked, outcome: Outcome) -> bool:
+        self.report.images += 1
+        wrong = self._wrong(outcome, asked.legal)
         if wrong is None:
             self.report.found[repr(outcome.state)[:1000]] += 1
             return True
         if len(self.report.bugs) < MOST_BUGS:
-            texts = tuple(f"{choice} ({state})" for choice, state in lost)
-            self.report.bugs.append(Bug(wrong, self._moment(cut), max(0, self.begun - 1), texts, nested))
+            lost = (*asked.lost, *(asked.image.lost if asked.image else ()))
+            self.report.bugs.append(Bug(wrong, asked.moment, asked.step, _texts(lost), asked.nested))
         return False
 
     def _wrong(self, outcome: Outcome, legal: _Legal) -> str | None:
@@ -407,22 +296,38 @@ class _Explorer:
             f"recovered to {outcome.state!r}, which is the state after none of the operations that may count"
         )
 
-    def _minimise(self, number: int, images: Images, image: Image, legal: _Legal) -> None:
+    def _minimise(self, number: int, asked: _Asked) -> None:
         """Gives back one lost write after the other, as long as the bug remains one; replaces its list."""
-        bug = self.report.bugs[number]
-        picks = list(image.picks)
+        assert asked.image is not None
+        cut = self._cut_again(asked.event)
+        images = Images(cut, self.budget)
+        picks = list(asked.image.picks)
         newest = images.newest()
         for place, new in enumerate(newest):
             if picks[place] == new:
                 continue
             kept, picks[place] = picks[place], new
             again = images.image(tuple(picks))
-            ((_key, outcome),) = self.workers.run([(None, Job(again.changes, again.files, power=True))])
-            if self._wrong(outcome, legal) is None:
+            ((_key, outcome),) = self.crew.run([(None, _job(again, cut))])
+            if self._wrong(outcome, asked.legal) is None:
                 picks[place] = kept
-        lost = images.image(tuple(picks)).lost
-        texts = tuple(f"{choice} ({state})" for choice, state in lost)
-        self.report.bugs[number] = Bug(bug.what, bug.moment, bug.step, texts, bug.nested)
+        bug = self.report.bugs[number]
+        lost = _texts(images.image(tuple(picks)).lost)
+        self.report.bugs[number] = Bug(bug.what, bug.moment, bug.step, lost, bug.nested)
+
+    def _cut_again(self, number: int) -> Cut:
+        """A moment that has passed."""
+        disk = Disk(self.unit, self.ignored)
+        event: Event = next(event for event in disk.replay(self.run.trace) if event.number == number)
+        return disk.cut(event)
+
+
+def _job(image: Image, cut: Cut, trace: bool = False) -> Job:
+    return Job(image.names, image.changes, cut.base, power=True, trace=trace)
+
+
+def _texts(lost: Iterable[tuple[Choice, str]]) -> tuple[str, ...]:
+    return tuple(f"{choice} ({state})" for choice, state in lost)
 
 
 def whole_root(pool: pools.PersistentObjectPool) -> object:
@@ -466,7 +371,7 @@ def explore(
         raise ValueError("with create=True the pool begins empty: there is nothing for a factory to do")
     each = [steps] if callable(steps) else list(steps)
     questions = Questions(NAME, {**OPTIONS, **options}, observe, check)
-    crew = Workers(workers or os.cpu_count() or 1, questions)
+    crew = Crew(workers or os.cpu_count() or 1, questions)
     try:
         return explore_with(crew, each, factory, frozenset(faults), budget or Budget(), create=create)
     finally:
@@ -474,7 +379,7 @@ def explore(
 
 
 def explore_with(
-    crew: Workers,
+    crew: Crew,
     steps: Sequence[Step],
     factory: Step | None,
     faults: frozenset[str],
@@ -484,7 +389,7 @@ def explore_with(
     around: bool = True,
 ) -> Report:
     """As explore(), with workers that are there already.  around: also the open and the close are explored."""
-    run = _record(steps, factory, crew.questions, create)
+    run = record(steps, factory, crew.questions, create)
     if create:
         run.states.insert(0, None)
     durable = crew.questions.options["sync"] == "commit"

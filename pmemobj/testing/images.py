@@ -11,16 +11,15 @@ number of random ones.  Images that have been made before are left out.
 """
 
 import functools
-import hashlib
 import itertools
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from pmemobj.testing.disk import LINE, SECTOR, WORD, ZEROS, Cut
+from pmemobj.testing.disk import LINE, SECTOR, WORD, ZEROS, Cut, fingerprint
 
-__all__ = ["Budget", "Choice", "Files", "Image", "Images"]
+__all__ = ["Budget", "Choice", "Image", "Images", "Names", "digest"]
 
 TRIES = 4  # for each image: where a name is not there yet, what is behind it makes no difference
 GARBAGE = b"\xa5\x5a\xff\x00" * (SECTOR // 4)
@@ -41,11 +40,12 @@ class Budget:
 
 @dataclass(frozen=True)
 class Choice:
-    """Something that is not durable yet.  kind: "block", "size" or "name"; values[0] is what the disk surely has,
-    values[-1] what the program has written last."""
+    """Something that is not durable yet.  kind: "block", "size" or "name"; number: the offset of a block; values[0] is
+    what the disk surely has, values[-1] what the program has written last."""
 
     kind: str
     where: str
+    ino: int
     number: int
     values: tuple[Any, ...]
 
@@ -67,41 +67,26 @@ class Choice:
         return f"the {self.kind} of {self.where}"
 
 
-#: name -> (size, {offset: content}); blocks of zeros are left out.
-Files = dict[str, tuple[int, dict[int, bytes]]]
+#: name -> (number of the file, its size)
+Names = dict[str, tuple[int, int]]
 
 
 @dataclass(frozen=True)
 class Image:
-    """base: what all images of the cut share; changes: (name, offset, content) on top of it.  Where names or sizes
-    differ from the base there are no changes but files of its own.  lost: the choices that are not what was
-    written last, and what they are instead."""
+    """names: the files; changes: (number of a file, offset, content) on top of the cut's base.  lost: the choices that
+    are not what was written last, and what they are instead."""
 
     cut: int
     picks: tuple[int, ...]
     digest: int
-    changes: tuple[tuple[str, int, bytes], ...]
-    files: Files | None
+    names: Names
+    changes: tuple[tuple[int, int, bytes], ...]
     lost: tuple[tuple[Choice, str], ...]
 
 
-@functools.lru_cache(maxsize=1 << 17)
-def _hash(name: str, block: int, content: bytes) -> int:
-    """Images are told apart by the XOR of these."""
-    if not any(content) and block >= 0:
-        return 0
-    return int.from_bytes(
-        hashlib.blake2b(b"%s %d " % (name.encode(), block) + content, digest_size=16).digest()
-    )
-
-
-def digest(files: Files) -> int:
-    found = 0
-    for name, (size, blocks) in files.items():
-        found ^= _hash(name, -1, b"%d" % size)
-        for block, content in blocks.items():
-            found ^= _hash(name, block, content)
-    return found
+def digest(names: Names, known: dict[int, int]) -> int:
+    """Tells images apart.  known: fingerprints of the files' contents."""
+    return hash(tuple(sorted((name, ino, size, known[ino]) for name, (ino, size) in names.items())))
 
 
 def choices(cut: Cut) -> list[Choice]:
@@ -110,20 +95,20 @@ def choices(cut: Cut) -> list[Choice]:
     for name in sorted({*cut.names, *cut.durable_names}):
         now, durable = cut.names.get(name), cut.durable_names.get(name)
         if now != durable:
-            found.append(Choice("name", name, 0, (durable, now)))
+            found.append(Choice("name", name, 0, 0, (durable, now)))
     for ino, file in cut.files.items():
         where = cut.name_of(ino)
         if ino not in cut.names.values() and ino not in cut.durable_names.values():
             continue
         sizes = tuple(dict.fromkeys([file.durable_size, *file.sizes]))
         if len(sizes) > 1:
-            found.append(Choice("size", where, ino, sizes))
+            found.append(Choice("size", where, ino, 0, sizes))
         for block, versions in sorted(file.pending.items()):
             values = tuple(dict.fromkeys([file.durable.get(block, zeros), *versions]))
             if len(values) > 1 or versions[-1] != values[-1]:
                 if versions[-1] != values[-1]:
                     values = (*(v for v in values if v != versions[-1]), versions[-1])
-                found.append(Choice("block", where, block, values))
+                found.append(Choice("block", where, ino, block, values))
     return found
 
 
@@ -231,24 +216,6 @@ class Images:
         extra = pick - len(choice.values)
         return ("zeros", "garbage")[extra] if extra >= 0 else "old" if pick == 0 else "earlier"
 
-    @functools.cached_property
-    def base(self) -> Files:
-        """What is durable."""
-        return self._files(dict(self.cut.durable_names), {})
-
-    @functools.cached_property
-    def _base_digest(self) -> int:
-        return digest(self.base)
-
-    def _files(self, names: dict[str, int], sizes: dict[int, int]) -> Files:
-        found: Files = {}
-        zeros = ZEROS[: self.cut.unit]
-        for name, ino in names.items():
-            file = self.cut.files[ino]
-            size = sizes.get(ino, file.durable_size)
-            found[name] = (size, {b: v for b, v in file.durable.items() if b < size and v != zeros})
-        return found
-
     def image(self, picks: tuple[int, ...]) -> Image:
         names, sizes, changes, lost = dict(self.cut.durable_names), {}, [], []
         for choice, pick in zip(self.choices, picks, strict=True):
@@ -258,24 +225,18 @@ class Images:
                 continue
             value = self._value(choice, pick)
             if choice.kind == "size":
-                sizes[choice.number] = value
+                sizes[choice.ino] = value
             elif choice.kind == "block":
-                changes.append((choice.where, choice.number, value))
+                changes.append((choice.ino, choice.number, value))
             elif value is None:
                 names.pop(choice.where, None)
             else:
                 names[choice.where] = value
-        number = self.cut.event.number
-        if not sizes and names == self.cut.durable_names:
-            known = self._base_digest
-            for name, block, content in changes:
-                if name in self.base:
-                    old = self.base[name][1].get(block, ZEROS[: self.cut.unit])
-                    known ^= _hash(name, block, old) ^ _hash(name, block, content)
-            return Image(number, picks, known, tuple(changes), None, tuple(lost))
-        files = self._files(names, sizes)
-        for where, block, content in changes:
-            for name, ino in names.items():
-                if self.cut.name_of(ino) == where and block < files[name][0]:
-                    files[name][1][block] = content
-        return Image(number, picks, digest(files), (), files, tuple(lost))
+        files = self.cut.files
+        sized = {name: (ino, sizes.get(ino, files[ino].durable_size)) for name, ino in names.items()}
+        known = {ino: files[ino].durable_known for ino in names.values()}
+        for ino, block, content in changes:
+            if ino in known:
+                known[ino] ^= fingerprint(block, files[ino].durable.get(block, b""))
+                known[ino] ^= fingerprint(block, content)
+        return Image(self.cut.event.number, picks, digest(sized, known), sized, tuple(changes), tuple(lost))

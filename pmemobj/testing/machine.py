@@ -11,13 +11,14 @@ from typing import Any, ClassVar
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from pmemobj import pool as pools
-from pmemobj.testing.explore import NAME, OPTIONS, CrashError, Report, Workers, explore_with, whole_root
+from pmemobj.testing.crew import Crew
+from pmemobj.testing.explore import NAME, OPTIONS, CrashError, Report, explore_with, whole_root
 from pmemobj.testing.images import Budget
 from pmemobj.testing.worker import Questions
 
 __all__ = ["CrashMachine", "crash_rule"]
 
-_crews: dict[Any, Workers] = {}
+_crews: dict[Any, Crew] = {}
 
 
 @atexit.register
@@ -106,7 +107,7 @@ class CrashMachine(RuleBasedStateMachine):
             return
         cls = type(self)
         if cls not in _crews:
-            _crews[cls] = Workers(2, Questions(NAME, {**OPTIONS, **self.options}, cls.observe, cls.check))
+            _crews[cls] = Crew(2, Questions(NAME, {**OPTIONS, **self.options}, cls.observe, cls.check))
         found = explore_with(_crews[cls], self._steps, cls.start, cls.faults, cls.budget, around=False)
         cls.report.add(found)
         if not found.ok:

@@ -11,16 +11,16 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NamedTuple
 
 from pmemobj import _core
 from pmemobj import pool as pools
-from pmemobj.testing.images import Files
+from pmemobj.testing.disk import Base
+from pmemobj.testing.images import Names
 
-GAP = 32768  # bytes; to write zeros is quicker than another call
+__all__ = ["Job", "NewBase", "Outcome", "Questions", "serve"]
 
-__all__ = ["Job", "Outcome", "Questions", "serve"]
-
+PAGE = 4096
 #: Small journals: less to write and to compare, and every boundary is met soon.
 SMALL_JOURNAL = {"first_segment": 1 << 16, "max_segment": 1 << 16, "limit": 1 << 19, "ring": 1 << 16}
 
@@ -28,7 +28,7 @@ SMALL_JOURNAL = {"first_segment": 1 << 16, "max_segment": 1 << 16, "limit": 1 <<
 @dataclass(frozen=True)
 class Questions:
     """What is asked of every image.  pool: the file's name; options: of pmemobj.open; observe: pool -> its state, to
-    be compared with ==; check: raises if something is wrong; power: the system was restarted, too."""
+    be compared with ==; check: raises if something is wrong."""
 
     pool: str
     options: dict[str, Any]
@@ -36,18 +36,25 @@ class Questions:
     check: Callable[[Any], None] | None
 
 
-@dataclass(frozen=True)
-class Job:
-    """changes: on top of the files last sent as a base; files: instead of them.  trace: of the recovery."""
+class Job(NamedTuple):
+    """names and changes: as in Image, on top of base.  power: the system was restarted, too.  trace: of the
+    recovery."""
 
-    changes: tuple[tuple[str, int, bytes], ...]
-    files: Files | None
+    names: Names
+    changes: tuple[tuple[int, int, bytes], ...]
+    base: Base | None
     power: bool
     trace: bool = False
 
 
-@dataclass(frozen=True)
-class Outcome:
+class NewBase(NamedTuple):
+    """What the following jobs' changes are on top of: these contents, and if not `whole` those that were there."""
+
+    whole: bool
+    files: dict[int, dict[int, bytes]]
+
+
+class Outcome(NamedTuple):
     """state: what was observed; absent: there is no pool file; error: what is wrong, and nothing else counts."""
 
     state: Any = None
@@ -56,20 +63,37 @@ class Outcome:
     trace: bytes | None = None
 
 
-def _runs(blocks: dict[int, bytes]) -> list[tuple[int, bytes]]:
-    """(offset, bytes) of blocks that are neighbours, or not far apart, with the zeros between them."""
-    found: list[tuple[int, list[bytes]]] = []
-    end = -GAP
-    for offset in sorted(blocks):
-        content = blocks[offset]
-        if offset - end < GAP:
-            if offset > end:
-                found[-1][1].append(bytes(offset - end))
-            found[-1][1].append(content)
-        else:
-            found.append((offset, [content]))
-        end = offset + len(content)
-    return [(offset, b"".join(parts)) for offset, parts in found]
+class Content:
+    """Of a file: pages by their offsets; those that are not there are zeros."""
+
+    def __init__(self) -> None:
+        self.pages: dict[int, bytearray] = {}
+        self._runs: list[tuple[int, bytes]] = []
+
+    def write(self, offset: int, content: bytes) -> None:
+        put(self.pages, offset, content)
+        self._runs.clear()
+
+    def runs(self) -> list[tuple[int, bytes]]:
+        """(offset, bytes) of pages that are neighbours."""
+        if not self._runs:
+            found: list[tuple[int, list[bytearray]]] = []
+            end = -1
+            for offset in sorted(self.pages):
+                if offset != end:
+                    found.append((offset, []))
+                found[-1][1].append(self.pages[offset])
+                end = offset + PAGE
+            self._runs = [(offset, b"".join(parts)) for offset, parts in found]
+        return self._runs
+
+
+def put(pages: dict[int, bytearray], offset: int, content: bytes) -> None:
+    """A block, which never crosses the end of a page."""
+    page = pages.get(offset // PAGE * PAGE)
+    if page is None:
+        page = pages[offset // PAGE * PAGE] = bytearray(PAGE)
+    page[offset % PAGE : offset % PAGE + len(content)] = content
 
 
 class Bench:
@@ -78,31 +102,42 @@ class Bench:
     def __init__(self, directory: str, questions: Questions):
         self.directory = directory
         self.questions = questions
-        self.base: dict[str, tuple[int, list[tuple[int, bytes]]]] = {}
+        self.base: dict[int, Content] = {}
 
-    def set_base(self, files: Files) -> None:
-        self.base = {name: (size, _runs(blocks)) for name, (size, blocks) in files.items()}
+    def set_base(self, base: NewBase) -> None:
+        if base.whole:
+            self.base = {}
+        for ino, blocks in base.files.items():
+            content = self.base.setdefault(ino, Content())
+            for offset, block in blocks.items():
+                content.write(offset, block)
 
     def lay_out(self, job: Job) -> None:
         for name in os.listdir(self.directory):
             os.unlink(os.path.join(self.directory, name))
-        files = self.base
-        if job.files is not None:
-            files = {name: (size, _runs(blocks)) for name, (size, blocks) in job.files.items()}
-        descriptors = {}
-        try:
-            for name, (size, runs) in files.items():
-                path = os.path.join(self.directory, name)
-                descriptors[name] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-                os.ftruncate(descriptors[name], size)
-                for offset, content in runs:
-                    os.pwrite(descriptors[name], content[: max(0, size - offset)], offset)
-            for name, offset, content in job.changes:
-                if name in files and offset < files[name][0]:
-                    os.pwrite(descriptors[name], content[: files[name][0] - offset], offset)
-        finally:
-            for descriptor in descriptors.values():
-                os.close(descriptor)
+        changed: dict[int, dict[int, bytearray]] = {}
+        for ino, offset, block in job.changes:
+            pages = changed.setdefault(ino, {})
+            at = offset // PAGE * PAGE
+            if at not in pages and ino in self.base and at in self.base[ino].pages:
+                pages[at] = self.base[ino].pages[at].copy()
+            put(pages, offset, block)
+        made: dict[int, str] = {}
+        for name, (ino, size) in job.names.items():
+            path = os.path.join(self.directory, name)
+            if ino in made:
+                os.link(made[ino], path)
+                continue
+            made[ino] = path
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                for offset, content in self.base[ino].runs() if ino in self.base else ():
+                    os.pwrite(file, content, offset)
+                for offset, page in changed.get(ino, {}).items():
+                    os.pwrite(file, page, offset)
+                os.ftruncate(file, size)
+            finally:
+                os.close(file)
 
     def look(self, job: Job) -> Outcome:
         self.lay_out(job)
@@ -150,15 +185,20 @@ class Bench:
 
 
 def serve(connection: Connection, directory: str, questions: Questions) -> None:
+    """Answers each list of jobs and bases with the list of the jobs' outcomes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to handle
     pools.JOURNAL.update(SMALL_JOURNAL)
+    _core._scratch_calls()
     bench = Bench(directory, questions)
     while True:
         try:
-            message = connection.recv()
+            messages = connection.recv()
         except EOFError:
             return
-        if isinstance(message, Job):
-            connection.send(bench.look(message))
-        else:
-            bench.set_base(message)
+        outcomes = []
+        for message in messages:
+            if isinstance(message, NewBase):
+                bench.set_base(message)
+            else:
+                outcomes.append(bench.look(message))
+        connection.send(outcomes)

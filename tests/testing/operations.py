@@ -1,5 +1,9 @@
 """Operations and questions that other processes can import."""
 
+import os
+import signal
+import time
+
 
 def start(pool):
     pool.root = {"items": [1, 2, 3], "names": {"a": 1}, "set": {1, 2}}
@@ -40,3 +44,17 @@ def length(pool):
 
 def no_four(pool):
     assert 4 not in pool.root["items"], "there is a four"
+
+
+def remove_last(pool):
+    pool.root["items"].pop()
+
+
+def dies_with_four(pool):
+    if len(pool.root["items"]) == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hangs_with_four(pool):
+    while len(pool.root["items"]) == 4:
+        time.sleep(1)

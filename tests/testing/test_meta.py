@@ -5,7 +5,9 @@ import importlib
 import pytest
 
 from pmemobj.testing import Budget
+from pmemobj.testing.crew import Crew
 from pmemobj.testing.disk import SECTOR, WORD, Disk, Kind
+from pmemobj.testing.record import record
 from pmemobj.testing.worker import Questions
 from tests.testing import operations as op
 
@@ -19,7 +21,7 @@ def traced(request):
     questions = Questions(
         explorer.NAME, {**explorer.OPTIONS, "engine": request.param}, explorer.whole_root, None
     )
-    run = explorer._record([op.append, op.insert], op.start, questions, create=False)
+    run = record([op.append, op.insert], op.start, questions, create=False)
     disk, mark, needed = Disk(SECTOR if request.param == "journal" else WORD), None, []
     for event in disk.replay(run.trace):
         if event.kind is Kind.MARK:
@@ -27,7 +29,7 @@ def traced(request):
         ends = event.kind in (Kind.SYNC_END, Kind.FENCE)
         if mark == 0 and ends and any(sync.contents for sync in disk._syncs if sync.ends_with(event)):
             needed.append(disk.syncs)
-    workers = explorer.Workers(2, questions)
+    workers = Crew(2, questions)
     yield run, workers, needed
     workers.close()
 
@@ -58,8 +60,8 @@ def test_a_commit_that_was_acknowledged_must_not_be_lost(durable):
     """Under the policy "manual" a power loss may take commits: right only where nothing was promised."""
     options = {**explorer.OPTIONS, "sync": "manual"}
     questions = Questions(explorer.NAME, options, explorer.whole_root, None)
-    run = explorer._record([op.append, op.insert], op.start, questions, create=False)
-    workers = explorer.Workers(2, questions)
+    run = record([op.append, op.insert], op.start, questions, create=False)
+    workers = Crew(2, questions)
     try:
         report = explorer._Explorer(
             run, workers, QUICK, frozenset({"power"}), durable=durable, create=False, around=False
