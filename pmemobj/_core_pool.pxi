@@ -28,6 +28,14 @@ cdef int file_call(int error, str path) except -1:
     return 0
 
 
+def sync_file(int descriptor, str path not None):
+    """Everything in the file, or the names in the directory, is on the disk; `path` is what an OSError names."""
+    cdef int error
+    with nogil:
+        error = io_fsync(descriptor)
+    file_call(error, path)
+
+
 cdef str reason(int error, str advice):
     """What the system says, and what to do about a missing permission."""
     text = os.strerror(error)

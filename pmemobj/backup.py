@@ -7,7 +7,7 @@ import glob
 import os
 from collections.abc import Callable
 
-from pmemobj._core import JOURNAL_SUFFIX, Pool, copy_identity
+from pmemobj._core import JOURNAL_SUFFIX, Pool, copy_identity, sync_file
 from pmemobj.space import sync_directory
 
 __all__ = ["backup"]
@@ -44,7 +44,7 @@ def backup(snapshot: Pool, path: Path, progress: Progress | None, overwrite: boo
         finally:
             snapshot._hold_for_copy(-1)
         os.fchmod(out, os.stat(snapshot.path).st_mode & 0o666)
-        os.fsync(out)
+        sync_file(out, target)
         if overwrite:
             os.rename(temporary, target)
         else:

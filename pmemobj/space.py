@@ -109,6 +109,6 @@ def sync_directory(directory: str) -> None:
     """Makes the directory's entries durable."""
     descriptor = os.open(directory or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        _core.sync_file(descriptor, directory)
     finally:
         os.close(descriptor)

@@ -314,14 +314,14 @@ pool.close()
     is_complete(copy, {"big": list(range(300_000)), "goes on": 1})
 
 
-@pytest.mark.parametrize("call", ["fsync", "link"])
-def test_errors_at_the_end(filled, copy, monkeypatch, call):
+@pytest.mark.parametrize(("where", "call"), [(module, "sync_file"), (os, "link")])
+def test_errors_at_the_end(filled, copy, monkeypatch, where, call):
     def fail(*args, **kwargs):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     before = names(copy.parent)
     with monkeypatch.context() as patched:
-        patched.setattr(os, call, fail)
+        patched.setattr(where, call, fail)
         with pytest.raises(OSError, match="Input/output error") as caught:
             filled.backup(copy)
     assert caught.value.filename == str(copy)

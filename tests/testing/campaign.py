@@ -1,0 +1,279 @@
+"""Crash exploration of our own code in large numbers.
+
+    python -m tests.testing.campaign ci             the matrix, and on until enough images have been seen
+    python -m tests.testing.campaign long --hours 8 [--seed N] [--record]
+    python -m tests.testing.campaign replay TOKEN   a case that failed, as it was
+
+`long` draws one case after the other: triples of operations of the matrix, random operations on all containers,
+crashes inside recovery, the making of pools, other sync policies, and rounds of kill -9.  A case is named by a token,
+SEED:NUMBER, which is printed when it fails.  --record writes what was reached into docs/reliability.md.
+"""
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pmemobj.testing import Budget, CrashError, Report
+from tests.testing import matrix
+from tests.testing.exploring import dismiss, explored
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "crash"))
+
+import test_kill
+import workload
+
+ENGINES = ("journal", "direct")
+TARGET = {"journal": 50_000, "direct": 50_000}
+RECORD = Path(__file__).resolve().parents[2] / "build" / "campaign.json"
+ROUNDS = 25  # of kill -9, in one case
+
+#: Under the direct engine there are ten times as many moments.
+FEW = {
+    "journal": Budget(exhaustive=4, random=8, per_cut=24, nested=0),
+    "direct": Budget(exhaustive=3, random=2, per_cut=5, nested=0),
+}
+MANY = {
+    "journal": Budget(exhaustive=8, random=32, per_cut=150, nested=0),
+    "direct": Budget(exhaustive=6, random=8, per_cut=30, nested=0),
+}
+NESTED = {
+    "journal": Budget(exhaustive=4, random=8, per_cut=12, nested=6),
+    "direct": Budget(exhaustive=2, random=2, per_cut=3, nested=11),
+}
+
+
+@dataclass
+class Totals:
+    """What has been seen, by engine."""
+
+    reports: dict[str, Report] = field(default_factory=lambda: {engine: Report() for engine in ENGINES})
+    cases: int = 0
+    sigkills: int = 0
+    operations: int = 0
+    failed: list[str] = field(default_factory=list)
+
+    def add(self, engine: str, report: Report) -> None:
+        report.found.clear()  # states would take all memory
+        report.bugs.clear()
+        self.reports[engine].add(report)
+
+    @property
+    def images(self) -> int:
+        return sum(report.images for report in self.reports.values())
+
+    def __str__(self) -> str:
+        parts = [
+            f"{engine}: {r.steps:,} operations, {r.cuts:,} moments, {r.images:,} images ({r.power_losses:,} power "
+            f"losses, {r.nested:,} of them inside recovery, {r.kills:,} kills), sampled {r.sampled:,}"
+            for engine, r in self.reports.items()
+        ]
+        return "\n".join(
+            [*parts, f"{self.sigkills:,} times SIGKILL; {self.cases:,} cases, {len(self.failed)} failed"]
+        )
+
+
+# --- random operations on all containers at once
+
+
+@dataclass(frozen=True)
+class Applied:
+    number: int
+    seed: int
+
+    def __call__(self, pool: Any) -> None:
+        workload.apply(pool.root, self.number, self.seed, pool.transaction)
+
+
+def filled(seed: int, count: int, pool: Any) -> None:
+    pool.root = workload.new_state()
+    with pool.transaction():
+        for number in range(count):
+            workload.apply(pool.root, number, seed, pool.transaction)
+
+
+def whole(pool: Any) -> str:
+    text = repr(matrix.canonical(pool.to_python(pool.root)))
+    return matrix.shortened(text)
+
+
+def random_case(rng: random.Random) -> matrix.Case:
+    seed, count, length = rng.randrange(1 << 30), rng.choice((0, 5, 50, 300)), rng.randrange(3, 25)
+    steps = tuple(Applied(number, seed) for number in range(count, count + length))
+    return matrix.Case(
+        f"operations from {count} of seed {seed}", partial(filled, seed, count), steps, 32 << 20
+    )
+
+
+# --- one case of a long run
+
+
+def run_numbered(seed: int, number: int, totals: Totals) -> str:
+    """Everything about it comes from the two numbers.  What it was."""
+    rng = random.Random(f"{seed}:{number}")
+    engine = rng.choice(ENGINES)
+    kind = rng.choices(
+        ("triples", "single", "random", "nested", "created", "lazy", "killed"), (30, 15, 25, 10, 3, 5, 12)
+    )[0]
+    if kind == "killed":
+        return kill(rng, totals)
+    if kind == "created":
+        totals.add(engine, explored(CREATED, engine, FEW[engine], create=True))
+        return f"{engine}, making a pool"
+    if kind == "random":
+        case, watch = random_case(rng), whole
+    else:
+        name = rng.choice(list(matrix.ROWS))
+        watch = matrix.observe
+        if kind == "single":
+            case = rng.choice([*matrix.single(name), *matrix.single(name, large=True)])
+        else:
+            case = matrix.triples(name, rng.randrange(2, 12), rng.randrange(1 << 30))
+    budgets = NESTED if kind == "nested" else rng.choice((FEW, FEW, MANY))
+    chosen = budgets[engine]
+    budget = Budget(chosen.exhaustive, chosen.random, chosen.per_cut, chosen.nested, rng.randrange(1 << 30))
+    sync = rng.choice(("manual", "interval")) if kind == "lazy" else "commit"
+    report = explored(case, engine, budget, sync=sync, observe=watch, around=rng.random() < 0.2)
+    totals.add(engine, report)
+    return f"{engine}, {kind}: {case.name}"
+
+
+CREATED = matrix.Case("making a pool", None, (lambda pool: setattr(pool, "root", [matrix.TEXT]),), 8 << 20)
+
+
+def kill(rng: random.Random, totals: Totals) -> str:
+    which = rng.choice((test_kill.JOURNAL, test_kill.DIRECT))
+    test_kill.SEED = rng.randrange(1 << 30)
+    with tempfile.TemporaryDirectory() as directory:
+        kills, _recoveries, operations = test_kill.kill_rounds(Path(directory), ROUNDS, which)
+    totals.sigkills += kills
+    totals.operations += operations
+    return f"{ROUNDS} rounds of kill -9 of {which[0]}"
+
+
+# --- runs
+
+
+def progress(total: float, unit: str) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(total=total, unit=unit, unit_scale=True, mininterval=2.0, smoothing=0.05)
+
+
+def long_run(hours: float, seed: int, record: bool) -> Totals:
+    print(
+        f"seed {seed}; a case N is repeated by: python -m tests.testing.campaign replay {seed}:N", flush=True
+    )
+    totals, start, number = Totals(), time.monotonic(), 0
+    end = start + hours * 3600
+    with progress(round(hours * 3600), "s") as bar:
+        while time.monotonic() < end:
+            try:
+                run_numbered(seed, number, totals)
+            except Exception as error:
+                totals.failed.append(f"{seed}:{number}")
+                bar.write(f"FAILED: {seed}:{number}\n{''.join(traceback.format_exception(error, limit=-3))}")
+            totals.cases += 1
+            number += 1
+            bar.n = min(bar.total, round(time.monotonic() - start))
+            bar.set_postfix(images=f"{totals.images:,}", kills=totals.sigkills, failed=len(totals.failed))
+            if record and number % 20 == 0:
+                save(totals, seed, time.monotonic() - start)
+    if record:
+        save(totals, seed, time.monotonic() - start)
+    return totals
+
+
+def save(totals: Totals, seed: int, seconds: float) -> None:
+    """For tests/reliability/campaign.py."""
+    fields = ("steps", "cuts", "images", "power_losses", "nested", "kills", "sampled")
+    RECORD.parent.mkdir(exist_ok=True)
+    RECORD.write_text(
+        json.dumps(
+            {
+                "seed": seed,
+                "seconds": round(seconds),
+                "cases": totals.cases,
+                "sigkills": totals.sigkills,
+                "operations": totals.operations,
+                "failed": totals.failed,
+                "engines": {
+                    engine: {name: getattr(report, name) for name in fields}
+                    for engine, report in totals.reports.items()
+                },
+            },
+            indent=1,
+        )
+    )
+
+
+def ci_cases(engine: str) -> Iterator[matrix.Case]:
+    """All sizes first, then pairs and triples, which never end."""
+    for name in matrix.ROWS:
+        yield from matrix.single(name)
+    for name in matrix.ROWS:
+        yield from matrix.single(name, large=True)
+    pairs = [case for name in matrix.ROWS for case in matrix.pairs(name)]
+    random.Random(engine).shuffle(pairs)
+    for number in range(1_000_000):
+        if number < len(pairs):
+            yield pairs[number]
+        else:
+            yield matrix.triples(random.Random(number).choice(list(matrix.ROWS)), 6, number)
+
+
+def ci() -> Totals:
+    totals = Totals()
+    with progress(sum(TARGET.values()), " images") as bar:
+        for engine in ENGINES:
+            for case in ci_cases(engine):
+                report = explored(case, engine, FEW[engine])
+                totals.add(engine, report)
+                totals.cases += 1
+                bar.update(report.images)
+                if totals.reports[engine].power_losses >= TARGET[engine]:
+                    break
+    return totals
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.testing.campaign", description=__doc__.splitlines()[0]
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("ci")
+    long = commands.add_parser("long")
+    long.add_argument("--hours", type=float, required=True)
+    long.add_argument("--seed", type=int, default=None)
+    long.add_argument("--record", action="store_true")
+    commands.add_parser("replay").add_argument("token", help="SEED:NUMBER")
+    options = parser.parse_args(arguments)
+    try:
+        if options.command == "replay":
+            seed, _, number = options.token.partition(":")
+            totals = Totals()
+            print(run_numbered(int(seed), int(number), totals))
+        elif options.command == "long":
+            seed = random.SystemRandom().randrange(1 << 30) if options.seed is None else options.seed
+            totals = long_run(options.hours, seed, options.record)
+        else:
+            totals = ci()
+    except CrashError as error:
+        print(error)
+        return 1
+    finally:
+        dismiss()
+    print(totals)
+    return 1 if totals.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
