@@ -72,8 +72,11 @@ test-direct: setup ## the tests with the direct engine
 	$(PYTEST) --engine=direct $(or $(PYTEST_ARGS),tests --ignore tests/engine --ignore tests/tools \
 	--ignore tests/benchmarks --ignore tests/docs)
 
-test-long: setup ## all tests, the long ones too
-	$(PYTEST) -m "long or not long" --timeout 3600 $(PYTEST_ARGS)
+# HOURS=8 explores crashes for so long instead; RECORD=1 writes what it reached into docs/reliability.md, SEED=1 repeats.
+test-long: setup ## all tests, the long ones too; HOURS=n: random explorations of crashes, n hours long
+	$(if $(HOURS),$(PY) -m tests.testing.campaign long --hours $(HOURS) $(if $(SEED),--seed $(SEED)) \
+	$(if $(RECORD),--record && $(PY) -m tests.reliability campaign),\
+	$(PYTEST) -m "long or not long" --timeout 3600 $(PYTEST_ARGS))
 
 # A copy, so that the sanitized modules never lie beside the ordinary ones. Compiled
 # objects stay in the copy's own build/ from one run to the next.

@@ -5,14 +5,15 @@ from collections.abc import Callable
 from typing import Any
 
 from pmemobj.testing import Budget, CrashError, Report
-from pmemobj.testing.explore import NAME, OPTIONS, Workers, explore_with
+from pmemobj.testing.crew import Crew
+from pmemobj.testing.explore import NAME, OPTIONS, explore_with
 from pmemobj.testing.worker import Questions
 from tests.testing.matrix import Case, observe
 
 FAULTS = frozenset({"power", "kill"})
 MOST_CREWS = 4
 
-_crews: dict[Any, Workers] = {}
+_crews: dict[Any, Crew] = {}
 
 
 @atexit.register
@@ -21,12 +22,12 @@ def dismiss() -> None:
         _crews.popitem()[1].close()
 
 
-def crew_of(observe: Callable[[Any], Any], options: dict[str, Any]) -> Workers:
+def crew_of(observe: Callable[[Any], Any], options: dict[str, Any]) -> Crew:
     key = observe, *sorted(options.items())
     if key not in _crews and len(_crews) == MOST_CREWS:
         _crews.pop(next(iter(_crews))).close()
     if key not in _crews:
-        _crews[key] = Workers(2, Questions(NAME, {**OPTIONS, **options}, observe, None))
+        _crews[key] = Crew(2, Questions(NAME, {**OPTIONS, **options}, observe, None))
     return _crews[key]
 
 

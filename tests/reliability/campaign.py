@@ -1,0 +1,37 @@
+"""The last recorded run of `make test-long HOURS=n RECORD=1`, for the page docs/reliability.md."""
+
+import json
+
+from tests.testing.campaign import RECORD
+
+TITLE = "A long run"
+TEXT = """\
+`make test-long HOURS=n RECORD=1`: random cases, one after the other: triples of operations of the matrix
+(tests/testing/matrix.py: every mutator of every container at sizes on each side of every boundary), random operations
+and transactions on all containers at once, crashes inside recovery, the making of pools, the sync policies that may
+lose the last commits, and rounds of SIGKILL at random moments. Each case is explored as told under *Crashes explored*.
+
+*Images* were opened, each by a process that had to find a committed state and no fault or leak, and then to do one more
+operation; *kills* among them are of programs that died with everything written in place. *SIGKILL*: programs that were
+really killed. *Failed*: cases in which anything else was found."""
+
+HEADS = ["engine", "operations", "moments", "images", "power losses", "in recovery", "kills", "sampled"]
+
+
+def measure() -> tuple[list[str], list[list[object]]]:
+    if not RECORD.exists():
+        raise FileNotFoundError(f"{RECORD}: nothing is recorded; run `make test-long HOURS=n RECORD=1`")
+    seen = json.loads(RECORD.read_text())
+    if seen["failed"]:
+        raise AssertionError(f"cases failed: {seen['failed']}")
+    fields = ("steps", "cuts", "images", "power_losses", "nested", "kills", "sampled")
+    rows: list[list[object]] = [
+        [engine, *(counts[name] for name in fields)] for engine, counts in seen["engines"].items()
+    ]
+    rows.append(["both", *(sum(row[i] for row in rows) for i in range(1, len(HEADS)))])
+    global TEXT
+    TEXT += (
+        f"\n\nSeed {seen['seed']}, {seen['seconds'] / 60:.0f} minutes, {seen['cases']:,} cases, 0 failed; "
+        f"{seen['sigkills']:,} times SIGKILL after {seen['operations']:,} acknowledged operations, 0 lost."
+    )
+    return HEADS, rows
