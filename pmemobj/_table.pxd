@@ -61,12 +61,12 @@ cdef inline int64_t table_find(Persistent o, unsigned stride, object key) except
     cdef uint64_t slot
     cdef pm_probe probe
     if PyUnicode_CheckExact(key):
-        return pm_find_str(o.p, table_of(o), stride, key, &probe)
-    if PyLong_CheckExact(key):
+        i = pm_find_str(o.p, table_of(o), stride, key, &probe)
+    elif PyLong_CheckExact(key):
         i = pm_find_int(o.p, table_of(o), stride, key, &probe, &slot)
-        if i != PM_UNDECIDED:
-            return i
-    return table_find_slow(o, stride, key)
+    else:
+        i = PM_UNDECIDED
+    return i if i != PM_UNDECIDED else table_find_slow(o, stride, key)
 
 # --- inside an operation
 

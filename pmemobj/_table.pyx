@@ -89,41 +89,53 @@ cdef bint same_number(object a, object b) except -1:
     return False
 
 
-cdef bint persistent_tuple_equal(Pool pool, pm_list *o, object key) except -1:
+cdef enum:                      # bits: of a tuple's items, UNEQUAL wins over UNKNOWN, and that over EQUAL
+    UNEQUAL = 1
+    UNKNOWN = 2
+    EQUAL = 4
+
+
+cdef int persistent_tuple_equal(Pool pool, pm_list *o, object key) except -1:
     """A PersistentTuple as a key is found by the plain tuple of its items, too."""
     cdef Py_ssize_t i
+    cdef int same = EQUAL
     if o.head.type != PM_TYPE_TUPLE or o.items.size != <uint64_t>PyTuple_GET_SIZE(key):
-        return False
+        return UNEQUAL
     for i in range(PyTuple_GET_SIZE(key)):
-        if not plain_equal(pool, pm_vec_at(pool.p, &o.items, i, 1)[0], <object>PyTuple_GET_ITEM(key, i)):
-            return False
-    return True
+        same |= plain_equal(pool, pm_vec_at(pool.p, &o.items, i, 1)[0], <object>PyTuple_GET_ITEM(key, i))
+    return UNEQUAL if same & UNEQUAL else UNKNOWN if same & UNKNOWN else EQUAL
 
 
-cdef bint plain_equal(Pool pool, uint64_t slot, object key) except -1:
-    """Is the plain key the one in this slot?  No user code."""
+cdef int plain_equal(Pool pool, uint64_t slot, object key) except -1:
+    """Is the plain key the one in this slot?  UNKNOWN: only Python can tell.  No user code."""
     cdef uint64_t mine
     cdef unsigned kind
     cdef uint64_t *block
     cdef Py_ssize_t i
+    cdef int same = 0
     if pm_immediate(key, &mine) and mine == slot:
-        return True
+        return EQUAL
     kind = PM_SLOT_KIND(slot) if PM_IS_REFERENCE(slot) else 0
+    if kind >= PM_REF_CUSTOM:
+        return UNKNOWN
     block = <uint64_t *>pm_at(pool.p, slot & PM_OFFSET_MASK)
+    if PyTuple_CheckExact(key):
+        if PM_IS_REFERENCE(slot) and kind == PM_REF_OBJECT:
+            return persistent_tuple_equal(pool, <pm_list *>block, key)
+        if kind != PM_REF_TUPLE or block[0] != <uint64_t>PyTuple_GET_SIZE(key):
+            return UNEQUAL
+        for i in range(PyTuple_GET_SIZE(key)):
+            same |= plain_equal(pool, block[1 + i], <object>PyTuple_GET_ITEM(key, i))
+        return UNEQUAL if same & UNEQUAL else UNKNOWN if same & UNKNOWN else EQUAL
+    return EQUAL if scalar_equal(pool, slot, kind, block, key) else UNEQUAL
+
+
+cdef bint scalar_equal(Pool pool, uint64_t slot, unsigned kind, uint64_t *block, object key) except -1:
     if PyUnicode_CheckExact(key):
         return PM_REF_STR1 <= kind <= PM_REF_STR4 and slot_load(pool, slot) == key
     if PyBytes_CheckExact(key):
         return kind == PM_REF_BYTES and block[0] == <uint64_t>PyBytes_GET_SIZE(key) and \
             memcmp(block + 1, PyBytes_AS_STRING(key), block[0]) == 0
-    if PyTuple_CheckExact(key):
-        if PM_IS_REFERENCE(slot) and kind == PM_REF_OBJECT:
-            return persistent_tuple_equal(pool, <pm_list *>block, key)
-        if kind != PM_REF_TUPLE or block[0] != <uint64_t>PyTuple_GET_SIZE(key):
-            return False
-        for i in range(PyTuple_GET_SIZE(key)):
-            if not plain_equal(pool, block[1 + i], <object>PyTuple_GET_ITEM(key, i)):
-                return False
-        return True
     if not is_number(key):
         return False
     if PM_IS_REFERENCE(slot) and not PM_REF_INT <= kind <= PM_REF_COMPLEX:
@@ -133,13 +145,18 @@ cdef bint plain_equal(Pool pool, uint64_t slot, object key) except -1:
 
 
 cdef int64_t find_plain(Pool pool, pm_table *t, unsigned stride, object key, uint64_t hash) except -2:
+    """PM_UNDECIDED: a key that only Python can compare has the same hash.  No user code."""
     cdef pm_probe probe
     cdef int64_t i
+    cdef int same
     pm_probe_start(pool.p, t, hash, &probe)
     while True:
         i = pm_table_next(pool.p, t, stride, &probe)
-        if i < 0 or plain_equal(pool, pm_vec_at(pool.p, &t.entries, i, stride)[1], key):
-            return i
+        if i < 0:
+            return PM_NOT_FOUND
+        same = plain_equal(pool, pm_vec_at(pool.p, &t.entries, i, stride)[1], key)
+        if same != UNEQUAL:
+            return i if same == EQUAL else PM_UNDECIDED
 
 
 # --- other keys
@@ -190,6 +207,11 @@ cdef int64_t find_other(Persistent o, unsigned stride, object key, uint64_t hash
     raise RuntimeError(f"this {type(o).__name__} is changed again and again while its keys are compared")
 
 
+cdef inline int64_t find_plain_or_other(Persistent o, unsigned stride, object key, uint64_t hash) except -2:
+    cdef int64_t i = find_plain(o.pool, table_of(o), stride, key, hash)
+    return i if i != PM_UNDECIDED else find_other(o, stride, key, hash)
+
+
 cdef object prepare_key(Pool pool, object key):
     """As prepare(), but an unhashable key is called so."""
     cdef uint64_t hash
@@ -226,7 +248,7 @@ cdef int64_t table_find_slow(Persistent o, unsigned stride, object key) except -
     cdef uint64_t hash
     if is_plain(key):
         stable_hash(o.pool, key, &hash)
-        return find_plain(o.pool, table_of(o), stride, key, hash)
+        return find_plain_or_other(o, stride, key, hash)
     PyObject_Hash(key)                      # TypeError: unhashable type
     try:
         stable_hash(o.pool, key, &hash)
@@ -243,7 +265,7 @@ cdef int64_t table_find_storable(Persistent o, unsigned stride, object key, uint
     stable_hash(o.pool, key, hash)
     if is_plain(key):
         check_read(o)
-        return find_plain(o.pool, table_of(o), stride, key, hash[0])
+        return find_plain_or_other(o, stride, key, hash[0])
     return find_other(o, stride, key, hash[0])
 
 
@@ -406,6 +428,8 @@ cdef inline int store_simple(Pool pool, pm_table *t, unsigned stride, object key
     if i == PM_UNDECIDED:
         stable_hash(pool, key, &hash)
         i = find_plain(pool, t, stride, key, hash)
+        if i == PM_UNDECIDED:
+            raise _Undecided
         if i < 0:
             pm_probe_free(p, t, hash, &probe)
     if i >= 0:
@@ -424,6 +448,10 @@ cdef inline int store_simple(Pool pool, pm_table *t, unsigned stride, object key
     return 0
 
 
+class _Undecided(Exception):
+    """Inside the operation: only Python can tell whether a key is there.  All has to be looked up before."""
+
+
 @cython.final
 cdef class Batch:
     """Items to be stored at once: everything that runs user code is done before the operation."""
@@ -433,22 +461,25 @@ cdef class Batch:
     cdef dict others            # position -> (hash, entry number or PM_NOT_FOUND), for keys that are not plain
     cdef uint64_t hash          # of the key that was looked up last
 
-    cdef int collect(self, Pool pool, Persistent o, unsigned stride, dict items) except -1:
-        """`o` is the table to store into, or None for a new one.  Leaves out the second of two equal keys."""
+    cdef int collect(self, Pool pool, Persistent o, unsigned stride, dict items, bint careful) except -1:
+        """`o` is the table to store into, or None for a new one.  Leaves out the second of two equal keys.
+        careful: plain keys are looked up here, too."""
         cdef Py_ssize_t i
         cdef int64_t found
         if pm_is_simple(items):
-            self.simple = items
             self.plan = Plan.__new__(Plan)
-            self.plan.stored = {}
-            return 0
-        self.plan = prepare(pool, items)
+            if not careful:
+                self.simple = items
+        else:
+            self.plan = prepare(pool, items)
         self.plan.stored = {}
+        if self.simple is not None:
+            return 0
         self.keys = list(items)
         self.values = list(items.values())
         self.others = None
         for i in range(len(self.keys)):
-            if not is_plain(self.keys[i]):
+            if careful or not is_plain(self.keys[i]):
                 break
         else:
             return 0
@@ -457,7 +488,7 @@ cdef class Batch:
         doubles = []
         for i in range(len(self.keys)):
             key = self.keys[i]
-            if is_plain(key):
+            if not careful and is_plain(key):
                 continue
             found = PM_NOT_FOUND
             stable_hash(pool, key, &self.hash)
@@ -480,7 +511,10 @@ cdef class Batch:
             self.hash, found = self.others[i]
             return found
         stable_hash(pool, self.keys[i], &self.hash)
-        return find_plain(pool, t, stride, self.keys[i], self.hash)
+        found = find_plain(pool, t, stride, self.keys[i], self.hash)
+        if found == PM_UNDECIDED:
+            raise _Undecided
+        return found
 
     cdef int replace(self, Pool pool, pm_table *t, unsigned stride, uint64_t number, Py_ssize_t i) except -1:
         cdef uint64_t *entry
@@ -537,13 +571,20 @@ cdef class Batch:
 
 
 cdef bint table_apply(Persistent o, unsigned stride, stamp seen, list numbers, dict items) except -1:
+    try:
+        return apply(o, stride, seen, numbers, items, False)
+    except _Undecided:
+        return apply(o, stride, seen, numbers, items, True)
+
+
+cdef bint apply(Persistent o, unsigned stride, stamp seen, list numbers, dict items, bint careful) except -1:
     cdef Pool pool = o.pool
     cdef Batch batch = None
     cdef bint level
     cdef pm_table *t
     if items:
         batch = Batch.__new__(Batch)
-        batch.collect(pool, o, stride, items)
+        batch.collect(pool, o, stride, items, careful)
     check_read(o)
     if (numbers or batch is not None and batch.others is not None) and not same_stamp(o, seen):
         return False
@@ -586,11 +627,18 @@ cdef int table_update(Persistent o, unsigned stride, dict items) except -1:
 cdef object table_new(Persistent o, Pool pool, unsigned stride, dict items, object source):
     """Makes o, not bound yet, the proxy of a new table with these items, in limbo.  `source` is the builtin object
     that the items are from: where it contains itself, so does the new one."""
+    try:
+        return make_table(o, pool, stride, items, source, False)
+    except _Undecided:
+        return make_table(o, pool, stride, items, source, True)
+
+
+cdef object make_table(Persistent o, Pool pool, unsigned stride, dict items, object source, bint careful):
     cdef Batch batch = Batch.__new__(Batch)
     cdef uint64_t offset
     cdef bint level = len(items) > LEVEL_ITEMS
     pool_check_read(pool)
-    batch.collect(pool, None, stride, items)
+    batch.collect(pool, None, stride, items, careful)
     pool_check_read(pool)
     if level:
         level_begin(pool)

@@ -52,23 +52,27 @@ cdef extern from "_engine/objects/slot.h":
     object pm_plain_block(const pm_pool *p, uint64_t slot)
 
 
-# --- registered types; filled by registry.py and pickling.py
+# --- registered types; filled by native.py, registry.py and pickling.py
 
 cdef class Codec:
-    """How values of one exact type are stored: kind PM_REF_CUSTOM (encode/decode) or PM_REF_PICKLE."""
+    """How values of a type are stored: kind PM_REF_CUSTOM (encode/decode) or PM_REF_PICKLE.  stable_key: gives, for a
+    value that is a key, one of another type that has the same hash in every process and for all equal values."""
     cdef readonly str name
-    cdef readonly object encode, decode
+    cdef readonly object encode, decode, stable_key
     cdef unsigned kind
 
-    def __cinit__(self, str name, encode, decode, bint pickled=False):
+    def __cinit__(self, str name, encode, decode, bint pickled=False, stable_key=None):
         self.name = name
         self.encode = encode
         self.decode = decode
+        self.stable_key = stable_key
         self.kind = PM_REF_PICKLE if pickled else PM_REF_CUSTOM
 
 
 cdef dict codecs_by_type = {}           # of every pool: type -> Codec
 cdef dict codecs_by_name = {}
+cdef object native_by_type = None       # of the standard library's types: type -> Codec or None
+cdef object native_by_name = None
 
 
 def add_codec(cls, Codec codec not None):
@@ -77,11 +81,20 @@ def add_codec(cls, Codec codec not None):
     codecs_by_name[codec.name] = codec
 
 
+def set_native(by_type, by_name):
+    """Where the codecs of types that need no registration are found, once they are needed."""
+    global native_by_type, native_by_name
+    native_by_type = by_type
+    native_by_name = by_name
+
+
 cdef Codec codec_for(Pool pool, object cls):
-    """The codec of a type, or None.  A pool's own (persist_via_pickle) come after the registered ones."""
+    """The codec of a type, or None.  The user's word goes first: registered, then nominated for this pool."""
     found = codecs_by_type.get(cls)
     if found is None and pool.registry is not None:
         found = pool.registry.codecs.get(cls)
+    if found is None and native_by_type is not None:
+        found = native_by_type(cls)
     return found
 
 
@@ -566,6 +579,8 @@ cdef object decoded(Pool pool, object value):
             raise errors.ClassNotFoundError(f"{(<_Raw>value).name} was pickled; nominate it with persist_via_pickle()")
         return pool.registry.unpickle((<_Raw>value).name, payload)
     codec = codecs_by_name.get((<_Raw>value).name)
+    if codec is None and native_by_name is not None:
+        codec = native_by_name((<_Raw>value).name)
     if codec is None:
         raise errors.ClassNotFoundError(
             f"a value of the registered type {(<_Raw>value).name!r} cannot be loaded: call pmemobj.register() for it "
@@ -644,11 +659,13 @@ cdef int hash_other(Pool pool, object key, type cls, uint64_t *hash) except -1:
         return 0
     PyObject_Hash(key)                  # TypeError: unhashable type
     codec = codec_for(pool, cls)
+    if codec is not None and codec.stable_key is not None:
+        return stable_hash(pool, codec.stable_key(key), hash)
     if codec is not None and codec.kind == PM_REF_CUSTOM:
         return stable_hash(pool, (codec.name, codec.encode(key)), hash)
     raise TypeError(
         f"a {cls.__module__}.{cls.__qualname__} cannot be a key: its hash may differ in another process; "
-        "convert it, or use pmemobj.register() with an encoder that gives equal results for equal values"
+        "convert it, or use pmemobj.register() with a stable_key that is equal for equal values"
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from pmemobj import _values, errors, pickling
+from pmemobj import _values, errors, native, pickling
 from pmemobj._core import Persistent, Pool
 from pmemobj._object import ClassTable
 
@@ -38,34 +38,47 @@ def name_of(cls: type) -> str:
 
 
 def register(
-    cls: type[T], encode: Callable[[T], object], decode: Callable[[Any], T], name: str | None = None
+    cls: type[T],
+    encode: Callable[[T], object],
+    decode: Callable[[Any], T],
+    name: str | None = None,
+    *,
+    stable_key: Callable[[T], object] | None = None,
 ) -> None:
     """Makes values of exactly the type `cls`, which must be immutable, storable in every pool.
 
     encode: called with a value when it is stored; returns a str, bytes, number, tuple or frozenset (with anything
-        that can be stored in it).  Equal values need equal results if they are to be keys.
+        that can be stored in it).
     decode: called with that when the value is loaded; returns the value.
     name: under which the type is stored; by default "module:qualname".  Keep it when the class moves.
+    stable_key: called with a value that is used as a key; returns a str, bytes, number or tuple, the same for equal
+        values and in every process.  Where values may be equal to those of another type, return such a one.  By
+        default what `encode` returns, which is right if equal values are encoded alike.
 
     Needed in every process before such a value is loaded (ClassNotFoundError otherwise).  Registering a type again
     replaces its functions; values stored under an earlier name can still be loaded.
 
-    Raises TypeError if `cls` is no type, or one that is stored anyway, and ValueError if another type has the name.
+    What pmemobj stores without registration (Decimal, datetime, enumerations, ...) may be registered as well, to be
+    stored in another way.
+
+    Raises TypeError if `cls` is no type, or a builtin one, and ValueError if another type has the name.
     """
     if not isinstance(cls, type):
         raise TypeError(f"register() takes a type, not a {type(cls).__name__}")
     if cls in BUILTIN or issubclass(cls, Persistent):
         raise TypeError(f"{cls.__name__} is stored by pmemobj itself and cannot be registered")
-    if not callable(encode) or not callable(decode):
-        raise TypeError("encode and decode must be callable")
+    if not callable(encode) or not callable(decode) or not (stable_key is None or callable(stable_key)):
+        raise TypeError("encode, decode and stable_key must be callable")
     if name is None:
         name = name_of(cls)
     elif type(name) is not str or not name:
         raise TypeError(f"name must be a str, not {name!r}")
+    elif name in native.HOMES:
+        raise ValueError(f"{name!r} is a name of pmemobj's own; give {name_of(cls)} another one")
     other = _types_by_name.get(name, cls)
     if other is not cls and name_of(other) != name_of(cls):  # the same class defined anew may replace itself
         raise ValueError(f"{name!r} is the name of {name_of(other)} already; give {name_of(cls)} another one")
-    _values.add_codec(cls, _values.Codec(name, encode, decode))
+    _values.add_codec(cls, _values.Codec(name, encode, decode, False, stable_key))
     _types_by_name[name] = cls
 
 

@@ -41,6 +41,7 @@ LAYERS = [
     ("values", ["_values.p*", "_values_*.pxi"]),
     ("containers", [f"_{name}*.p*" for name in CONTAINERS]),
     ("pickling", ["pickling.py", "_pickling.p*"]),
+    ("native", ["native/*.py"]),
     ("registry", ["registry.py", "_registry.p*"]),
     ("convert", ["convert.py"]),
     ("check", ["check.py", "_check.p*"]),

@@ -6,7 +6,6 @@ import operator
 import struct
 from collections.abc import ItemsView, KeysView, MutableMapping, ValuesView
 from decimal import Decimal
-from enum import IntEnum
 from fractions import Fraction
 from types import MappingProxyType
 
@@ -184,16 +183,12 @@ def test_nan(pool):
     assert d == d
 
 
-class Colour(IntEnum):
-    RED = 1
-
-
 class Name(str):
     pass
 
 
 class Exact(Decimal):
-    """Decimal itself may have been registered by another test, for the whole process; so may Fraction."""
+    """Decimal itself can be stored; so can Fraction, and IntEnum."""
 
 
 class Ratio(Fraction):
@@ -206,7 +201,6 @@ def test_foreign_keys_are_only_looked_up(pool):
     )
     pair = collections.namedtuple("Pair", "x y")
     found = [
-        Colour.RED,
         Exact(1),
         Ratio(1),
         Name("a"),
@@ -214,12 +208,12 @@ def test_foreign_keys_are_only_looked_up(pool):
         pair(1, "a"),
         (Exact(1), Name("a")),
     ]
-    for key in [*found, frozenset([Colour.RED])]:
+    for key in [*found, frozenset([Exact(1)])]:
         assert key in d, key
         assert d.get(key) is not None
         with pytest.raises(TypeError, match="cannot be"):
             d[key] = 1
-    for key in (object(), Name("b"), Exact(2), int, print, (object(),), pair(1, Name("c")), range(3)):
+    for key in (object(), Name("b"), Exact(2), (object(),), pair(1, Name("c")), (1, Ratio(7))):
         assert key not in d
         assert d.get(key, 7) == 7
         assert d.pop(key, 7) == 7

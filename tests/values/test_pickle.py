@@ -121,13 +121,9 @@ def test_as_attributes(pool, reopen):
 
 
 def test_not_nominated(pool):
-    for value in VALUES:
-        if type(value) is not range:
-            with pytest.raises(TypeError, match="cannot be stored"):
-                pool.root = value
     pool.persist_via_pickle(Money)
-    with pytest.raises(TypeError, match=r"Point cannot be stored.*\(at value\[1\]\)"):
-        pool.root = [Money(1, "EUR"), Point(1, 2)]
+    with pytest.raises(TypeError, match=r"Inner cannot be stored.*\(at value\[1\]\)"):
+        pool.root = [Money(1, "EUR"), Outer.Inner("text")]
 
 
 def test_only_exact_types(pool):
@@ -140,19 +136,19 @@ def test_only_exact_types(pool):
 
 
 def test_nominations_are_per_handle(pool, reopen, tmp_path):
-    pool.persist_via_pickle(decimal.Decimal)
-    pool.root = {"d": decimal.Decimal(1), "t": (decimal.Decimal(2),), "n": 1}
+    pool.persist_via_pickle(Outer.Inner)
+    pool.root = {"d": Outer.Inner("1"), "t": (Outer.Inner("2"),), "n": 1}
     pool = reopen(pool)
     for key in "dt":
-        with pytest.raises(ClassNotFoundError, match=r"decimal\.Decimal .*persist_via_pickle\(Decimal\)"):
+        with pytest.raises(ClassNotFoundError, match=r"Outer\.Inner .*persist_via_pickle\(Outer\.Inner\)"):
             _ = pool.root[key]
     with pytest.raises(TypeError, match="cannot be stored"):
-        pool.root["x"] = decimal.Decimal(1)
+        pool.root["x"] = Outer.Inner("1")
     assert pool.root["n"] == 1 and list(pool.root) == ["d", "t", "n"]
-    pool.persist_via_pickle(decimal.Decimal)
-    assert pool.root["d"] == 1
+    pool.persist_via_pickle(Outer.Inner)
+    assert pool.root["d"] == "1"
     with pmemobj.open(tmp_path / "other.pool", max_size=16 << 20) as other, pytest.raises(TypeError):
-        other.root = decimal.Decimal(1)
+        other.root = Outer.Inner("1")
 
 
 @pytest.mark.parametrize(
@@ -160,9 +156,9 @@ def test_nominations_are_per_handle(pool, reopen, tmp_path):
 )
 def test_mutable_types_are_refused(pool, cls):
     with pytest.raises(TypeError, match="mutable"):
-        pool.persist_via_pickle(Money, cls)
+        pool.persist_via_pickle(Outer.Inner, cls)
     with pytest.raises(TypeError, match="cannot be stored"):
-        pool.root = Money(1, "EUR")  # none of them was nominated
+        pool.root = Outer.Inner("text")  # none of them was nominated
 
 
 @pytest.mark.parametrize(

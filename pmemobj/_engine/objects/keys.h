@@ -25,7 +25,7 @@
 
 #define PM_SEED_STR 0x73747200u
 #define PM_NOT_FOUND (-1)
-#define PM_UNDECIDED (-3)       /* some other number may be equal to this int: look closer */
+#define PM_UNDECIDED (-3)       /* a key of another type may be equal: look closer */
 
 #define PM_KEY_ROWS 8192u       /* 256 KiB */
 #define PM_KEY_LENGTH 256       /* of a str that is remembered, at most */
@@ -108,6 +108,9 @@ static inline int pm_same_text(const pm_pool *p, uint64_t slot, PyObject *text)
     return block[0] == length && pm_same_bytes((const char *)(block + 1), (const char *)PyUnicode_DATA(text), length * width);
 }
 
+/* A key whose equality only Python can tell. */
+static inline int pm_is_registered(uint64_t slot) { return PM_IS_REFERENCE(slot) && PM_SLOT_KIND(slot) >= PM_REF_CUSTOM; }
+
 static __attribute__((noinline)) int64_t pm_find_text(pm_pool *p, const pm_table *t, unsigned stride, PyObject *key,
                                                       pm_probe *probe)
 {
@@ -119,6 +122,8 @@ static __attribute__((noinline)) int64_t pm_find_text(pm_pool *p, const pm_table
             pm_key_remember(p, t, key, slot, (uint64_t)i);
             return i;
         }
+        if (pm_is_registered(slot))
+            return PM_UNDECIDED;
     }
     return PM_NOT_FOUND;
 }
@@ -128,13 +133,18 @@ static __attribute__((noinline)) int64_t pm_find_short(const pm_pool *p, const p
 {
     int64_t i;
     pm_probe_start(p, t, pm_str_hash(key), probe);
-    while ((i = pm_table_next(p, t, stride, probe)) >= 0)
-        if (pm_vec_at(p, &t->entries, (uint64_t)i, stride)[1] == slot)
+    while ((i = pm_table_next(p, t, stride, probe)) >= 0) {
+        uint64_t found = pm_vec_at(p, &t->entries, (uint64_t)i, stride)[1];
+        if (found == slot)
             return i;
+        if (pm_is_registered(found))
+            return PM_UNDECIDED;
+    }
     return PM_NOT_FOUND;
 }
 
-/* Entry number of an exact str.  If it is not there: PM_NOT_FOUND, and the probe has its hash and place. */
+/* Entry number of an exact str.  If it is not there: PM_NOT_FOUND, and the probe has its hash and place; or
+ * PM_UNDECIDED, when a key of a registered type has its hash. */
 static inline int64_t pm_find_str(pm_pool *p, const pm_table *t, unsigned stride, PyObject *key, pm_probe *probe)
 {
     uint64_t slot;
@@ -322,11 +332,10 @@ static inline int pm_table_put(pm_pool *p, pm_table *t, unsigned stride, PyObjec
         i = pm_find_str(p, t, stride, key, &probe);
         if (i < 0 && !pm_immediate_str(key, &slot))
             text = key;
-    } else {
+    } else
         i = pm_find_int(p, t, stride, key, &probe, &slot);
-        if (i == PM_UNDECIDED)
-            return 0;
-    }
+    if (i == PM_UNDECIDED)
+        return 0;
     if (i < 0)
         return pm_table_insert(p, t, stride, &probe, text, slot, value_text, value);
     if (stride == 2)
