@@ -1,4 +1,8 @@
-"""The processes that open images (see worker.py), as the exploring process sees them."""
+"""The processes that open images (see worker.py), as the exploring process sees them.
+
+Each is a fork of a server that has imported this package and never opened a pool, and has one thread: it starts in
+milliseconds, and libpmemobj knows nothing in it.
+"""
 
 import itertools
 import multiprocessing
@@ -75,7 +79,8 @@ class Crew:
 
     def __init__(self, count: int, questions: Questions):
         self.questions = questions
-        self.context = multiprocessing.get_context("spawn")
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(["pmemobj.testing.worker"])
         self.scratch = Scratch()
         self.started = itertools.count()
         self.members = [self._start() for _ in range(count)]

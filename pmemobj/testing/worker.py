@@ -1,7 +1,7 @@
 """The process that opens images: what does the library make of what a crash has left?
 
-A fresh interpreter (multiprocessing's "spawn"), never a fork: libpmemobj must not know the pool, nor may threads
-be missing.  It lives until it dies of an image.  Its files lie in a directory of its own, best in memory: nothing of
+Never a fork of the process that explores: libpmemobj must not know the pool, nor may threads be missing.  It lives
+until it dies of an image.  Its files lie in a directory of its own, best in memory: nothing of
 them has to survive.
 """
 
