@@ -31,7 +31,7 @@ from pmemobj.errors import (
     StaleObjectError,
     TransactionError,
 )
-from pmemobj.pool import MIN_POOL_SIZE, PersistentObjectPool, create, open
+from pmemobj.pool import MIN_POOL_SIZE, PersistentObjectPool, check, create, open
 from pmemobj.registry import register
 
 __all__ = [
@@ -56,6 +56,7 @@ __all__ = [
     "ReadOnlyPoolError",
     "StaleObjectError",
     "TransactionError",
+    "check",
     "create",
     "open",
     "register",

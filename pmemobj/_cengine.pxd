@@ -88,6 +88,7 @@ cdef extern from "_engine/files/poolfile.h" nogil:
     pf_kind pf_probe(int fd, pf_info *info)
     bint pf_maps_synchronously(int fd)
     uint64_t pf_chunk_phase(const char *base)
+    uint64_t pf_low(const char *base)
     int pf_prepare(int fd, uint64_t size)
     void pf_punch_zeros(int fd, uint64_t size)
     int pf_grow(int fd, pf_info *info, uint64_t size)
@@ -197,6 +198,13 @@ cdef extern from "_engine/memory/heapwalk.h" nogil:
 
     int pm_next_allocation(const char *base, uint64_t pool_size, pm_allocation *a)
 
+cdef extern from "_engine/memory/heapcheck.h" nogil:
+    enum:
+        PM_HEAP_FAULT
+
+    int pm_check_heap_of_file(int fd, uint64_t size, char *fault, size_t room)
+    int pm_check_heap_in_memory(const char *base, uint64_t size, char *fault, size_t room)
+
 cdef extern from "_engine/memory/drop.h" nogil:
     int pm_cover_holes(pm_pool *p, int fd)
     bint pm_wants_care(const pm_pool *p)
@@ -284,7 +292,7 @@ cdef extern from "_engine/engine.h" nogil:
 
     ctypedef struct pm_pool:
         char *base
-        uint64_t size
+        uint64_t size, low, room
         pm_root *root
         uint64_t chunk_phase
         uint32_t read_gate, write_gate
@@ -303,6 +311,9 @@ cdef extern from "_engine/engine.h" nogil:
 
     uint64_t pm_offset(const pm_pool *p, const void *at)
     void *pm_at(const pm_pool *p, uint64_t offset)
+    void pm_pool_placed(pm_pool *p, uint64_t low)
+    bint pm_inside(const pm_pool *p, uint64_t offset, uint64_t bytes)
+    bint pm_inside_all(const pm_pool *p, uint64_t offset, uint64_t count, uint64_t size)
     int pm_pool_init(pm_pool *p, uint64_t size)
     void pm_pool_fini(pm_pool *p)
     void pm_store(pm_pool *p, void *at, uint64_t value)

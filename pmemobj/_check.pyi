@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 from pmemobj._core import Pool
 
 class Checker:
@@ -5,6 +7,5 @@ class Checker:
     counts: dict[str, int]
     findings: list[str]
     references: dict[int, int]
-    todo: list[tuple[int, str]]
-    def __init__(self, pool: Pool) -> None: ...
+    def __init__(self, pool: Pool, progress: Callable[[int, int], object] | None = None) -> None: ...
     def run(self) -> None: ...

@@ -66,7 +66,8 @@ cdef class Pool:
     cdef unsigned syncing           # threads that use the journal or a snapshot without the GIL
     cdef void *snapshot             # rd *, of a pool opened for reading: see _core_reader.pxi
     cdef bint refreshing
-    cdef unsigned copying           # backups of this snapshot
+    cdef unsigned copying           # backups and checks of this snapshot
+    cdef uint64_t gates_before      # while check() holds the pool still
     cdef void *borrowed             # rd *, while a pool of the direct engine is copied
     cdef bint sync_at_commit        # transaction(sync=True)
     cdef object task                # weakref to the asyncio task that began the last transaction, or None
@@ -112,6 +113,8 @@ cdef int pool_check_read(Pool pool) except -1
 # Between the two the pool stands still: other threads wait as for a transaction, this one may only read.
 cdef int copy_begins(Pool pool) except -1
 cdef int copy_ends(Pool pool) except -1
+cdef int check_begins(Pool pool) except -1
+cdef int check_ends(Pool pool) except -1
 
 # --- operations and levels
 

@@ -5,7 +5,7 @@ cdef set walk_list(Pool pool, uint64_t first, bint chunks, list findings):
     cdef uint64_t at = first, before = 0, previous
     found = set()
     while at:
-        if at in found or at + PM_PAGE_SIZE > pool.p.size or at & 7:
+        if at in found or at & 7 or not pm_inside(pool.p, at, PM_PAGE_SIZE if not chunks else PM_CHUNK_BYTES):
             findings.append(f"a list of {'chunks' if chunks else 'pages'} is broken at {at:#x}")
             break
         previous = (<pm_chunk *>pm_at(pool.p, at)).prev if chunks else (<pm_page *>pm_at(pool.p, at)).prev
@@ -63,22 +63,17 @@ cdef int chunk_blocks(Pool pool, uint64_t offset, set chunks, set pages, dict bl
 
 
 cdef bint next_allocation(Pool pool, pm_allocation *a) noexcept:
-    """The next of libpmemobj's allocations that are ours; all zero before the first.  Also without libpmemobj."""
-    cdef PMEMoid oid
-    if pool.pop == NULL:
-        return pm_next_allocation(pool.p.base, pool.p.size, a)
-    if a.offset == 0:
-        oid = pmemobj_first(<PMEMobjpool *>pool.pop)
-    else:
-        oid.pool_uuid_lo = pool.uuid_lo
-        oid.off = a.offset
-        oid = pmemobj_next(oid)
-    if oid.off == 0:
-        return False
-    a.offset = oid.off
-    a.size = pmemobj_alloc_usable_size(oid)
-    a.type = pmemobj_type_num(oid)
-    return True
+    """The next of libpmemobj's allocations that are ours; all zero before the first."""
+    return pm_next_allocation(pool.p.base, pool.p.size, a)
+
+
+cdef str heap_fault(Pool pool):
+    """What is wrong with libpmemobj's own structures, or None."""
+    cdef char fault[256]
+    cdef int error = pm_check_heap_in_memory(pool.p.base, pool.p.size, fault, sizeof(fault))
+    if error > 0:
+        raise MemoryError()
+    return (<const char *>fault).decode("ascii") if error else None
 
 
 def blocks_in_use(Pool pool not None):
@@ -88,6 +83,9 @@ def blocks_in_use(Pool pool not None):
     pool_check_read(pool)
     blocks = {}
     findings = []
+    fault = heap_fault(pool)
+    if fault is not None:
+        findings.append(f"heap: {fault}")
     chunks = walk_list(pool, pool.p.root.chunks, True, findings)
     pages = set()
     for i in range(sizeof(pool.p.root.pages) // 8):
@@ -101,3 +99,9 @@ def blocks_in_use(Pool pool not None):
     for offset in chunks | pages:
         findings.append(f"a list names {offset:#x}, which is not in use")
     return blocks, findings
+
+
+def object_at(Persistent o not None):
+    """Offset of the object in its pool.  For tests."""
+    check_read(o)
+    return pm_offset(o.p, o.head)

@@ -175,6 +175,19 @@ cdef int probe(str path, int fd, pf_info *info) except -1:
     raise errors.PoolFormatError(f"{path}: cannot be opened: {why}")
 
 
+cdef int heap_is_sound(Pool pool) except -1:
+    """libpmemobj believes what it reads, so it is looked at before.  The file has everything by now."""
+    cdef char fault[256]
+    cdef int error, fd = pool.fd
+    cdef uint64_t size = pool.info.size
+    with nogil:
+        error = pm_check_heap_of_file(fd, size, fault, sizeof(fault))
+    if error == PM_HEAP_FAULT:
+        message = (<const char *>fault).decode("ascii")
+        raise errors.PoolDamagedError(f"{pool.path}: {message}; restore it from a backup, or pmemobj.repair() it")
+    return file_call(error, pool.path)
+
+
 cdef class Pool:
     """The handle of an open pool.  Use pmemobj.open() or pmemobj.create()."""
 
@@ -352,6 +365,7 @@ cdef class Pool:
     cdef int _map(self) except -1:
         cdef PMEMoid oid
         cdef int error
+        heap_is_sound(self)
         fcntl.flock(self.fd, fcntl.LOCK_UN)     # libpmemobj takes it on its own descriptor
         pm_opening(self.media)
         try:
@@ -361,6 +375,7 @@ cdef class Pool:
             raise
         self.p.base = <char *>self.pop
         self.p.chunk_phase = pf_chunk_phase(self.p.base)
+        pm_pool_placed(self.p, pf_low(self.p.base))
         error = pm_opened(self.p)
         if error:
             raise OSError(error, os.strerror(error), self.path)

@@ -173,6 +173,7 @@ cdef void see_snapshot(Pool pool) noexcept:
     pool.p.size = r.now.size
     pool.p.root = <pm_root *>pm_at(pool.p, r.info.root_offset)
     pool.p.chunk_phase = pf_chunk_phase(pool.p.base)
+    pm_pool_placed(pool.p, pf_low(pool.p.base))
 
 
 cdef void drop_snapshot(Pool pool) noexcept:

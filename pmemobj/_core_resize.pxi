@@ -130,6 +130,44 @@ def resize(Pool pool not None, uint64_t size, str sync, double interval):
     expect_work(pool)
 
 
+cdef int check_begins(Pool pool) except -1:
+    """As copy_begins(), but inside of this thread's transaction too, and of a snapshot; and nothing is changed."""
+    cdef pm_pool *p = pool.p
+    pool_check_read(pool)
+    if p.write_gate & PM_GATE_IN_OP:
+        raise RuntimeError("check() from inside one of the pool's own operations")
+    pool.gates_before = p.read_gate | <uint64_t>p.write_gate << 32
+    if pool.snapshot != NULL:
+        pool.copying += 1
+    elif p.depth == 0:
+        if not pool.callbacks:
+            pool.callbacks.append(None)
+        p.owner = pm_this_thread()
+        p.turn = pm_this_turn()
+        p.depth = 1
+        p.read_gate = PM_GATE_TX
+        p.write_gate |= PM_GATE_TX
+    p.write_gate |= PM_GATE_IN_OP
+    return 0
+
+
+cdef int check_ends(Pool pool) except -1:
+    cdef pm_pool *p = pool.p
+    if p.read_gate & (PM_GATE_CLOSED | PM_GATE_FORKED):
+        return 0                            # in a child that progress() has made
+    if pool.snapshot != NULL:
+        pool.copying -= 1
+    elif not pool.gates_before >> 32 & PM_GATE_TX:
+        p.depth = 0
+        p.owner = NULL
+        if pool.locked:
+            pool.locked = False
+            PyThread_release_lock(pool.lock)
+    p.read_gate = <uint32_t>pool.gates_before
+    p.write_gate = <uint32_t>(pool.gates_before >> 32)
+    return 0
+
+
 cdef int copy_begins(Pool pool) except -1:
     must_be_alone(pool, "compact")
     pool._drain()

@@ -29,6 +29,9 @@ cdef extern from "_engine/layout.h" nogil:
         PM_TYPES
         PM_ALLOC_CHUNK
         PM_ALLOC_BLOCK
+        PM_IMM_BYTES
+        PM_IMM_NONE
+        PM_IMM_NOTIMPLEMENTED
         PM_REF_OBJECT
         PM_REF_STR1
         PM_REF_STR1L

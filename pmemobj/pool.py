@@ -14,14 +14,14 @@ from typing import Any, Literal, NamedTuple, Self, TypeVar, cast
 from pmemobj import _core, _values, errors
 from pmemobj.backup import backup
 from pmemobj.busy import busy_error, check_timeout, wait_for
-from pmemobj.check import Report, check_pool
+from pmemobj.check import Report, check_file, check_pool
 from pmemobj.convert import to_python
 from pmemobj.durability import Durability, describe, describe_snapshot
 from pmemobj.leftovers import remove_leftovers
 from pmemobj.registry import PoolRegistry
 from pmemobj.space import Compacted, Progress, Usage, compact_pool, usage_of
 
-__all__ = ["MIN_POOL_SIZE", "PersistentObjectPool", "create", "open"]
+__all__ = ["MIN_POOL_SIZE", "PersistentObjectPool", "check", "create", "open"]
 
 #: Smallest ``max_size``, in bytes.
 MIN_POOL_SIZE = _core.MIN_SIZE
@@ -337,12 +337,16 @@ class PersistentObjectPool(_core.Pool):
         else:
             backup(self, path, progress, overwrite)
 
-    def check(self) -> Report:
+    def check(self, progress: Progress | None = None) -> Report:
         """Verifies every structure of the pool; a Report whose `ok` says whether all is well.
 
-        Time and memory are proportional to the contents.  Nothing is changed.
+        Time and memory are proportional to the contents.  Nothing is changed, and no pickle is opened.  Meanwhile other
+        threads that use this pool wait.
+
+        progress: called now and then as progress(done, total), in blocks; it may read the pool, and stop the check by
+            an exception.
         """
-        return check_pool(self)
+        return check_pool(self, progress)
 
     # --- space
 
@@ -448,6 +452,19 @@ def create(
 ) -> PersistentObjectPool:
     """Makes a new pool at `path` and opens it.  Raises FileExistsError if there is a file already."""
     return PersistentObjectPool(path, "x", pool_size=pool_size, mode=mode, **options)
+
+
+def check(path: Path, progress: Progress | None = None) -> Report:
+    """Verifies the pool at `path` without opening it for writing: its file, journal, heap, and every structure.
+
+    Neither the file nor the journal is changed; what the journal of a killed program holds is looked at as if it had
+    been recovered.  A Report as of pool.check(); a fault that keeps the pool from being opened is its only finding
+    then.  The pool may be open in another program, but not under the direct engine, nor killed under it: open it once
+    for writing first.
+
+    Raises OSError where the file cannot be read, PoolBusyError.
+    """
+    return check_file(PersistentObjectPool, path, progress)
 
 
 @atexit.register

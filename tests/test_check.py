@@ -191,7 +191,9 @@ def test_reference_count(made):
     patch = made([["inner"], 1])
     inner = patch.word(patch.cell(0)) & OFFSET
     patch.change(inner + REFS, lambda word: word + 1)
-    assert patch.reports("counts 2 references, has 1") == [f"list at {inner:#x}: counts 2 references, has 1"]
+    assert patch.reports("counts 2 references, has 1") == [
+        f"root[0]: list at {inner:#x} counts 2 references, has 1"
+    ]
 
 
 def test_reference_count_too_low(made):
@@ -286,7 +288,7 @@ def test_item_of_a_tuple(made):
     patch = made([(1, ("in" * 9, 2))])
     outer = patch.word(patch.cell(0)) & OFFSET
     patch.put((patch.word(outer + 16) & OFFSET) + 16, 0)
-    patch.reports("root[0](1)(1): empty slot")
+    patch.reports("root[0][1][1]: empty slot")
 
 
 # vectors
@@ -333,7 +335,7 @@ def test_segments(made):
     directory = patch.word(patch.object + VEC_DATA)
     kept = patch.word(directory + 8)
     patch.put(directory + 8, kept + 64)
-    patch.reports(f"root, segment 1: its block at {kept + 64:#x} is not in use")
+    patch.reports(f"root: segment 1: its block at {kept + 64:#x} is not in use")
     patch.put(directory + 8, kept)
     patch.change(patch.object + VEC_CAP, lambda cap: cap - 1)
     patch.reports("root: has room for", "items in a directory of")
@@ -397,7 +399,7 @@ def test_index_that_lost_an_entry(made):
     patch = made(large())
     for at in segment(patch)[1]:
         patch.put(at, 0)
-    found = patch.reports("root: entry 0 cannot be found through the index")
+    found = patch.reports("root key #0: entry 0 cannot be found through the index")
     assert len(found) == 100
 
 
@@ -406,7 +408,11 @@ def test_index_full_of_other_entries(made):
     patch = made(large())
     for at in segment(patch)[1]:
         patch.put(at, 1 | 1 << 32)
-    assert patch.reports() == ["root: has an index segment without a free cell"]
+    cells = len(segment(patch)[1])
+    assert patch.reports() == [
+        f"root: has {cells} cells in its index that lead to no entry, or to one with another hash",
+        "root: has an index segment without a free cell",
+    ]
 
 
 @pytest.mark.parametrize("damage", [0, 1, 255 << 48, 1 << 60])
@@ -428,31 +434,31 @@ def test_index_directory_with_a_doubled_word(made):
 def test_hash_of_an_entry(made):
     patch = made({"a": 1, "b": 2})
     patch.change(patch.cell(1, words=3), lambda word: word + 1)
-    assert patch.reports() == ["root: entry 1 has the hash of another key"]
+    assert patch.reports() == ["root key #1: is stored with the hash of another key"]
 
 
 def test_key_of_an_entry(made):
     patch = made({1: 1, 2: 2})
     patch.put(patch.cell(1, words=3) + 8, 3 << 1 | 1)
-    assert patch.reports() == ["root: entry 1 has the hash of another key"]
+    assert patch.reports() == ["root key #1: is stored with the hash of another key"]
 
 
 def test_key_of_an_element(made):
     patch = made({"one", "two"})
     patch.change(patch.cell(0, words=2), lambda word: ~word)
-    assert patch.reports() == ["root: entry 0 has the hash of another key"]
+    assert patch.reports() == ["root member #0: is stored with the hash of another key"]
 
 
 def test_deleted_entry_with_a_value(made):
     patch = made({"a": 1, "b": 2})
     patch.put(patch.cell(0, words=3) + 8, 0)
-    patch.reports("root: entry 0 is deleted but still has a value", "root: counts 2 entries, has 1")
+    patch.reports("root key #0: is deleted but still has a value", "root: counts 2 entries, has 1")
 
 
 def test_value_of_an_entry(made):
     patch = made({"a": 1, "b": 2})
     patch.put(patch.cell(1, words=3) + 16, 0)
-    assert patch.reports() == ["root[#1]: empty slot"]
+    assert patch.reports() == ["root['b']: empty slot"]
 
 
 # objects
@@ -473,7 +479,7 @@ def test_number_of_fields(made):
 def test_field_of_an_object(made):
     patch = made(lambda pool: pool.new(Thing, a=1, b="a text of its own"))
     patch.change(patch.word(patch.object + FIELDS) + 8, lambda slot: slot + 8)
-    patch.reports("root.1: its value at")
+    patch.reports("root.b: its value at")
 
 
 # the allocator
@@ -501,7 +507,7 @@ def test_bit_of_an_object_cleared(made):
     patch = made([["inner"]])
     word, bit = bit_of(patch, patch.word(patch.cell(0)) & OFFSET)
     patch.change(word, lambda bits: bits & ~bit)
-    patch.reports("root[0]: its block at", "is not in use")
+    patch.reports("root[0]: its object at", "is not in use")
 
 
 def test_bit_set_for_a_free_block(made):
@@ -583,7 +589,7 @@ def test_every_fault_is_reported_at_once(made):
     patch.put(first + VEC_SIZE, 1000)
     patch.change(third + USED, lambda used: used - 1)
     patch.change(patch.root + ROOT_SLOT, lambda slot: slot)
-    findings = patch.reports("root[#0]: has 1000 items", "root[#2]: counts 99 entries, has 100")
+    findings = patch.reports("root['a']: has 1000 items", "root['c']: counts 99 entries, has 100")
     assert len(findings) == 2
 
 

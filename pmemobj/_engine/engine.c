@@ -122,6 +122,12 @@ int pm_pool_init(pm_pool *p, uint64_t size)
     return 0;
 }
 
+void pm_pool_placed(pm_pool *p, uint64_t low)
+{
+    p->low = low;
+    p->room = p->size - low;
+}
+
 void pm_log_undo(pm_pool *p, size_t mark)
 {
     while (p->nlog > mark) {

@@ -87,6 +87,7 @@ typedef struct pm_pool {
     const pm_engine *engine;
     char *base;                 /* offset 0 of the pool file; mapped privately, or shared by the direct engine */
     uint64_t size;
+    uint64_t low, room;         /* where offsets that are read from the pool may lead to: [low, low + room) */
     pm_root *root;
     uint64_t chunk_phase;       /* offset of every chunk modulo PM_CHUNK_STRIDE */
     uint32_t read_gate, write_gate;
@@ -127,6 +128,22 @@ static inline uint64_t pm_offset(const pm_pool *p, const void *at)
 }
 
 static inline void *pm_at(const pm_pool *p, uint64_t offset) { return p->base + offset; }
+
+/* The base and the size are known: so is where blocks may lie, which is behind libpmemobj's first table. */
+void pm_pool_placed(pm_pool *p, uint64_t low);
+
+/* What lies at an offset that was read from the pool, and so may be anything, is `bytes` long (at most some MiB) and
+ * all of it inside the pool: it may be looked at.  Whether it is what it should be is another question. */
+static inline int pm_inside(const pm_pool *p, uint64_t offset, uint64_t bytes)
+{
+    return offset - p->low <= p->room - bytes;
+}
+
+/* The same for any number of items of a size. */
+static inline int pm_inside_all(const pm_pool *p, uint64_t offset, uint64_t count, uint64_t size)
+{
+    return count <= p->room / size && offset - p->low <= p->room - count * size;
+}
 
 int pm_pool_init(pm_pool *p, uint64_t size);    /* tables for a pool of that size; 0 or errno */
 void pm_pool_fini(pm_pool *p);

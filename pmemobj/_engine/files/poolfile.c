@@ -98,6 +98,9 @@ enum pf_kind pf_probe(int fd, struct pf_info *info)
     info->heap_size = word_at(bytes, PMDK_HEAP_SIZE_AT);
     if (!fits(info->heap_offset, info->heap_size, info->size))
         return PF_TRUNCATED;
+    if (info->heap_offset < PMDK_DESCRIPTOR_END || info->heap_offset % PM_PAGE_SIZE ||
+        info->size - info->heap_offset < PMDK_HEAP_HEADER + PMDK_ZONE_HEADER + PM_CHUNK_STRIDE)
+        return PF_DAMAGED;
     info->root_offset = word_at(bytes, PMDK_ROOT_OFFSET_AT);
     info->run_id = word_at(bytes, PMDK_RUN_ID_AT);
     return probe_root(fd, info, word_at(bytes, PMDK_ROOT_SIZE_AT));
@@ -113,6 +116,8 @@ uint64_t pf_chunk_phase(const char *base)
 }
 
 uint64_t pf_first_zone(const char *base) { return word_at(base, PMDK_HEAP_OFFSET_AT) + PMDK_HEAP_HEADER; }
+
+uint64_t pf_low(const char *base) { return pf_first_zone(base) + PMDK_ZONE_HEADER; }
 
 int pf_free_space(int fd, uint64_t *bytes)
 {

@@ -83,6 +83,9 @@ uint64_t pf_chunk_phase(const char *base);
 /* Where the first zone of the heap begins, in a mapped pool. */
 uint64_t pf_first_zone(const char *base);
 
+/* The first offset at which a block can be: that of the first zone's first chunk. */
+uint64_t pf_low(const char *base);
+
 /* Bytes that are left on the file system.  0 or errno. */
 int pf_free_space(int fd, uint64_t *bytes);
 

@@ -13,10 +13,12 @@
 struct zone_header { uint32_t magic, chunks; };
 struct chunk_header { uint16_t type, flags; uint32_t chunks; };
 
-static int is_ours(const char *at, const struct chunk_header *header, pm_allocation *a, uint64_t offset)
+/* most: bytes that there are from here on. */
+static int is_ours(const char *at, const struct chunk_header *header, pm_allocation *a, uint64_t offset, uint64_t most)
 {
     uint64_t words[2];
-    if (header->type != CHUNK_USED || !(header->flags & COMPACT_HEADER))
+    if (header->type != CHUNK_USED || !(header->flags & COMPACT_HEADER) || header->chunks == 0 ||
+        header->chunks > most / PM_CHUNK_STRIDE)
         return 0;
     memcpy(words, at, sizeof words);
     a->offset = offset + sizeof words;
@@ -32,7 +34,7 @@ int pm_next_allocation(const char *base, uint64_t pool_size, pm_allocation *a)
     for (;; a->zone++, a->chunk = 0) {
         uint64_t zone = heap + PMDK_HEAP_HEADER + a->zone * PMDK_ZONE_BYTES;
         struct zone_header head;
-        if (zone + PMDK_ZONE_HEADER > pool_size)
+        if (zone < heap || zone > pool_size || PMDK_ZONE_HEADER > pool_size - zone)
             return 0;
         memcpy(&head, base + zone, sizeof head);
         if (head.magic != PMDK_ZONE_MAGIC)
@@ -42,7 +44,7 @@ int pm_next_allocation(const char *base, uint64_t pool_size, pm_allocation *a)
             uint64_t at = zone + PMDK_ZONE_HEADER + a->chunk * PM_CHUNK_STRIDE;
             memcpy(&header, base + zone + PMDK_ZONE_TABLE_AT + 8 * a->chunk, sizeof header);
             a->chunk += header.chunks ? header.chunks : 1;
-            if (at + PM_CHUNK_STRIDE <= pool_size && is_ours(base + at, &header, a, at))
+            if (at + PM_CHUNK_STRIDE <= pool_size && is_ours(base + at, &header, a, at, pool_size - at))
                 return 1;
         }
     }

@@ -1,5 +1,5 @@
 /*
- * heapwalk.h: the allocations of libpmemobj's heap, read from its headers, for a pool that libpmemobj has not opened.
+ * heapwalk.h: the allocations of libpmemobj's heap, read from its headers, without libpmemobj.
  *
  * Only whole chunks are looked at: all that we ask libpmemobj for is made of them (see pm_whole_chunks).
  */
@@ -13,7 +13,7 @@ typedef struct pm_allocation {
     uint64_t zone, chunk;           /* where to go on */
 } pm_allocation;
 
-/* The next one; all zero before the first.  0: there is none. */
+/* The next one, all of it inside the pool; all zero before the first.  0: there is none. */
 int pm_next_allocation(const char *base, uint64_t pool_size, pm_allocation *a);
 
 #endif
