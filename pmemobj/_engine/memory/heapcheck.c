@@ -169,7 +169,7 @@ int pm_check_heap(pm_read_at read, void *context, uint64_t size, char *fault, si
 {
     const struct checking c = {read, context, size, fault, room};
     uint64_t *buffer = malloc(PMDK_ZONE_CHUNKS * 8 > MOST_AT_ONCE ? PMDK_ZONE_CHUNKS * 8 : MOST_AT_ONCE);
-    unsigned lanes;
+    unsigned lanes = 0;
     int error = buffer == NULL ? ENOMEM : check_descriptor(&c, &lanes);
     if (!error)
         error = check_lanes(&c, lanes, buffer);
