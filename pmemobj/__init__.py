@@ -10,6 +10,7 @@ with pmemobj.open("notes.pool") as pool:
         pool.root["notes"].append("saved as it is written")
 """
 
+from pmemobj._deque import PersistentDeque
 from pmemobj._dict import PersistentDict
 from pmemobj._list import PersistentList
 from pmemobj._object import PersistentObject
@@ -40,6 +41,7 @@ __all__ = [
     "CrossPoolError",
     "ForkedPoolError",
     "JournalError",
+    "PersistentDeque",
     "PersistentDict",
     "PersistentList",
     "PersistentObject",

@@ -5,7 +5,7 @@ from libc.stddef cimport size_t
 from cpython.object cimport PyObject, PyTypeObject
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from pmemobj._layout cimport pm_chunk, pm_object, pm_root, pm_table, pm_vec
+from pmemobj._layout cimport pm_chunk, pm_deque, pm_deque_block, pm_object, pm_root, pm_table, pm_vec
 
 
 cdef extern from "_engine/journal/journal.h" nogil:
@@ -305,7 +305,7 @@ cdef extern from "_engine/engine.h" nogil:
         jr *journal
         size_t nlog, nimages, ndirty, nranges
         size_t fresh_words
-        uint64_t overwritten, key_generation
+        uint64_t overwritten, key_generation, deque_generation
         pm_known *known
         direct *direct
 
@@ -374,6 +374,22 @@ cdef extern from "_engine/vec.h" nogil:
     uint64_t *pm_vec_at(const pm_pool *p, const pm_vec *v, uint64_t i, unsigned stride)
     uint64_t *pm_vec_run(const pm_pool *p, const pm_vec *v, uint64_t i, uint64_t end, unsigned stride,
                          uint64_t *run)
+
+cdef extern from "_engine/objects/deque.h":
+    pm_deque_block *pm_deque_block_at(const pm_pool *p, uint64_t offset) noexcept nogil
+    pm_deque_block *pm_deque_find(const pm_pool *p, const pm_deque *d, uint64_t position) noexcept nogil
+    uint64_t *pm_deque_cell(const pm_pool *p, const pm_deque *d, uint64_t position) noexcept nogil
+    bint pm_deque_append(pm_pool *p, pm_object *head, object value) noexcept
+    bint pm_deque_append_left(pm_pool *p, pm_object *head, object value) noexcept
+    PyObject *pm_deque_pop(pm_pool *p, pm_object *head, bint left) noexcept
+
+    ctypedef struct pm_deque_walk:
+        uint64_t left, right, at, block, generation
+
+    bint pm_deque_same(const pm_deque *d, const pm_deque_walk *walk) noexcept
+    uint64_t *pm_deque_walk_cell(const pm_pool *p, const pm_deque *d, pm_deque_walk *walk, uint64_t position) noexcept
+    PyObject *pm_deque_next(pm_pool *p, pm_object *head, pm_deque_walk *walk) noexcept
+    PyObject *pm_deque_previous(pm_pool *p, pm_object *head, pm_deque_walk *walk) noexcept
 
 cdef extern from "_engine/objects/table.h" nogil:
     enum:

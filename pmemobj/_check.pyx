@@ -26,6 +26,7 @@ from pmemobj._core import blocks_in_use
 
 cdef dict NAMES = {
     PM_TYPE_LIST: "list", PM_TYPE_DICT: "dict", PM_TYPE_SET: "set", PM_TYPE_TUPLE: "tuple", PM_TYPE_OBJECT: "object",
+    PM_TYPE_DEQUE: "deque",
 }
 
 cdef enum:
@@ -312,6 +313,8 @@ cdef class Checker:
             return self.sequence(&(<pm_list *>o).items)
         if o.type == PM_TYPE_OBJECT:
             return self.instance(<pm_instance *>o)
+        if o.type == PM_TYPE_DEQUE:
+            return self.deque(<pm_deque *>o)
         return self.table(<pm_table *>o)
 
     cdef bint vector(self, pm_vec *v, unsigned stride) except -1:
@@ -345,6 +348,40 @@ cdef class Checker:
             for i in range(v.size):
                 self.number = i
                 self.slot(pm_vec_at(self.pool.p, v, i, 1)[0])
+        return 0
+
+    cdef int deque(self, pm_deque *d) except -1:
+        cdef uint64_t at = d.first, before = 0, position = 0, i
+        cdef pm_deque_block *block
+        if (d.first == 0) != (d.last == 0) or d.right - d.left > self.pool.p.size:
+            return self.fault(f"has items {d.left:#x} to {d.right:#x}, blocks {d.first:#x} to {d.last:#x}")
+        if d.first == 0:
+            return self.fault("has items but no block") if d.left != d.right else 0
+        if d.maxlen < d.right - d.left:
+            self.fault(f"has {d.right - d.left} items, but at most {d.maxlen} may be in it")
+        while at:
+            if self.blocks.get(at, 0) < sizeof(pm_deque_block):
+                return self.fault(f"its block at {at:#x} is not in use, or belongs to something else too")
+            block = <pm_deque_block *>pm_at(self.pool.p, at)
+            if block.cap == 0 or block.cap > PM_DEQUE_CELLS:
+                return self.fault(f"has a block of {block.cap} cells")
+            if not self.block(at, 8 * (4 + block.cap), "its block"):
+                return 0
+            if block.prev != before or (before and block.start != position):
+                return self.fault(f"its block at {at:#x} does not follow the one before it")
+            position = block.start + block.cap
+            if d.left != d.right and (block.start >= d.right or position <= d.left):
+                return self.fault(f"its block at {at:#x} holds no item")
+            for i in range(block.cap):
+                if d.left <= block.start + i < d.right:
+                    self.number = block.start + i - d.left
+                    self.slot(block.cells[i])
+            self.number = -1
+            before = at
+            at = block.next
+        block = <pm_deque_block *>pm_at(self.pool.p, d.first)
+        if before != d.last or d.left < block.start or d.right > position:
+            self.fault(f"has items {d.left:#x} to {d.right:#x} in blocks for {block.start:#x} to {position:#x}")
         return 0
 
     cdef int instance(self, pm_instance *o) except -1:
@@ -513,6 +550,8 @@ cdef class Checker:
 cdef uint64_t size_of(const pm_object *o) noexcept:
     if o.type == PM_TYPE_DICT or o.type == PM_TYPE_SET:
         return sizeof(pm_table)
+    if o.type == PM_TYPE_DEQUE:
+        return sizeof(pm_deque)
     return sizeof(pm_instance) if o.type == PM_TYPE_OBJECT else sizeof(pm_list)
 
 

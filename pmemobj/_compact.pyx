@@ -12,11 +12,11 @@ from libc.string cimport memcpy
 from cpython.exc cimport PyErr_CheckSignals
 
 from pmemobj._cengine cimport (
-    pm_at, pm_fresh, pm_known, pm_known_cell, pm_known_find, pm_known_set, pm_store, pm_vec, pm_vec_run,
+    pm_at, pm_deque_find, pm_fresh, pm_known, pm_known_cell, pm_known_find, pm_known_set, pm_store, pm_vec, pm_vec_run,
 )
 from pmemobj._core cimport (
-    Pool, alloc, copy_begins, copy_ends, index_build, object_keep, object_new, op_abort, op_begin, op_end, owned_size,
-    pool_check_read, vec_reserve,
+    Pool, alloc, copy_begins, copy_ends, deque_push, index_build, object_keep, object_new, op_abort, op_begin, op_end,
+    owned_size, pool_check_read, vec_reserve,
 )
 from pmemobj._layout cimport *
 from pmemobj._values cimport PM_IS_REFERENCE, PM_SLOT_KIND
@@ -25,6 +25,7 @@ from pmemobj import errors
 
 cdef enum:
     STEP_SLOTS = 2048               # copied in one operation
+    STEP_ITEMS = 256                # of a deque
 
 
 cdef class Copier:
@@ -70,6 +71,8 @@ cdef class Copier:
             size = sizeof(pm_list)
         elif o.type == PM_TYPE_DICT or o.type == PM_TYPE_SET:
             size = sizeof(pm_table)
+        elif o.type == PM_TYPE_DEQUE:
+            size = sizeof(pm_deque)
         elif o.type == PM_TYPE_OBJECT:
             size = sizeof(pm_instance)
         else:
@@ -162,6 +165,24 @@ cdef class Copier:
         pm_store(self.target.p, &to.size, live)
         return 0
 
+    cdef int deque(self, pm_deque *d, uint64_t new) except -1:
+        cdef pm_deque *to = <pm_deque *>pm_at(self.target.p, new)
+        cdef uint64_t at = d.left, left = d.right - d.left, run, i
+        cdef uint64_t slots[STEP_ITEMS]
+        cdef pm_deque_block *block
+        pm_store(self.target.p, &to.maxlen, d.maxlen)
+        while left:
+            block = pm_deque_find(self.source.p, d, at)
+            run = min(left, block.start + block.cap - at, <uint64_t>STEP_ITEMS)
+            for i in range(run):
+                slots[i] = self.slot(block.cells[at + i - block.start])
+            deque_push(self.target, to, slots, run)
+            self.copied += 8 * run
+            at += run
+            left -= run
+            self.next_step()
+        return 0
+
     cdef int table(self, pm_table *t, uint64_t new, unsigned stride) except -1:
         cdef pm_table *to = <pm_table *>pm_at(self.target.p, new)
         self.vector(&t.entries, new, <size_t>(<char *>&to.entries - <char *>to), stride, 1, t.used)
@@ -197,6 +218,8 @@ cdef class Copier:
             return self.vector(v, new, <size_t>(<char *>&to.items - <char *>to), 1, 0, v.size)
         if o.type == PM_TYPE_OBJECT:
             return self.instance(<pm_instance *>o, new)
+        if o.type == PM_TYPE_DEQUE:
+            return self.deque(<pm_deque *>o, new)
         return self.table(<pm_table *>o, new, 3 if o.type == PM_TYPE_DICT else 2)
 
     cdef int copy_all(self) except -1:

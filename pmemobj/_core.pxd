@@ -12,7 +12,7 @@ from pmemobj._cengine cimport (
     PM_GATE_IN_OP, jr, pf_info, pm_is_mine, pm_known, pm_known_cell, pm_media, pm_op_commit_words, pm_pool, pm_probe,
     pm_vec,
 )
-from pmemobj._layout cimport pm_object, pm_table
+from pmemobj._layout cimport pm_deque, pm_object, pm_table
 
 
 cdef struct freed:
@@ -158,6 +158,15 @@ cdef int vec_free(Pool pool, pm_vec *v, unsigned stride) except -1
 cdef int index_build(Pool pool, pm_table *t, unsigned stride, uint64_t items) except -1
 cdef int index_make_room(Pool pool, pm_table *t, unsigned stride, uint64_t hash, pm_probe *probe) except -1
 cdef bint index_drop(Pool pool, pm_table *t, uint64_t budget) except -1
+
+# Blocks of a deque.  grow: there is a cell for position right, or left - 1 (of an empty deque the positions change);
+# the block is given back by cut, which is called after left or right have moved towards each other.
+cdef int deque_grow_right(Pool pool, pm_deque *d, uint64_t items) except -1
+cdef int deque_grow_left(Pool pool, pm_deque *d) except -1
+cdef int deque_cut(Pool pool, pm_deque *d) except -1
+cdef int deque_push(Pool pool, pm_deque *d, const uint64_t *slots, uint64_t count) except -1
+# Drops the last items and gives back their blocks; with all items gone, the last block too.
+cdef int deque_drop(Pool pool, pm_deque *d, uint64_t *budget) except -1
 
 # --- objects and slots; all but the first two inside an operation
 

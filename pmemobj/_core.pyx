@@ -7,6 +7,7 @@ Only this module calls libpmemobj.  What belongs where:
   _core_gate.pxi         who may pass: closed, forked, read-only, failed, another's transaction
   _core_memory.pxi       the memory of this process that a pool takes
   _core_heap.pxi         blocks and vectors
+  _core_deque.pxi        blocks of deques
   _core_objects.pxi      references, the limbo list, destruction, proxies
   _core_tx.pxi           operations, levels, transactions
   _core_direct.pxi       commit, opening and closing under the direct engine
@@ -71,6 +72,7 @@ include "_core_gate.pxi"
 include "_core_memory.pxi"
 include "_core_heap.pxi"
 include "_core_index.pxi"
+include "_core_deque.pxi"
 include "_core_objects.pxi"
 include "_core_tx.pxi"
 include "_core_direct.pxi"

@@ -50,6 +50,18 @@ cdef class _Marks:
                 self.slot(item[word])
         return 0
 
+    cdef int deque(self, pm_deque *d) except -1:
+        cdef uint64_t at = d.left, i
+        cdef pm_deque_block *block
+        while at != d.right:
+            block = pm_deque_find(self.pool.p, d, at)
+            for i in range(at - block.start, block.cap):
+                if at == d.right:
+                    break
+                self.slot(block.cells[i])
+                at += 1
+        return 0
+
     cdef int contents(self, uint64_t offset) except -1:
         """Notes what the object refers to."""
         cdef pm_object *o = <pm_object *>pm_at(self.pool.p, offset)
@@ -62,6 +74,8 @@ cdef class _Marks:
             return self.vector(&(<pm_table *>o).entries, 3, 1)
         if o.type == PM_TYPE_SET:
             return self.vector(&(<pm_table *>o).entries, 2, 1)
+        if o.type == PM_TYPE_DEQUE:
+            return self.deque(<pm_deque *>o)
         if o.type != PM_TYPE_OBJECT:
             raise errors.PoolDamagedError(f"{self.pool.path}: unknown object type {o.type} at {offset:#x}")
         instance = <pm_instance *>o
@@ -143,6 +157,9 @@ cdef bint empty_step(Pool pool, uint64_t offset, uint64_t *budget) except -1:
                 slot_drop(pool, fields[i])
                 pm_store(pool.p, &fields[i], 0)
         return True
+    if o.type == PM_TYPE_DEQUE:
+        deque_drop(pool, <pm_deque *>o, budget)
+        return (<pm_deque *>o).first == 0
     if o.type == PM_TYPE_LIST or o.type == PM_TYPE_TUPLE:
         v = &(<pm_list *>o).items
         drop_items(pool, v, 1, 0, budget)

@@ -1,5 +1,5 @@
-# The memory of this process that a pool takes: pages that have been changed (see _engine/memory/drop.h), and the lists
-# of a transaction.  Everything here runs between operations, outside of transactions.
+# The memory of this process that a pool takes: pages that have been changed (see _engine/memory/drop.h), and the
+# lists of a transaction.  Everything here runs between operations, outside of transactions.
 
 cdef enum:
     KEPT_ITEMS = 65536          # of a list after a huge transaction

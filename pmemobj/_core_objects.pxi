@@ -216,6 +216,7 @@ cdef bint destroy_step(Pool pool, pm_object *o) except -1:
     cdef uint64_t *fields
     cdef pm_vec *v
     cdef pm_table *table
+    cdef pm_deque *deque
     cdef pm_instance *instance
     if o.type == PM_TYPE_LIST or o.type == PM_TYPE_TUPLE:
         v = &(<pm_list *>o).items
@@ -233,6 +234,12 @@ cdef bint destroy_step(Pool pool, pm_object *o) except -1:
         if not index_drop(pool, table, DESTROY_SEGMENTS):
             return False
         size = sizeof(pm_table)
+    elif o.type == PM_TYPE_DEQUE:
+        deque = <pm_deque *>o
+        deque_drop(pool, deque, &budget)
+        if deque.first:
+            return False
+        size = sizeof(pm_deque)
     elif o.type == PM_TYPE_OBJECT:
         instance = <pm_instance *>o
         fields = <uint64_t *>pm_at(p, instance.fields)

@@ -236,6 +236,7 @@ cdef bint add_what_came(Pool pool) except -1:
         see_snapshot(pool)
         pm_cache_free(pool.p)
         pm_keys_forget(pool.p)
+        pool.p.deque_generation += 1
         pool.p.overwritten += 1
         tell_proxies(pool, all, count)
     free(all)

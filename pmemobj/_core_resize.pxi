@@ -70,6 +70,7 @@ cdef int map_anew(Pool pool, int sync, double interval) except -1:
         p.last_epoch = old.last_epoch
         p.overwritten = old.overwritten + 1
         p.key_generation = old.key_generation + 1
+        p.deque_generation = old.deque_generation + 1
         pool._map()
         for i in range(pool.known.mask + 1 if pool.known.cells != NULL else 0):
             if pool.known.cells[i].offset and pool.known.cells[i].proxy != NULL:

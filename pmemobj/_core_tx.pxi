@@ -30,6 +30,7 @@ cdef void forget_since(Pool pool, marks start) noexcept:
     cdef pm_known_cell *cell
     pm_cache_undo(pool.p)
     pm_keys_forget(pool.p)
+    pool.p.deque_generation += 1
     if pool.nactions > start.actions and not pool.p.write_gate & PM_GATE_DOOMED:     # later, then
         obj_cancel(pool, start.actions)
     pool.p.nranges = start.ranges

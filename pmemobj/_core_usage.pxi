@@ -30,6 +30,14 @@ cdef uint64_t index_bytes(pm_pool *p, pm_table *t) noexcept:
     return total
 
 
+cdef uint64_t deque_bytes(pm_pool *p, pm_deque *d) noexcept:
+    cdef uint64_t at = d.first, total = 0
+    while at:
+        total += taken_by(8 * (4 + pm_deque_block_at(p, at).cap))
+        at = pm_deque_block_at(p, at).next
+    return total
+
+
 cdef uint64_t container_bytes(pm_pool *p, uint64_t offset) noexcept:
     """Of the vectors and the index of the object, without its head."""
     cdef pm_object *o = <pm_object *>pm_at(p, offset)
@@ -39,6 +47,8 @@ cdef uint64_t container_bytes(pm_pool *p, uint64_t offset) noexcept:
     if o.type == PM_TYPE_DICT or o.type == PM_TYPE_SET:
         table = <pm_table *>o
         return vector_bytes(&table.entries, 3 if o.type == PM_TYPE_DICT else 2) + index_bytes(p, table)
+    if o.type == PM_TYPE_DEQUE:
+        return deque_bytes(p, <pm_deque *>o)
     if o.type == PM_TYPE_OBJECT and (<pm_instance *>o).cap:
         return taken_by(<uint64_t>(<pm_instance *>o).cap * 8)
     return 0

@@ -19,6 +19,8 @@ cdef extern from "_engine/layout.h" nogil:
         PM_CLASSES
         PM_SEG_WORDS
         PM_TABLE_SMALL
+        PM_DEQUE_FIRST
+        PM_DEQUE_CELLS
         PM_IN_LIMBO
         PM_BORN_BITS
         PM_TYPE_LIST
@@ -26,6 +28,7 @@ cdef extern from "_engine/layout.h" nogil:
         PM_TYPE_SET
         PM_TYPE_TUPLE
         PM_TYPE_OBJECT
+        PM_TYPE_DEQUE
         PM_TYPES
         PM_ALLOC_CHUNK
         PM_ALLOC_BLOCK
@@ -48,6 +51,8 @@ cdef extern from "_engine/layout.h" nogil:
     uint64_t PM_ROOT_MAGIC
     uint64_t PM_OFFSET_MASK
     uint64_t PM_INCOMPAT_KNOWN
+    uint64_t PM_NO_MAXLEN
+    uint64_t PM_DEQUE_MIDDLE
 
     ctypedef struct pm_page:
         uint64_t bitmap[4]
@@ -77,6 +82,14 @@ cdef extern from "_engine/layout.h" nogil:
     ctypedef struct pm_list:
         pm_object head
         pm_vec items
+
+    ctypedef struct pm_deque:
+        pm_object head
+        uint64_t left, right, first, last, maxlen
+
+    ctypedef struct pm_deque_block:
+        uint64_t next, prev, start, cap
+        uint64_t *cells                 # a flexible array
 
     ctypedef struct pm_table:
         pm_object head

@@ -15,23 +15,25 @@ brings back.  Only cells beyond the capacity of before are.
 """
 
 cimport cython
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stdint cimport uint64_t
 from libc.string cimport memcmp, memcpy, memmove
 
+from pmemobj._batch cimport (
+    FEW, Batch, batch_of, encode_batch, new_slots, rewrite_abort, rewrite_begin, rewrite_end,
+)
 from pmemobj._cengine cimport (
     pm_fresh, pm_pool, pm_snapshot, pm_store, pm_vec, pm_vec_at, pm_vec_run,
 )
 from pmemobj._core cimport (
-    Pool, check_read, level_abort, level_begin, level_commit, op_abort, op_begin, op_end,
-    register_class, slot_drop, vec_free, vec_reserve, vec_shrink,
+    Pool, check_read, op_abort, op_begin, op_end, register_class, slot_drop,
+    vec_free, vec_reserve, vec_shrink,
 )
 from pmemobj._layout cimport PM_SEG_WORDS, PM_TYPE_LIST
 from pmemobj._sequence cimport (
     PersistentSequence, bad_index, cells_of, compare, create, find, index_of, initial_items, is_quiet, items_of,
     pm_item_append, pm_item_set, read_items,
 )
-from pmemobj._values cimport Plan, encode, encode_value, pm_immediate, prepare, slot_load
+from pmemobj._values cimport encode, pm_immediate, prepare, slot_load
 
 from collections.abc import MutableSequence
 
@@ -46,62 +48,6 @@ cdef extern from "Python.h":
     Py_ssize_t PySlice_AdjustIndices(Py_ssize_t length, Py_ssize_t *start, Py_ssize_t *stop, Py_ssize_t step) noexcept
     Py_ssize_t PyNumber_AsSsize_t(object o, object error) except? -1
     const Py_ssize_t PY_SSIZE_T_MAX
-
-cdef enum:
-    FEW = 64                # cells: up to here one pm_store each, beyond it a snapshot of the range
-
-
-# --- what is to be stored
-
-@cython.final
-@cython.auto_pickle(False)
-cdef class Batch:
-    """Values on their way into cells: slots[i] is 0 until items[i] has been encoded in the operation."""
-    cdef tuple items
-    cdef Plan plan                      # None when every slot is known
-    cdef uint64_t *slots
-    cdef Py_ssize_t count
-
-    def __dealloc__(self):
-        PyMem_Free(self.slots)
-
-
-cdef uint64_t *new_slots(Py_ssize_t count) except NULL:
-    cdef uint64_t *slots
-    if count > PY_SSIZE_T_MAX // 16:
-        raise MemoryError
-    slots = <uint64_t *>PyMem_Malloc(8 * count + 8)
-    if slots == NULL:
-        raise MemoryError
-    return slots
-
-
-cdef Batch batch_of(Pool pool, tuple items):
-    """May run user code.  Raises TypeError for what cannot be stored."""
-    cdef Batch batch = Batch.__new__(Batch)
-    cdef Py_ssize_t i
-    cdef bint all_known = True
-    batch.items = items
-    batch.count = len(items)
-    batch.slots = new_slots(batch.count)
-    for i in range(batch.count):
-        if not pm_immediate(items[i], &batch.slots[i]):
-            batch.slots[i] = 0
-            all_known = False
-    if not all_known:
-        batch.plan = prepare(pool, items)
-    return batch
-
-
-cdef int encode_batch(Pool pool, Batch batch) except -1:
-    cdef Py_ssize_t i
-    if batch.plan is None:
-        return 0
-    batch.plan.stored = None
-    for i in range(batch.count):
-        if batch.slots[i] == 0:
-            batch.slots[i] = encode_value(pool, batch.plan, batch.items[i])
-    return 0
 
 
 # --- cells
@@ -184,35 +130,6 @@ cdef void move_cells(pm_pool *p, pm_vec *v, uint64_t to, uint64_t source, uint64
 
 
 # --- operations
-
-cdef bint rewrite_begin(Pool pool, bint plain) except -1:
-    """Begins an operation whose last steps are plain stores after snapshots.  True: with a level of its own."""
-    cdef bint own = plain and pool.p.depth == 0
-    if own:
-        level_begin(pool)
-        try:
-            op_begin(pool)
-        except BaseException:
-            level_abort(pool)
-            raise
-    else:
-        op_begin(pool)
-    return own
-
-
-cdef void rewrite_abort(Pool pool, bint own) noexcept:
-    op_abort(pool)
-    if own:
-        level_abort(pool)
-
-
-cdef int rewrite_end(Pool pool, bint own) except -1:
-    """On an error everything is undone.  Inside a level ending an operation cannot fail."""
-    op_end(pool)
-    if own:
-        level_commit(pool)
-    return 0
-
 
 cdef int shrink(PersistentList self) except -1:
     """Gives back room after a removal.  An operation of its own, which may fail and changes nothing then."""

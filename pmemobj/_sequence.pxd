@@ -49,6 +49,8 @@ cdef int bad_index(object key, PersistentSequence o) except -1
 
 # Items lo..hi-1; what is beyond the end when its turn comes is left out.
 cdef list read_items(PersistentSequence o, uint64_t lo, uint64_t hi)
+# Is this the value?  1 yes, 0 no, 2 only Python can tell.
+cdef int slot_equal(Pool pool, uint64_t slot, object value) noexcept
 # The first position in lo..hi-1 whose item equals value, or -1.  Runs user code; compares what is there then.
 cdef Py_ssize_t find(PersistentSequence o, object value, uint64_t lo, uint64_t hi) except -2
 # One of the six comparisons, or NotImplemented.  Runs user code.

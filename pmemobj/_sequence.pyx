@@ -186,8 +186,8 @@ cdef object read_slice(PersistentSequence o, object key):
 
 # --- search
 
-cdef inline int slot_equal(Pool pool, uint64_t slot, object value) noexcept:
-    """As key_equal, but a list also holds what has an __eq__ of its own: 2 for those."""
+cdef int slot_equal(Pool pool, uint64_t slot, object value) noexcept:
+    """As key_equal, but a sequence also holds what has an __eq__ of its own: 2 for those."""
     cdef unsigned kind
     if PM_IS_REFERENCE(slot):
         kind = PM_SLOT_KIND(slot)

@@ -19,10 +19,12 @@ from libc.string cimport memcmp, memcpy
 
 from pmemobj._cengine cimport pm_at, pm_fresh, pm_pool, pm_store, pm_vec, pm_vec_at, pm_vec_run
 from pmemobj._core cimport (
-    Persistent, Pool, alloc, check_read, object_keep, object_new, op_abort, op_begin, op_end, pool_check_read,
-    Unresolved, index_build, proxy_of, resolved, slot_drop, vec_reserve,
+    Persistent, Pool, alloc, check_read, deque_push, object_keep, object_new, op_abort, op_begin, op_end,
+    pool_check_read, Unresolved, index_build, proxy_of, resolved, slot_drop, vec_reserve,
 )
 from pmemobj._layout cimport *
+
+from collections import deque
 
 from pmemobj import errors
 
@@ -116,11 +118,11 @@ class _Unsupported(Exception):
 def _unsupported(value):
     cls = type(value)
     reason = f"a {cls.__module__}.{cls.__qualname__} cannot be stored in a pool"
-    for base in (int, float, str, bytes, tuple, frozenset, list, dict, set):
+    for base in (int, float, str, bytes, tuple, frozenset, list, dict, set, deque):
         if isinstance(value, base):
             return f"{reason}: it is a subclass of {base.__name__}, whose values would come back as {base.__name__}; " \
                    f"convert it, or use pmemobj.register() or pool.persist_via_pickle()"
-    if cls.__name__ in ("bytearray", "array", "ndarray", "deque", "memoryview"):
+    if cls.__name__ in ("bytearray", "array", "ndarray", "memoryview"):
         return f"{reason}; convert it to a list or bytes"
     return f"{reason}; if its values never change, use pmemobj.register() or pool.persist_via_pickle(), " \
            f"otherwise make its class a pmemobj.PersistentObject"
@@ -159,7 +161,7 @@ cdef int look_through(Pool pool, Plan plan, object value) except -1:
             )
         check_read(<Persistent>value)
         return 0
-    if cls is list or cls is tuple or cls is dict or cls is set or cls is frozenset:
+    if cls is list or cls is tuple or cls is dict or cls is set or cls is frozenset or cls is deque:
         look_through_container(pool, plan, value, cls)
         return 0
     codec = codec_for(pool, cls)
@@ -219,7 +221,7 @@ cdef int look_through_container(Pool pool, Plan plan, object value, type cls) ex
                 look_through_key(pool, plan, key)
                 key_failed = False
                 look_through(pool, plan, item)
-        elif cls is list or cls is tuple:
+        elif cls is list or cls is tuple or cls is deque:
             key = None
             for item in tuple(value):
                 key = i
@@ -232,7 +234,7 @@ cdef int look_through_container(Pool pool, Plan plan, object value, type cls) ex
     except _Unsupported as found:
         if key_failed:
             found.path.append(f" key {key!r}")
-        elif cls is dict or cls is list or cls is tuple:
+        elif cls is dict or cls is list or cls is tuple or cls is deque:
             found.path.append(f"[{key!r}]")
         raise
     finally:
@@ -311,6 +313,8 @@ cdef uint64_t encode_nested(Pool pool, Plan plan, object value, type cls) except
             return encode_items(pool, plan, PM_REF_TUPLE if cls is tuple else PM_REF_FROZENSET, tuple(value))
         if cls is list or cls is dict or cls is set:
             return encode_container(pool, plan, value, cls)
+        if cls is deque:
+            return encode_deque(pool, plan, value)
         found = plan.encoded.get(id(value)) if plan is not None and plan.encoded is not None else None
         if found is None:
             raise RuntimeError("the value changed while it was being stored")
@@ -408,6 +412,26 @@ cdef uint64_t encode_container(Pool pool, Plan plan, object value, type cls) exc
         fill_list(pool, plan, offset, tuple(value))
     else:
         fill_table(pool, plan, offset, value, cls is dict)
+    return PM_REFERENCE(PM_REF_OBJECT, offset)
+
+
+cdef uint64_t encode_deque(Pool pool, Plan plan, object value) except 0:
+    """As encode_container()."""
+    cdef uint64_t offset, slot
+    cdef pm_deque *d
+    if plan.stored is None:
+        plan.stored = {}
+    found = plan.stored.get(id(value))
+    if found is not None:
+        object_keep(pool, found)
+        return PM_REFERENCE(PM_REF_OBJECT, found)
+    offset = object_new(pool, PM_TYPE_DEQUE, sizeof(pm_deque), True)
+    plan.stored[id(value)] = offset
+    d = <pm_deque *>pm_at(pool.p, offset)
+    d.maxlen = PM_NO_MAXLEN if value.maxlen is None else value.maxlen
+    for item in tuple(value):
+        slot = encode_value(pool, plan, item)
+        deque_push(pool, d, &slot, 1)
     return PM_REFERENCE(PM_REF_OBJECT, offset)
 
 

@@ -1,7 +1,9 @@
 """pool.to_python(): plain builtin copies of what is stored."""
 
+from collections import deque
 from typing import Any, TypeVar
 
+from pmemobj._deque import PersistentDeque
 from pmemobj._dict import PersistentDict
 from pmemobj._list import PersistentList
 from pmemobj._set import PersistentSet
@@ -31,7 +33,7 @@ class _Copy:
         result = self.one(obj)
         while self.todo:
             source, target = self.todo.pop()
-            if isinstance(target, list):
+            if isinstance(target, (list, deque)):
                 target.extend([self.one(item) for item in list(source)])
             else:
                 for key, item in list(source.items()):
@@ -48,6 +50,8 @@ class _Copy:
             return self.later(obj, [])
         if cls is dict or isinstance(obj, PersistentDict):
             return self.later(obj, {})
+        if cls is deque or isinstance(obj, PersistentDeque):
+            return self.later(obj, deque(maxlen=obj.maxlen))
         if cls is set or isinstance(obj, PersistentSet):
             made = {self.one(item) for item in list(obj)}
         elif cls is tuple or isinstance(obj, PersistentTuple):

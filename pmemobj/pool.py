@@ -220,8 +220,8 @@ class PersistentObjectPool(_core.Pool):
         make = getattr(cls, "_p_new", None)
         if make is None:
             raise TypeError(
-                f"{cls!r} is not a persistent class: pool.new() makes PersistentList, PersistentDict, "
-                "PersistentSet, PersistentTuple and subclasses of PersistentObject"
+                f"{cls!r} is not a persistent class: pool.new() makes PersistentList and the other containers, "
+                "and subclasses of PersistentObject"
             )
         return cast(T, make(self, args, kwargs))
 

@@ -2,6 +2,7 @@
 
 import datetime
 import operator
+from collections import deque
 from functools import partial
 
 import pmemobj
@@ -17,10 +18,17 @@ class World:
 
     def __init__(self, pool):
         self.pool = pool
-        pool.root = {"list": [1, 2, [3]], "dict": {1: 1, 2: {}}, "set": {1, 2}, "tuple": None, "thing": None}
+        pool.root = {
+            "list": [1, 2, [3]],
+            "dict": {1: 1, 2: {}},
+            "set": {1, 2},
+            "tuple": None,
+            "thing": None,
+            "deque": deque([1, 2]),
+        }
         pool.root["tuple"] = pool.new(pmemobj.PersistentTuple, (1, [2]))
         pool.root["thing"] = pool.new(Thing)
-        self.list, self.dict, self.set, self.tuple, self.thing = pool.root.values()
+        self.list, self.dict, self.set, self.tuple, self.thing, self.deque = pool.root.values()
         self.unstored = pool.new(pmemobj.PersistentList, [1])
         self.keys, self.values, self.items = self.dict.keys(), self.dict.values(), self.dict.items()
         self.transaction = pool.transaction()
@@ -35,6 +43,7 @@ class World:
                 ("values", self.values, (iter, reversed)),
                 ("items", self.items, (iter, reversed)),
                 ("set", self.set, (iter,)),
+                ("deque", self.deque, (iter, reversed)),
             )
             for how in ways
         }
@@ -50,6 +59,7 @@ class World:
             ("dict", DICT),
             ("set", SET),
             ("thing", THING),
+            ("deque", DEQUE),
             ("keys", KEYS),
             ("items", KEYS),
             ("values", VALUES),
@@ -113,6 +123,12 @@ TUPLE = SEQUENCE | {
 LIST = SEQUENCE | calls(
     ("__delitem__", 0), ("__setitem__", 0, 1), ("append", 1), ("clear",), ("copy",), ("extend", [1]),
     ("insert", 0, 1), ("pop",), ("remove", 1), ("reverse",), ("sort",),
+    __iadd__=lambda o: operator.iadd(o, [1]), __imul__=lambda o: operator.imul(o, 2),
+)  # fmt: skip
+DEQUE = SEQUENCE | calls(
+    ("__delitem__", 0), ("__setitem__", 0, 1), ("append", 1), ("appendleft", 1), ("clear",), ("copy",), ("extend", [1]),
+    ("extendleft", [1]), ("insert", 0, 1), ("pop",), ("popleft",), ("remove", 1), ("reverse",), ("rotate", 1),
+    __add__=lambda o: operator.add(o, deque()), __radd__=lambda o: operator.add(deque(), o), maxlen=lambda o: o.maxlen,
     __iadd__=lambda o: operator.iadd(o, [1]), __imul__=lambda o: operator.imul(o, 2),
 )  # fmt: skip
 DICT = calls(

@@ -1,6 +1,7 @@
 """pool.check(): a sound pool of everything is found sound, and planted damage is found and named."""
 
 import struct
+from collections import deque
 
 import pytest
 
@@ -56,7 +57,8 @@ def contents(pool):
         "shared": [shared, shared, {"again": shared}],
         "cycle": cycle,
         "object": pool.new(Thing, a=1, b=[1, 2], c="a text of its own"),
-        "empty": [[], {}, set()],
+        "deque": deque([1, "a text of the deque", [2]] * 300, maxlen=1000),
+        "empty": [[], {}, set(), deque()],
     }
 
 
@@ -83,7 +85,15 @@ def test_a_sound_pool_of_everything(filled):
         report = pool.check()
         assert report.ok, report
         assert report.unreachable == (0, 0)
-        for kind, least in {"list": 10, "dict": 5, "set": 3, "tuple": 1, "object": 1, "value": 500}.items():
+        for kind, least in {
+            "list": 10,
+            "dict": 5,
+            "set": 3,
+            "tuple": 1,
+            "object": 1,
+            "deque": 2,
+            "value": 500,
+        }.items():
             assert report.counts[kind] >= least, kind
         assert str(report).endswith("no faults")
         # and while it lives: proxies, limbo, transactions, an aborted one, freed blocks
@@ -185,6 +195,40 @@ def made(pool_path):
         return Patch(pool_path)
 
     return make
+
+
+LEFT, RIGHT, FIRST, LAST, MAXLEN = 32, 40, 48, 56, 64  # of a deque
+NEXT, PREV, START, CAP, CELLS = 0, 8, 16, 24, 32  # of its blocks
+
+
+@pytest.mark.parametrize(
+    "where, change, text",
+    [
+        (LEFT, lambda word: word - 1, "in blocks for"),
+        (RIGHT, lambda word: word + 1000, "in blocks for"),
+        (RIGHT, lambda word: word - 300, "holds no item"),
+        (LEFT, lambda word: word + (1 << 63), "has items"),
+        (FIRST, lambda word: 0, "has items"),
+        (FIRST, lambda word: word + 8, "is not in use"),
+        (LAST, lambda word: word + 8, "in blocks for"),
+        (MAXLEN, lambda word: 3, "at most 3"),
+        (("first", NEXT), lambda word: 0, "in blocks for"),
+        (("last", NEXT), lambda word: 1 << 20, "is not in use"),
+        (("last", PREV), lambda word: 8, "does not follow"),
+        (("last", START), lambda word: word + 1, "does not follow"),
+        (("last", CAP), lambda word: 1 << 40, "cells"),
+        (("first", CELLS), lambda word: 13 << 48, "unknown kind"),
+    ],
+)
+def test_deque(made, where, change, text):
+    patch = made(deque(range(500)))
+    if isinstance(where, tuple):
+        block, field = where
+        at = patch.word(patch.object + (FIRST if block == "first" else LAST)) + field
+    else:
+        at = patch.object + where
+    patch.change(at, change)
+    assert any("deque" in line or "root" in line for line in patch.reports(text))
 
 
 def test_reference_count(made):

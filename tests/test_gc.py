@@ -10,7 +10,14 @@ import struct
 import pytest
 
 import pmemobj
-from pmemobj import PersistentDict, PersistentList, PersistentObject, PersistentSet, PersistentTuple
+from pmemobj import (
+    PersistentDeque,
+    PersistentDict,
+    PersistentList,
+    PersistentObject,
+    PersistentSet,
+    PersistentTuple,
+)
 
 
 class Node(PersistentObject):
@@ -29,6 +36,7 @@ def cycle(pool, length=3):
             lambda o: {"key": (o, {"nested": o}), "other": 10**50},
             lambda o: pool.new(PersistentTuple, [o, (1, 2.5)]),
             lambda o: [o, {pool.new(Node), 1, "two"}],
+            lambda o: pool.new(PersistentDeque, [1, "a text in a deque", (o, 2)]),
         ):
             holder = pool.new(PersistentList, [make(at)])
             at = holder

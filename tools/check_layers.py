@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 CONTAINERS = [
+    "batch",
     "sequence",
+    "deque",
     "list",
     "tuple",
     "table",

@@ -118,6 +118,7 @@ typedef struct pm_pool {
     void *keys;                 /* see keys.h; NULL while there are none */
     uint64_t key_generation;    /* what `keys` says holds only while this is the same */
     uint64_t key_conflicts;     /* keys that met a row of another one */
+    uint64_t deque_generation;  /* while this is the same, every block of a deque is where it was */
 
     struct direct *direct;      /* NULL: the journal engine */
 } pm_pool;

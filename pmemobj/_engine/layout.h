@@ -118,7 +118,8 @@ enum pm_type {                  /* type numbers of persistent objects */
     PM_TYPE_SET = 3,
     PM_TYPE_TUPLE = 4,
     PM_TYPE_OBJECT = 5,
-    PM_TYPES = 16
+    PM_TYPE_DEQUE = 6,
+    PM_TYPES = 32
 };
 
 /* libpmemobj type numbers of our large allocations, for POBJ_FOREACH and pmempool info */
@@ -154,6 +155,28 @@ typedef struct pm_list {        /* also the tuple: the same body, never changed 
     pm_object head;
     pm_vec items;               /* cells: one slot each */
 } pm_list;                      /* 64 bytes */
+
+/* A deque: a chain of blocks.  Each item has a position, which stays what it is while others come and go at both ends;
+ * a block holds `cap` positions from `start` on, and the next block those that follow.  Cells outside of left..right-1
+ * hold nothing.  Every block holds an item, but for the only one of an empty deque. */
+#define PM_DEQUE_FIRST 12u      /* cells of the first block: it has 128 bytes */
+#define PM_DEQUE_CELLS 248u     /* cells of the largest blocks, of PM_SMALL_MAX bytes */
+#define PM_DEQUE_MIDDLE (1ull << 62)    /* position of the first item of all: far from both ends */
+#define PM_NO_MAXLEN (~0ull)
+
+typedef struct pm_deque {
+    pm_object head;
+    uint64_t left, right;       /* position of the first item, and the one after the last item */
+    uint64_t first, last;       /* blocks; 0: there is none */
+    uint64_t maxlen;            /* PM_NO_MAXLEN: any number of items */
+} pm_deque;                     /* 72 bytes */
+
+typedef struct pm_deque_block {
+    uint64_t next, prev;
+    uint64_t start;             /* position of cells[0] */
+    uint64_t cap;
+    uint64_t cells[];           /* one slot each */
+} pm_deque_block;               /* 32 bytes and the cells */
 
 /* Hash table: insertion-ordered entries and an index (see table.h).  Dict entries are {hash, key slot, value
  * slot}, set entries {hash, key slot}; a key slot of 0 is a deleted entry.  A table of at most PM_TABLE_SMALL

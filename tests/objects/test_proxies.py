@@ -8,7 +8,14 @@ import weakref
 import pytest
 
 import pmemobj
-from pmemobj import PersistentDict, PersistentList, PersistentObject, PersistentSet, PersistentTuple
+from pmemobj import (
+    PersistentDeque,
+    PersistentDict,
+    PersistentList,
+    PersistentObject,
+    PersistentSet,
+    PersistentTuple,
+)
 
 MANY = 300  # more than are kept
 
@@ -46,6 +53,7 @@ def stored(pool):
             lambda pool: {"a": 1},
             lambda pool: {1, 2},
             lambda pool: pool.new(PersistentTuple, (1, 2)),
+            lambda pool: pool.new(PersistentDeque, (1, 2)),
             *(
                 lambda pool, cls=cls: pool.new(cls)
                 for cls in (PersistentObject, Plain, Slotted, Finalized, Ready)
@@ -60,6 +68,7 @@ CLASSES = [
     PersistentDict,
     PersistentSet,
     PersistentTuple,
+    PersistentDeque,
     PersistentObject,
     Plain,
     Slotted,

@@ -1,11 +1,19 @@
 """Pools that are full to the last block, and mutators tried at every amount of free space up to what they need."""
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pmemobj
-from pmemobj import PersistentDict, PersistentList, PersistentObject, PersistentSet, PersistentTuple
+from pmemobj import (
+    PersistentDeque,
+    PersistentDict,
+    PersistentList,
+    PersistentObject,
+    PersistentSet,
+    PersistentTuple,
+)
 
 #: Lengths of filling texts, largest first: spans of many pages and of one, then the classes of small blocks.
 LENGTHS = [
@@ -83,6 +91,8 @@ def plain(value: Any) -> Any:
         return {name: plain(field) for name, field in sorted(vars(value).items())}
     if isinstance(value, (PersistentList, list)):
         return [plain(item) for item in value]
+    if isinstance(value, (PersistentDeque, deque)):
+        return deque(plain(item) for item in value)
     if isinstance(value, (PersistentTuple, tuple)):
         return tuple(plain(item) for item in value)
     if isinstance(value, (PersistentDict, dict)):
@@ -121,6 +131,10 @@ def table(n: int) -> Callable[[], Any]:
 
 def names(n: int) -> Callable[[], Any]:
     return lambda: set(range(n))
+
+
+def queue(n: int) -> Callable[[], Any]:
+    return lambda: deque(range(n))
 
 
 T20, T600, T3000, T90K = (text(n, "t") for n in (20, 600, 3000, 90_000))
@@ -181,6 +195,17 @@ MUTATORS: dict[str, Mutator] = {
     "set.update numbers": on(names(30), lambda x: x.update(range(3000))),
     "set |=": on(names(30), lambda x: x.__ior__({T20, T600})),
     "set ^=": on(names(30), lambda x: x.__ixor__({1, T600})),
+    "deque.append first": on(deque, lambda x: x.append(1)),
+    "deque.append text": on(queue(3), lambda x: x.append(T600)),
+    "deque.append grows": on(queue(12), lambda x: x.append(1)),
+    "deque.appendleft grows": on(queue(3), lambda x: x.appendleft([T20, T3000])),
+    "deque.extend": on(queue(10), lambda x: x.extend([1, T20, T600, T3000])),
+    "deque.extend numbers": on(queue(10), lambda x: x.extend(range(2000))),
+    "deque.extendleft": on(queue(10), lambda x: x.extendleft([T20] * 300)),
+    "deque.insert": on(queue(12), lambda x: x.insert(9, T600)),
+    "deque[i] =": on(queue(10), lambda x: x.__setitem__(4, T90K)),
+    "deque.rotate": on(queue(12), lambda x: x.rotate(3)),
+    "deque *=": on(lambda: deque([T20, T600, 3]), lambda x: x.__imul__(4)),
     "object.name =": Mutator(lambda pool: pool.new(Thing), lambda pool, x: setattr(x, "first", T600)),
     "object.name = over": Mutator(lambda pool: pool.new(Other, a=T20), lambda pool, x: setattr(x, "a", T90K)),
     "object names": Mutator(lambda pool: pool.new(Other, a=1), set_many_names),
@@ -190,6 +215,9 @@ MUTATORS: dict[str, Mutator] = {
         lambda pool: [], lambda pool, x: keep(pool, x, PersistentSet, [T20, T600, *range(99)])
     ),
     "new tuple": Mutator(lambda pool: [], lambda pool, x: keep(pool, x, PersistentTuple, [T20, T3000, [1]])),
+    "new deque": Mutator(
+        lambda pool: [], lambda pool, x: keep(pool, x, PersistentDeque, [T20, T3000, [1]], 2)
+    ),
     "new object": Mutator(lambda pool: [], lambda pool, x: keep(pool, x, Other, a=T20, b=[T600], c=T3000)),
     "root[k] = tree": Mutator(lambda pool: 1, new_root),
     "root =": Mutator(

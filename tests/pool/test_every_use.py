@@ -1,7 +1,20 @@
 """The table of every_use.py is complete, and each use is refused once the pool is closed."""
 
 import pytest
-from every_use import DICT, HARMLESS, HARMLESS_OF_POOL, KEYS, LIST, POOL, SET, THING, TUPLE, VALUES, World
+from every_use import (
+    DEQUE,
+    DICT,
+    HARMLESS,
+    HARMLESS_OF_POOL,
+    KEYS,
+    LIST,
+    POOL,
+    SET,
+    THING,
+    TUPLE,
+    VALUES,
+    World,
+)
 
 import pmemobj
 
@@ -17,6 +30,7 @@ def test_the_table_names_everything(pool):
         (world.tuple, TUPLE),
         (world.dict, DICT),
         (world.set, SET),
+        (world.deque, DEQUE),
         (pool.new(pmemobj.PersistentObject), THING),
         (world.keys, KEYS),
         (world.items, KEYS),

@@ -1,5 +1,7 @@
 """Operations of every container, for exploration: a start, and operations one after the other."""
 
+from collections import deque
+
 from pmemobj import PersistentObject
 
 
@@ -83,6 +85,32 @@ def discard(pool):
     pool.root.discard("text")
 
 
+def start_deque(pool):
+    pool.root = deque(range(11))
+
+
+def append_left(pool):
+    pool.root.appendleft(TEXT.format(7))
+
+
+def pop_both(pool):
+    with pool.transaction():
+        pool.root.append(pool.root.popleft())
+        pool.root.appendleft(pool.root.pop())
+
+
+def pop_block(pool):
+    pool.root.popleft()
+
+
+def rotate(pool):
+    pool.root.rotate(4)
+
+
+def insert_in_the_middle(pool):
+    pool.root.insert(6, [TEXT.format(8)])
+
+
 def start_object(pool):
     pool.root = pool.new(Thing)
     pool.root.name = "first"
@@ -147,6 +175,22 @@ WORK = {
     "list": (start_list, [append, extend, set_item, slice_assignment, reverse, delete_item, clear], None),
     "dict": (start_dict, [insert, overwrite, pop, update, clear], None),
     "set": (start_set, [add, discard, union, clear], None),
+    "deque": (
+        start_deque,
+        [
+            append,
+            append_left,
+            pop_block,
+            insert_in_the_middle,
+            rotate,
+            set_item,
+            pop_both,
+            reverse,
+            extend,
+            clear,
+        ],
+        None,
+    ),
     "object": (start_object, [set_attribute, new_attribute, delete_attribute], of_object),
     "transactions": (start_list, [transaction, savepoint, abort], None),
     "checkpoint, collection": (start_list, [append, checkpoint, cycle, collect], None),
