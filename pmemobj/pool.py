@@ -34,7 +34,7 @@ JOURNAL = {
     "first_segment": 1 << 20,
     "max_segment": 16 << 20,
     "limit": 64 << 20,
-    "ring": 4 << 20,
+    "ring": 8 << 20,
 }
 
 #: Smallest default of `memory`, in bytes.

@@ -252,8 +252,16 @@ static int crash_msync(void *addr, size_t length, int flags)
     if (now.bytes) {
         pthread_mutex_lock(&lock);
         struct disk *d = &disk_of[FILE_JOURNAL];
-        if (from + length > d->size)
-            abort();            /* its size must have been synced before */
+        if (from + length > d->size) {          /* what has been synced can be read: the file is as long as that */
+            d->bytes = realloc(d->bytes, from + length);
+            memset(d->bytes + d->size, 0, from + length - d->size);
+            if (d->lost) {
+                size_t had = d->size / SECTOR + 1, has = (from + length) / SECTOR + 1;
+                d->lost = realloc(d->lost, has);
+                memset(d->lost + had, 0, has - had);
+            }
+            d->size = from + length;
+        }
         memcpy(d->bytes + from, now.bytes + from, length);
         pthread_mutex_unlock(&lock);
     }

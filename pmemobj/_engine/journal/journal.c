@@ -108,12 +108,15 @@ static unsigned find_unsynced(struct jr_private *p, struct unsynced *out, unsign
 }
 
 /* With a ring the file is not synced as a whole, since that would write the ring, too.  What `sync` has to do
- * is found after `upto` was read: a record up to there lies in what is found. */
+ * is found after `upto` was read: a record up to there lies in what is found.  The sync of a new part of the file
+ * makes durable what is needed to find it again, so the length of the file as well. */
 static int sync_parts(struct jr_private *p, unsigned what)
 {
     struct unsynced parts[JR_MAX_SEGMENTS];
     unsigned n = find_unsynced(p, parts, JR_MAX_SEGMENTS);
     int error = what & JR_SYNC_HEADER ? io_msync(p->front, 2 * JR_SLOT_BYTES) : 0;
+    if (!error && what & JR_SYNC_SIZE)
+        error = io_msync(p->added->map, p->added->bytes);
     for (unsigned i = 0; i < n && !error; i++) {
         uint64_t from = parts[i].from / JR_SEGMENT_ALIGN * JR_SEGMENT_ALIGN;
         error = io_msync((char *)parts[i].segment->map + from, parts[i].to - from);
@@ -130,11 +133,7 @@ static int sync_parts(struct jr_private *p, unsigned what)
 
 static int sync_all(struct jr_private *p, unsigned what)
 {
-    if (p->front && !(what & JR_SYNC_SIZE))
-        return sync_parts(p, what);
-    if (p->front)
-        jr_drop_pages((char *)p->front + JR_SEGMENTS_AT, p->ring_bytes);
-    return io_fdatasync(p->fd);
+    return p->front ? sync_parts(p, what) : io_fdatasync(p->fd);
 }
 
 int jr_sync_file(struct jr *j, uint64_t target, enum jr_sync_what what)
@@ -464,6 +463,10 @@ int jr_write_direct(struct jr *j, const void *data, uint64_t offset, uint64_t le
 static void free_segments(struct jr_private *p)
 {
     struct segment *s = p->oldest;
+    if (p->added) {
+        munmap(p->added->map, p->added->bytes);
+        free(p->added);
+    }
     for (uint64_t i = 0; i < p->segments; i++) {
         struct segment *next = s->next;
         munmap(s->map, s->bytes);
@@ -711,6 +714,8 @@ void jr_orphan(struct jr *j)
         munmap(p->front, p->segments_at);
     for (uint64_t i = 0; i < p->segments; i++, s = s->next)
         munmap(s->map, s->bytes);
+    if (p->added)
+        munmap(p->added->map, p->added->bytes);
     io.close(p->fd);            /* the mapping of the pool file has not come along */
 }
 

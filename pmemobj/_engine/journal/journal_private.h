@@ -118,10 +118,11 @@ enum jr_found jr_next(struct jr_cursor *c, const uint64_t **payload, uint64_t *w
 
 /*
  * Records go to the pool file through a shared mapping (20 ns a record; a pwrite is 1 us), or through
- * pwrite where the file cannot be mapped.  A store to a hole of the file would raise SIGBUS on a full
+ * pwrite where an extent is long or the file cannot be mapped.  A store to a hole of the file would raise SIGBUS on a full
  * disk, so a granule is allocated before the first store to it; `granules` says which have been.
  */
 #define JR_GRANULE_SHIFT 16
+#define JR_LONG_EXTENT 4096u    /* bytes; from here on a pwrite takes less time than the page faults */
 #define JR_LITTLE_SPACE ((uint64_t)1 << 30)     /* bytes; many times what one checkpoint may take */
 
 /* Drops the page table entries of a shared file mapping.  Nothing is lost: what they know of dirty pages goes
@@ -197,6 +198,7 @@ struct jr_private {
     pthread_cond_t sync_ended;
     bool syncing;
     unsigned sync_what;             /* enum jr_sync_what, of the next sync */
+    struct segment *added;          /* what JR_SYNC_SIZE is about; set by the keeper before it asks for that */
     uint64_t syncs_started, syncs_done;     /* the number of the last one */
 
     pthread_mutex_t pool_lock;

@@ -254,10 +254,12 @@ static int add_segment(struct jr *j, uint64_t bytes)
         int cut = io_is_no_space(error) ? io_ftruncate(p->fd, (off_t)from) : error;
         return cut ? jr_fail(j, cut) : error;
     }
-    if ((error = jr_sync_file(j, 0, JR_SYNC_SIZE)))
+    struct segment *s = p->added = jr_new_segment(p, from, bytes, &error);
+    /* when that fails the journal has failed, and jr_stop frees the segment: somebody else may be syncing it */
+    if (!s || (error = jr_sync_file(j, 0, JR_SYNC_SIZE)))
         return error;
-    struct segment *s = jr_new_segment(p, from, bytes, &error);
-    return s ? insert_segment(j, s, true) : error;
+    p->added = NULL;
+    return insert_segment(j, s, true);
 }
 
 /* Tries to make the segment behind the current one free and `need` words long; lock held on entry and exit,

@@ -189,6 +189,14 @@ int jr_extents_are_sound(const uint64_t *at, const uint64_t *end, uint64_t pool_
     return 1;
 }
 
+/* The range lies in one granule, which has been allocated. */
+static inline int is_allocated(struct jr_target *t, uint64_t offset, uint64_t bytes)
+{
+    uint64_t g = offset >> JR_GRANULE_SHIFT;
+    return g == (offset + bytes - 1) >> JR_GRANULE_SHIFT
+        && atomic_load_explicit(&t->granules[g >> 6], memory_order_relaxed) >> (g & 63) & 1;
+}
+
 int jr_apply(struct jr_target *t, const uint64_t *payload, uint64_t words)
 {
     const uint64_t *at = payload, *end = payload + words;
@@ -196,12 +204,13 @@ int jr_apply(struct jr_target *t, const uint64_t *payload, uint64_t words)
         return EBADMSG;
     while (at < end) {
         uint64_t offset = *at >> 16, n = *at & JR_EXTENT_MAX;
-        int error = jr_target_allocate(t, offset, n * 8);
-        if (!error && (!t->map || t->by_write))
+        int error = is_allocated(t, offset, n * 8) ? 0 : jr_target_allocate(t, offset, n * 8);
+        bool by_write = !t->map || t->by_write || n * 8 >= JR_LONG_EXTENT;
+        if (!error && by_write)
             error = io_write_all(t->fd, at + 1, n * 8, (off_t)offset);
         if (error)
             return error;
-        if (t->map && !t->by_write)
+        if (!by_write)
             memcpy(t->map + offset, at + 1, n * 8);
         at += 1 + n;
     }
@@ -547,6 +556,20 @@ static uint64_t synced_bytes(const struct recovery *r, uint64_t end)
     return at * 8;
 }
 
+/* The ring's records that count, from a copy of it. */
+static int rewrite_ring(struct recovery *r)
+{
+    uint64_t size = r->header.ring_bytes / 8;
+    for (uint64_t at = r->ring_from, n; at < r->ring_end; at += n) {
+        uint64_t place = at % size;
+        n = r->ring_end - at < size - place ? r->ring_end - at : size - place;
+        int error = io_write_all(r->fd, r->ring + place, n * 8, (off_t)(JR_SEGMENTS_AT + place * 8));
+        if (error)
+            return io_failure(r, error, "writing");
+    }
+    return JR_OK;
+}
+
 /* Step 2, without its sync. */
 static int rewrite(struct recovery *r)
 {
@@ -563,10 +586,7 @@ static int rewrite(struct recovery *r)
         if (error)
             return io_failure(r, error, "writing");
     }
-    int error = 0;
-    if (has_ring_records(r))
-        error = io_write_all(r->fd, r->ring, r->header.ring_bytes, JR_SEGMENTS_AT);
-    return error ? io_failure(r, error, "writing") : JR_OK;
+    return has_ring_records(r) ? rewrite_ring(r) : JR_OK;
 }
 
 /* Step 4, without its sync.  Verifies again: what is applied is what was read just now. */

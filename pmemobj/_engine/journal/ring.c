@@ -23,8 +23,9 @@
 #define MERGE_LINES 8192u           /* lines of one log record at most, but for the last ring record's */
 #define INDEX_CELLS 32768u          /* a power of two, at least three times the lines */
 #define LONG_RECORD 2048u           /* words: from here on a record is copied as it is, not merged */
-#define LINE_WORDS 10u               /* of a log record, for one line, at most */
 #define POPULATE_PIECE 65536u
+#define POPULATE_FROM 65536u         /* bytes of a log record; for less a few page faults will do */
+#define WAIT_NS 1000000u             /* of an appender for the merger, until it looks again */
 
 struct line {
     uint64_t number;                /* offset / 64 */
@@ -36,7 +37,9 @@ struct jr_merger {
     pthread_mutex_t lock;           /* of draining, and of the log's appender with it */
     pthread_mutex_t wake_lock;
     pthread_cond_t wake;
+    pthread_cond_t progress;        /* of draining; for an appender without room */
     bool wanted, flush, stop;       /* wake_lock */
+    _Atomic bool awaited;           /* somebody waits for progress */
     pthread_t thread;
     struct line lines[MERGE_LINES + LONG_RECORD];
     uint32_t index[INDEX_CELLS];    /* line number + 1, or 0 */
@@ -89,34 +92,77 @@ static void merge(struct jr_merger *m, const uint64_t *payload, uint64_t words)
     }
 }
 
+/* Words that put_lines needs at most. */
+static uint64_t bound_of_lines(const struct jr_merger *m)
+{
+    uint64_t words = 0;
+    for (uint32_t i = 0; i < m->count; i++) {
+        uint64_t mask = m->lines[i].mask;
+        if (mask == 0xff)
+            words += 1 + 8;
+        else
+            for (; mask; mask &= mask - 1)
+                words += 1 + 1;
+    }
+    return words;
+}
+
 /* The table as extents: neighbouring words of lines that came one after the other are one. */
 static uint64_t *put_lines(const struct jr_merger *m, uint64_t *to)
 {
-    uint64_t *extent = NULL, next = 0, n = 0;
+    uint64_t *extent = NULL, first = 0, next = 0;
     for (uint32_t i = 0; i < m->count; i++) {
         const struct line *line = &m->lines[i];
-        for (uint64_t mask = line->mask; mask; mask &= mask - 1) {
-            unsigned k = (unsigned)__builtin_ctzll(mask);
+        for (uint64_t mask = line->mask; mask; mask &= mask + (mask & -mask)) {
+            unsigned k = (unsigned)__builtin_ctzll(mask), run = (unsigned)__builtin_ctzll(~(mask >> k));
             uint64_t word = line->number * 8 + k;
-            if (!extent || word != next || n == JR_EXTENT_MAX) {
+            if (!extent || word != next || word + run - first > JR_EXTENT_MAX) {
                 extent = to++;
-                n = 0;
+                first = word;
             }
-            *to++ = line->words[k];
-            n++;
-            *extent = JR_EXTENT((word - n + 1) * 8, n);
-            next = word + 1;
+            for (unsigned n = 0; n < run; n++)
+                to[n] = line->words[k + n];
+            to += run;
+            next = word + run;
+            *extent = JR_EXTENT(first * 8, next - first);
         }
     }
     return to;
+}
+
+/* Has the pages of the record that is to be written at the log's head mapped in one go: a fault for each of them takes
+ * several times as long.  They are allocated; where it is not possible nothing changes. */
+static void populate_record(const struct jr *j, uint64_t words)
+{
+    uintptr_t page = PM_PAGE_SIZE - 1, from = (uintptr_t)j->head & ~page;
+    uintptr_t to = ((uintptr_t)(j->head + JR_HEADER_WORDS + words) + page) & ~page;
+    if (words * 8 >= POPULATE_FROM)
+        (void)madvise((void *)from, to - from, MADV_POPULATE_WRITE);    /* since Linux 5.14 */
+}
+
+static void note_lines(struct jr_merger *m, struct jr_pages *pages)
+{
+    uint64_t last = UINT64_MAX;
+    for (uint32_t i = 0; i < m->count; i++) {
+        uint64_t page = m->lines[i].number / (PM_PAGE_SIZE / 64);
+        if (page != last)
+            jr_note_range(pages, page * PM_PAGE_SIZE, PM_PAGE_SIZE);
+        last = page;
+    }
 }
 
 /* Completes the log record that covers the ring up to `position`; only then may that part be used again. */
 static void covered(struct jr *j, uint64_t words, uint64_t position, uint64_t records)
 {
     jr_commit(j, words, position);
+    struct jr_merger *m = j->ring.merger;
     atomic_store_explicit(&j->ring.merged, position, memory_order_release);
-    j->ring.merger->records += records;
+    m->records += records;
+    if (atomic_load_explicit(&m->awaited, memory_order_relaxed)) {
+        pthread_mutex_lock(&m->wake_lock);
+        pthread_cond_signal(&m->progress);
+        pthread_mutex_unlock(&m->wake_lock);
+    }
 }
 
 /* What the table holds becomes a record of the log, which covers the ring up to `position`. */
@@ -124,10 +170,11 @@ static int write_lines(struct jr *j, uint64_t position)
 {
     struct jr_merger *m = j->ring.merger;
     int error = 0;
-    if (m->count && !(error = jr_reserve(j, LINE_WORDS * (uint64_t)m->count))) {
+    uint64_t bound = bound_of_lines(m);
+    if (m->count && !(error = jr_reserve(j, bound))) {
+        populate_record(j, bound);
         uint64_t *payload = jr_payload(j), *end = put_lines(m, payload);
-        for (uint32_t i = 0; i < m->count; i++)
-            jr_note_range(&j->priv->pages, m->lines[i].number * 64, 64);
+        note_lines(m, &j->priv->pages);
         covered(j, (uint64_t)(end - payload), position, m->merged_records);
     }
     forget(m);
@@ -138,6 +185,7 @@ static int write_long(struct jr *j, const uint64_t *payload, uint64_t words, uin
 {
     int error = jr_reserve(j, words);
     if (!error) {
+        populate_record(j, words);
         memcpy(jr_payload(j), payload, words * 8);
         jr_note_payload(&j->priv->pages, payload, words);
         covered(j, words, position, 1);
@@ -145,8 +193,8 @@ static int write_long(struct jr *j, const uint64_t *payload, uint64_t words, uin
     return error;
 }
 
-/* The lock is held. */
-static int drain(struct jr *j)
+/* The lock is held.  Ends with a record of the log that covers the ring up to `enough` at least. */
+static int drain(struct jr *j, uint64_t enough)
 {
     struct jr_ring *r = &j->ring;
     struct jr_merger *m = r->merger;
@@ -156,6 +204,8 @@ static int drain(struct jr *j)
     uint64_t end = atomic_load_explicit(&r->appended, memory_order_acquire);
     uint64_t place = at % size;
     int error = 0;
+    if (end > enough)
+        end = enough;
     for (uint64_t words; at < end && !error; at += 1 + words, place += 1 + words) {
         if (place >= size)
             place -= size;
@@ -178,15 +228,19 @@ static int drain(struct jr *j)
     return error ? error : write_lines(j, at);
 }
 
+static int drain_locked(struct jr *j, uint64_t enough)
+{
+    int error = jr_failed(j);
+    return error ? error : drain(j, enough);
+}
+
 int jr_drain(struct jr *j)
 {
     struct jr_merger *m = j->ring.merger;
     if (!m)
         return jr_failed(j);
     pthread_mutex_lock(&m->lock);
-    int error = jr_failed(j);
-    if (!error)
-        error = drain(j);
+    int error = drain_locked(j, UINT64_MAX);
     pthread_mutex_unlock(&m->lock);
     return error;
 }
@@ -232,6 +286,28 @@ static bool advance(struct jr_ring *r, uint64_t need)
     return true;
 }
 
+/* For an appender that has no room: some of the ring becomes free.  It waits no longer than it must: neither for all
+ * that the merger has to do, nor does it do all of that itself. */
+static int make_progress(struct jr *j)
+{
+    struct jr_ring *r = &j->ring;
+    struct jr_merger *m = r->merger;
+    uint64_t seen = atomic_load_explicit(&r->merged, memory_order_acquire);
+    if (pthread_mutex_trylock(&m->lock) == 0) {
+        int error = drain_locked(j, seen + r->words / 16);
+        pthread_mutex_unlock(&m->lock);
+        return error;
+    }
+    struct timespec until = jr_monotonic_after(WAIT_NS);
+    pthread_mutex_lock(&m->wake_lock);
+    atomic_store_explicit(&m->awaited, true, memory_order_relaxed);
+    if (atomic_load_explicit(&r->merged, memory_order_acquire) == seen)
+        pthread_cond_timedwait(&m->progress, &m->wake_lock, &until);
+    atomic_store_explicit(&m->awaited, false, memory_order_relaxed);
+    pthread_mutex_unlock(&m->wake_lock);
+    return jr_failed(j);
+}
+
 int jr_make_ready(struct jr *j, uint64_t words)
 {
     struct jr_ring *r = &j->ring;
@@ -241,7 +317,7 @@ int jr_make_ready(struct jr *j, uint64_t words)
     r->direct = !r->merger || words + 2 > r->words / 4;
     if (!r->direct) {
         while (!jr_ring_has_room(r, words) && !advance(r, words + 2))
-            if ((error = jr_drain(j)))
+            if ((error = make_progress(j)))
                 return error;
         return 0;
     }
@@ -251,20 +327,22 @@ int jr_make_ready(struct jr *j, uint64_t words)
 
 /* ------------------------------------------------------------------ thread ------------------------ */
 
-/* Faults in the ring's pages ahead of the appender's first turn.  Not before the first wake: an open that is not
- * followed by many commits does not need them. */
-static void populate(const struct jr_ring *r)
+/* Maps the ring's pages ahead of the appender's first turn, up to byte `to`; gives how far it has come.  Not before
+ * the first wake: an open that is not followed by many commits does not need them. */
+static uint64_t populate(const struct jr_ring *r, uint64_t from, uint64_t to)
 {
-    for (uint64_t at = 0; at < r->words * 8; at += POPULATE_PIECE)
-        if (madvise((char *)r->map + at, POPULATE_PIECE, MADV_POPULATE_WRITE))     /* since Linux 5.14 */
-            break;
+    for (; from < to; from += POPULATE_PIECE)
+        if (madvise((char *)r->map + from, POPULATE_PIECE, MADV_POPULATE_WRITE))
+            return r->words * 8;
+    return from;
 }
 
 static void *merger_main(void *journal)
 {
     struct jr *j = journal;
-    struct jr_merger *m = j->ring.merger;
-    bool populated = false;
+    struct jr_ring *r = &j->ring;
+    struct jr_merger *m = r->merger;
+    uint64_t populated = 0, size = r->words * 8;
     prctl(PR_SET_NAME, "pm-merger");
     pthread_mutex_lock(&m->wake_lock);
     while (!m->stop) {
@@ -275,12 +353,13 @@ static void *merger_main(void *journal)
         bool flush = m->flush;
         m->wanted = m->flush = false;
         pthread_mutex_unlock(&m->wake_lock);
+        if (!flush && populated < size) {
+            uint64_t reached = atomic_load_explicit(&r->appended, memory_order_relaxed) * 8;
+            populated = populate(r, populated, size - reached > size / 2 ? reached + size / 2 : size);
+        }
         jr_drain(j);            /* an error shows when the appender needs the room */
         if (flush)
             jr_flushed(j);
-        else if (!populated)
-            populate(&j->ring);
-        populated |= !flush;
         pthread_mutex_lock(&m->wake_lock);
     }
     pthread_mutex_unlock(&m->wake_lock);
@@ -296,6 +375,11 @@ int jr_ring_open(struct jr *j, uint64_t *map, uint64_t bytes, uint64_t salt)
     pthread_mutex_init(&m->lock, NULL);
     pthread_mutex_init(&m->wake_lock, NULL);
     pthread_cond_init(&m->wake, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&m->progress, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     r->merger = m;
     r->map = r->head = r->end = map;
     r->words = bytes / 8;
@@ -329,6 +413,7 @@ void jr_ring_close(struct jr *j)
     pthread_mutex_destroy(&m->lock);
     pthread_mutex_destroy(&m->wake_lock);
     pthread_cond_destroy(&m->wake);
+    pthread_cond_destroy(&m->progress);
     free(m);
 }
 

@@ -226,6 +226,42 @@ static inline uint64_t pm_direct_text(pm_direct *d, uint64_t *bits, PyObject *te
     return slot;
 }
 
+/* As pm_direct_text, for ASCII text in a record that goes on at `to`, which it gives back behind what it wrote: each
+ * word is stored to both places at once. */
+static inline uint64_t *pm_record_ascii(pm_pool *p, uint64_t *to, uint64_t *bits, PyObject *text, uint64_t words,
+                                        uint64_t *slot)
+{
+    uint64_t at = pm_offset(p, bits), page = at & ~(uint64_t)(PM_PAGE_SIZE - 1), before = *bits;
+    uint64_t number = (at - page) * 8 + (unsigned)__builtin_ctzll(~before);
+    uint64_t offset = page + sizeof(pm_page) + number * (words * 8), word;
+    uint64_t length = (uint64_t)PyUnicode_GET_LENGTH(text);
+    uint64_t *block = (uint64_t *)pm_at(p, offset);
+    const char *data = (const char *)((PyASCIIObject *)text + 1);
+    to[0] = JR_EXTENT(at, 1);
+    to[1] = *bits = before | (before + 1);
+    to[2] = JR_EXTENT(offset, words);
+    to[3] = block[0] = length;
+    for (uint64_t i = 1; i < words - 1; i++) {
+        memcpy(&word, data + 8 * i - 8, 8);
+        to[3 + i] = block[i] = word;
+    }
+    /* what is left over, 1 to 8 characters: the last eight of the text, without those that are stored already */
+    memcpy(&word, data + length - 8, 8);
+    to[2 + words] = block[words - 1] = word >> (-length % 8 * 8);
+    *slot = PM_REFERENCE(PM_REF_STR1, offset);
+    return to + 3 + words;
+}
+
+static inline uint64_t *pm_record_text(pm_pool *p, uint64_t *to, uint64_t *bits, PyObject *text, uint64_t words,
+                                       uint64_t *slot)
+{
+    if (PyUnicode_IS_COMPACT_ASCII(text))
+        return pm_record_ascii(p, to, bits, text, words, slot);
+    pm_direct d = {p, to};
+    *slot = pm_direct_text(&d, bits, text, words);
+    return d.to;
+}
+
 /* The slot of a str inside an operation.  0: nothing has been done, encode_value can. */
 static inline uint64_t pm_op_text(pm_pool *p, PyObject *text)
 {
@@ -277,6 +313,32 @@ static inline int pm_is_simple(PyObject *items)
     return 1;
 }
 
+/* The stores and the record of pm_table_insert where it is not in a transaction and the table has an index.  `to`:
+ * where the payload begins. */
+static inline void pm_table_record(pm_pool *p, pm_table *t, unsigned stride, const pm_probe *probe, uint64_t *entry,
+                                   uint64_t *to, uint64_t *bits, PyObject *text, uint64_t words, uint64_t key,
+                                   uint64_t *value_bits, PyObject *value_text, uint64_t value_words, uint64_t value)
+{
+    uint64_t *cell = probe->cells + probe->at, size = t->entries.size + 1;
+    struct jr_ring *ring = &p->journal->ring;
+    if (text != NULL)
+        to = pm_record_text(p, to, bits, text, words, &key);
+    if (value_text != NULL)
+        to = pm_record_text(p, to, value_bits, value_text, value_words, &value);
+    to[0] = JR_EXTENT(pm_offset(p, entry), stride);
+    to[1] = entry[0] = probe->hash;
+    to[2] = entry[1] = key;
+    if (stride == 3)
+        to[3] = entry[2] = value;
+    to += 1 + stride;
+    to[0] = JR_EXTENT(pm_offset(p, cell), 1);
+    to[1] = *cell = probe->wanted | size;
+    to[2] = JR_EXTENT(pm_offset(p, &t->used), 2);
+    to[3] = ++t->used;
+    to[4] = t->entries.size = size;
+    jr_ring_commit(ring, (uint64_t)(to + 5 - ring->head - 1));
+}
+
 /* A new last entry: what pm_table_append does, as a whole operation.  `text` is the key, or NULL and `key` its slot;
  * `value_text` likewise.  0: nothing has been done. */
 static inline int pm_table_insert(pm_pool *p, pm_table *t, unsigned stride, const pm_probe *probe, PyObject *text,
@@ -300,11 +362,16 @@ static inline int pm_table_insert(pm_pool *p, pm_table *t, unsigned stride, cons
     }
     if (!pm_direct_begin(&d, p, words + value_words + 6 + stride + 1 + 2 + 3))
         return 0;
+    uint64_t *entry = pm_vec_at(p, &t->entries, size, stride);
+    if (d.to != NULL && t->index) {
+        pm_table_record(p, t, stride, probe, entry, d.to, bits, text, words, key, value_bits, value_text, value_words,
+                        value);
+        return 1;
+    }
     if (text != NULL)
         key = pm_direct_text(&d, bits, text, words);
     if (value_text != NULL)
         value = pm_direct_text(&d, value_bits, value_text, value_words);
-    uint64_t *entry = pm_vec_at(p, &t->entries, size, stride);
     pm_direct_keep(&d, entry, stride);
     entry[0] = probe->hash;
     entry[1] = key;
