@@ -13,7 +13,7 @@ TITLE = "Memory"
 
 TEXT = """\
 A process writes texts of 400 to 590 characters into a new pool, 2000 in each transaction, until their blocks are as
-many bytes as the first column says. The journal is at most 68 MiB (64 of the log and 4 of the ring). *Limit* is the
+many bytes as the first column says. The journal is at most 72 MiB (64 of the log and 8 of the ring). *Limit* is the
 option `memory`. *Private* is the largest `RssAnon` that was seen at the end of a transaction, with the interpreter,
 *before* is that of the empty pool. *Resident* is `ru_maxrss` when all is written, which counts pages of the pool file
 and of the journal in the page cache too, as far as they are mapped; the system takes those back when it needs memory.

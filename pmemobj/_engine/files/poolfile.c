@@ -232,6 +232,15 @@ static int allocate_rest(int fd, uint64_t hole, uint64_t first, uint64_t last, u
     return error || last == end ? error : io_fallocate(fd, 0, (off_t)last, (off_t)(end - last));
 }
 
+/* The rest of a hole beside what is covered: a fault there would have the kernel read the pages around it ahead, which
+ * means to make and clear megabytes of page cache pages. */
+static void read_singly(char *base, uint64_t from, uint64_t end)
+{
+    from = (from + PM_PAGE_SIZE - 1) & ~(uint64_t)(PM_PAGE_SIZE - 1);
+    if (from < end)
+        (void)madvise(base + from, end - from, MADV_RANDOM);
+}
+
 int pf_cover_holes(int fd, char *base, uint64_t from, uint64_t size, void (*covered)(void *context, uint64_t block),
                    void *context)
 {
@@ -256,6 +265,8 @@ int pf_cover_holes(int fd, char *base, uint64_t from, uint64_t size, void (*cove
                 /* a call that fails may have unmapped what was there */
                 return io.mmap(at, last - first, prot, flags, fd, (off_t)first) == MAP_FAILED ? errno : 0;
             madvise(at, last - first, MADV_HUGEPAGE);
+            read_singly(base, (uint64_t)hole, first);
+            read_singly(base, last, end);
             for (uint64_t block = first / HUGE_PAGE; covered && block < last / HUGE_PAGE; block++)
                 covered(context, block);
         }

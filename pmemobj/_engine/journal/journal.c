@@ -7,7 +7,7 @@
  *     FREE -> CURRENT             the appender, when the one before it is full
  *     CURRENT -> SEALED           likewise; its last record is a "continued" record
  *     SEALED -> RECYCLED -> FREE  the checkpointer: applied and synced; new salt in memory -> header synced
- *     PREPARING -> FREE           the keeper: zero-filled and synced; in the ring in memory -> header synced
+ *     PREPARING -> FREE           the keeper: allocated and synced; in the ring in memory -> header synced
  *
  * The appender only ever takes a FREE segment, so what it writes to is named by a synced header.
  *
@@ -580,7 +580,7 @@ static int make_file(struct jr *j, const char *temporary, int pool_fd, const str
         return error;
     }
     p->file_end = p->segments_at + 2 * p->options.first_segment;
-    if ((error = make_front(p)) || (error = jr_zero_fill(p->fd, p->segments_at, p->file_end)))
+    if ((error = make_front(p)) || (error = jr_make_space(p, p->segments_at, p->file_end)))
         return error;
     struct segment **link = &p->oldest;
     for (uint64_t i = 0; i < 2; i++) {

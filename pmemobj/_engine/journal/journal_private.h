@@ -303,6 +303,11 @@ void jr_ring_stop(struct jr *j);
 void jr_ring_close(struct jr *j);       /* when no thread of the journal runs */
 
 int jr_zero_fill(int fd, uint64_t from, uint64_t to);
+
+/* Disk space for segments.  Where each commit waits for a sync it is filled with zeros: a sync of blocks that have
+ * never been written changes the file system's metadata as well, and takes twice as long.  With a ring nobody waits
+ * for that, and an appender may wait for the space. */
+int jr_make_space(struct jr_private *p, uint64_t from, uint64_t to);
 struct segment *jr_new_segment(struct jr_private *p, uint64_t offset, uint64_t bytes, int *error);
 
 void *jr_checkpointer_main(void *journal);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "files/io.h"
@@ -20,6 +21,7 @@
 
 #define AT_LIMIT_SIZE 0u
 #define HELD_PAUSE_NS 10000000u     /* until readers are looked for again */
+#define BEHIND 5                    /* nice levels: a third of the others' share of a processor that is in demand */
 
 /* ------------------------------------------------------------------ checkpointer ------------------ */
 
@@ -130,6 +132,9 @@ void *jr_checkpointer_main(void *arg)
 {
     struct jr *j = arg;
     prctl(PR_SET_NAME, "pm-checkpoint");
+    /* Nobody waits for it before the log is half full: on few processors the program and the merger go first.  Linux
+     * has a priority for each thread. */
+    (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + BEHIND);
     struct jr_private *p = j->priv;
     pthread_mutex_lock(&p->lock);
     while (!p->stop) {
@@ -167,6 +172,12 @@ int jr_zero_fill(int fd, uint64_t from, uint64_t to)
     for (; from < to && !error; from += FILL_PIECE)
         error = io_write_all(fd, zeros, to - from < FILL_PIECE ? to - from : FILL_PIECE, (off_t)from);
     return error;
+}
+
+int jr_make_space(struct jr_private *p, uint64_t from, uint64_t to)
+{
+    int error = p->front ? io_fallocate(p->fd, 0, (off_t)from, (off_t)(to - from)) : EOPNOTSUPP;
+    return error == EOPNOTSUPP || error == ENOSYS ? jr_zero_fill(p->fd, from, to) : error;
 }
 
 struct segment *jr_new_segment(struct jr_private *p, uint64_t offset, uint64_t bytes, int *error)
@@ -249,7 +260,7 @@ static int add_segment(struct jr *j, uint64_t bytes)
 {
     struct jr_private *p = j->priv;
     uint64_t from = p->file_end;
-    int error = jr_zero_fill(p->fd, from, from + bytes);
+    int error = jr_make_space(p, from, from + bytes);
     if (error) {
         int cut = io_is_no_space(error) ? io_ftruncate(p->fd, (off_t)from) : error;
         return cut ? jr_fail(j, cut) : error;

@@ -281,7 +281,8 @@ static bool advance(struct jr_ring *r, uint64_t need)
     if (room < need)
         return false;
     r->end = r->head + (need > step ? need : step < room ? step : room);
-    if (limit - r->lap - at < r->words / 4 * 3)
+    /* in its first turn the ring's pages are still to be mapped, by the merger if it is in time */
+    if (limit - r->lap - at < r->words / 4 * 3 || (r->lap == 0 && at > 0))
         wake(r->merger);
     return true;
 }
