@@ -13,7 +13,7 @@ with pmemobj.open("notes.pool") as pool:
 from pmemobj._deque import PersistentDeque
 from pmemobj._dict import PersistentDict
 from pmemobj._list import PersistentList
-from pmemobj._object import PersistentObject
+from pmemobj._object import PersistentObject, PersistentPlaceholder
 from pmemobj._set import PersistentSet
 from pmemobj._tuple import PersistentTuple
 from pmemobj.errors import (
@@ -46,6 +46,7 @@ __all__ = [
     "PersistentList",
     "PersistentObject",
     "PersistentObjectPool",
+    "PersistentPlaceholder",
     "PersistentSet",
     "PersistentTuple",
     "PmemobjError",

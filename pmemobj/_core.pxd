@@ -29,7 +29,6 @@ cdef struct level:
 
 
 ctypedef PyObject *(*make_proxy)(Pool pool, pm_object *head, pm_known_cell *cell) except NULL
-ctypedef object (*resolve_proxy)(Unresolved o)
 
 
 cdef class Pool:
@@ -94,10 +93,6 @@ cdef class Persistent:
     cdef pm_object *head            # NULL: closed or stale
     cdef pm_pool *p
     cdef Pool pool                  # not an attribute for Python: a class may have one of that name
-
-
-cdef class Unresolved(Persistent):
-    cdef object real                # what it has been exchanged for
 
 
 cdef int check_read_slow(Persistent o) except -1
@@ -168,12 +163,9 @@ cdef int deque_push(Pool pool, pm_deque *d, const uint64_t *slots, uint64_t coun
 # Drops the last items and gives back their blocks; with all items gone, the last block too.
 cdef int deque_drop(Pool pool, pm_deque *d, uint64_t *budget) except -1
 
-# --- objects and slots; all but the first two inside an operation
+# --- objects and slots; all but the first inside an operation
 
-# Runs no user code.  May give an Unresolved, which slot_load exchanges by resolved().
-cdef object proxy_of(Pool pool, uint64_t offset)
-cdef object resolved(Unresolved o)
-cdef int register_resolver(resolve_proxy resolve) except -1
+cdef object proxy_of(Pool pool, uint64_t offset)     # runs no user code
 cdef int bind(Persistent o, Pool pool, pm_object *head) except -1
 cdef uint64_t object_new(Pool pool, unsigned type, uint64_t size, bint owned) except 0
 cdef int object_keep(Pool pool, uint64_t offset) except -1

@@ -313,20 +313,6 @@ cdef int bind(Persistent o, Pool pool, pm_object *head) except -1:
     return 0
 
 
-cdef resolve_proxy resolver = NULL
-
-
-cdef int register_resolver(resolve_proxy resolve) except -1:
-    global resolver
-    resolver = resolve
-    return 0
-
-
-cdef object resolved(Unresolved o):
-    """The object that o stands for.  Runs user code."""
-    return resolver(o)
-
-
 cdef object proxy_of(Pool pool, uint64_t offset):
     cdef pm_known_cell *cell = pm_known_place(&pool.known, offset)
     cdef pm_object *head
@@ -391,11 +377,3 @@ cdef void proxy_lost(PyObject *handle, uint64_t offset) noexcept:
 
 pm_check_proxy()
 pm_proxy_lost = proxy_lost
-
-
-cdef class Unresolved(Persistent):
-    """Stands for a PersistentObject whose class has not been imported in this process.
-
-    proxy_of() may not run user code, and an import is that; so it gives this, which keeps the object alive, and
-    slot_load(), whose callers are prepared for user code, exchanges it for the real one.  Nobody else sees it.
-    """

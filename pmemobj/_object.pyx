@@ -23,8 +23,8 @@ from pmemobj._cengine cimport (
     pm_replace, pm_store, pm_vec, pm_vec_at,
 )
 from pmemobj._core cimport (
-    Persistent, Pool, Unresolved, alloc, bind, block_abort, block_begin, block_commit, check_read, object_new,
-    op_abort, op_begin, op_end, pool_check_read, proxy_lost, register_proxy, register_resolver, release, slot_drop,
+    Persistent, Pool, alloc, bind, block_abort, block_begin, block_commit, check_read, object_new,
+    op_abort, op_begin, op_end, pool_check_read, proxy_lost, register_proxy, release, slot_drop,
     vec_reserve,
 )
 from pmemobj._layout cimport *
@@ -33,9 +33,9 @@ from pmemobj._values cimport (
     slot_load_slow,
 )
 
-import importlib
 import sys
 import types
+import weakref
 
 from pmemobj import errors
 
@@ -186,9 +186,14 @@ cdef extern from *:
         return type->tp_new == pm_instance_new && type->tp_init == ((PyTypeObject *)base)->tp_init;
     }
 
-    static void pm_prepare_class(PyObject *cls, PyObject *info, struct pm_names *fast)
+    /* Cython compiles no __init_subclass__. */
+    static int pm_prepare_class(PyObject *cls, PyObject *info, struct pm_names *fast, PyObject *init_subclass)
     {
         PyTypeObject *type = (PyTypeObject *)cls;
+        PyObject *method = PyClassMethod_New(init_subclass);
+        if (method == NULL || PyDict_SetItemString(type->tp_dict, "__init_subclass__", method) < 0)
+            return -1;
+        Py_DECREF(method);
         Py_INCREF(info);
         pm_no_info = info;
         pm_no_names = fast;
@@ -196,12 +201,13 @@ cdef extern from *:
         type->tp_new = pm_instance_new;
         type->tp_dealloc = pm_instance_dealloc;
         PyType_Modified(type);
+        return 0;
     }
     """
     PyObject *pm_instance_alloc(PyTypeObject *type) except NULL
     void pm_set_info(PyObject *o, PyObject *info, pm_names *fast) noexcept
     bint pm_is_quiet_class(object cls, object base) noexcept
-    void pm_prepare_class(object cls, PyObject *info, pm_names *fast) noexcept
+    int pm_prepare_class(object cls, PyObject *info, pm_names *fast, object init_subclass) except -1
     void pm_check_object() noexcept
 
 include "_object_classes.pxi"
@@ -492,7 +498,9 @@ cdef class PersistentObject(Persistent):
     before it, and again each time the object has been loaded anew, before its first use: it sets up volatile
     attributes, whose names begin with ``_v_`` (or ``_p_``) and which are never stored.
 
-    The class is stored by its module and qualified name: keep it importable under that name.
+    The class is stored by its module and qualified name: keep it importable under that name, or say in
+    ``__p_aliases__ = ("module:Name", ...)`` what names it had before.  Import its module before objects are read:
+    where the class is not known they are read as a PersistentPlaceholder.
     """
 
     def __init__(self):
@@ -548,7 +556,9 @@ cdef class PersistentObject(Persistent):
         cdef Py_ssize_t field
         check_read(self)
         info = (<ClassTable?>self.pool.registry).info(self.pool, (<pm_instance *>self.head).class_id)
-        if info.cls is not type(self) and names_of(type(self)) != (info.module, info.qualname):
+        if type(self) is PersistentPlaceholder:
+            pass
+        elif info.cls is not type(self) and names_of(type(self)) != (info.module, info.qualname):
             raise errors.PoolDamagedError(f"{self!r} is an object of {info.module}.{info.qualname}")
         for field in range(items_of(self.pool, info.record).size - RECORD_HEAD, (<pm_instance *>self.head).cap):
             if field_at(self, field)[0]:
@@ -569,12 +579,19 @@ cdef class PersistentObject(Persistent):
         return f"<{name} object at {pm_offset(self.p, self.head):#x} in pool {self.pool.path!r}>"
 
 
+def _init_subclass(cls, **kwargs):
+    """A new subclass of PersistentObject."""
+    super(PersistentObject, cls).__init_subclass__(**kwargs)
+    add_aliases(cls)
+
+
 # --- loading
 
 cdef PyObject *made(Pool pool, pm_object *head, pm_known_cell *cell, ClassInfo info) except NULL:
     """The proxy of a stored object, whose place in `known` is the cell.  Runs no user code."""
-    cdef PyObject *o = pm_instance_alloc(<PyTypeObject *>info.cls)
-    if has_init(info):
+    cdef object cls = info.cls if info.cls is not None else PersistentPlaceholder
+    cdef PyObject *o = pm_instance_alloc(<PyTypeObject *>cls)
+    if info.cls is not None and has_init(info):
         pm_set_info(o, <PyObject *>not_ready, &not_ready.fast)
     else:
         pm_set_info(o, <PyObject *>info, &info.fast)
@@ -593,49 +610,52 @@ cdef PyObject *make(Pool pool, pm_object *head, pm_known_cell *cell) except NULL
             return made(pool, head, cell, info)
     collecting = PyGC_Disable()         # a collection could run user code, which could free the object
     try:
-        info = table.info(pool, class_id)
-        if info.cls is not None:
-            return made(pool, head, cell, info)
-        return unresolved(pool, head)
+        return made(pool, head, cell, table.info(pool, class_id))
     finally:
         if collecting:
             PyGC_Enable()
 
 
-cdef PyObject *unresolved(Pool pool, pm_object *head) except NULL:
-    cdef Persistent o = Unresolved.__new__(Unresolved)
-    bind(o, pool, head)
-    Py_INCREF(o)
-    return <PyObject *>o
-
-
-cdef object resolve(Unresolved o):
-    cdef Pool pool = o.pool
-    cdef ClassTable table = <ClassTable?>pool.registry
+def _why(PersistentObject o not None):
+    """Of a placeholder: module and name of its class, and why it is none of that class."""
     cdef ClassInfo info
-    cdef uint32_t class_id
-    cdef pm_known_cell *cell
-    if o.real is None:
-        check_read(o)
-        class_id = (<pm_instance *>o.head).class_id
-        info = table.info(pool, class_id)
-        cls = find_class(pool, info.module, info.qualname) if info.cls is None else info.cls
-        if o.real is None:                      # the import may have come here for the same object
-            check_read(o)
-            info = table.info(pool, class_id)
-            if info.cls is None:
-                info.cls = cls
-                table.by_class[cls] = info
-            cell = pm_known_place(&pool.known, pm_offset(pool.p, o.head))
-            if cell == NULL:
-                raise MemoryError()
-            o.real = pm_owned(made(pool, o.head, cell, info))
-            o.head = NULL
-    return o.real
+    check_read(o)
+    info = (<ClassTable?>o.pool.registry).info(o.pool, (<pm_instance *>o.head).class_id)
+    return info.module, info.qualname, why_missing(info.module, info.qualname)
 
 
 pm_check_object()
 pm_proxy_lost = proxy_lost
-pm_prepare_class(PersistentObject, <PyObject *>not_ready, &not_ready.fast)
+pm_prepare_class(PersistentObject, <PyObject *>not_ready, &not_ready.fast, _init_subclass)
 register_proxy(PM_TYPE_OBJECT, make)
-register_resolver(resolve)
+
+
+class PersistentPlaceholder(PersistentObject):
+    """What an object is read as while its class is not known: the module has not been imported, or has no such class.
+
+    Its attributes can be read, and it can be stored, compared and be a key; it cannot be changed, and has no methods.
+    Import the module before the object is read to get the object itself.  Nothing is lost meanwhile.
+    """
+
+    def __setattr__(self, name, value):
+        module, qualname, why = _why(self)
+        raise errors.ClassNotFoundError(f"an attribute of this {qualname} cannot be set: {why}")
+
+    def __delattr__(self, name):
+        module, qualname, why = _why(self)
+        raise errors.ClassNotFoundError(f"an attribute of this {qualname} cannot be deleted: {why}")
+
+    def __getattr__(self, name):
+        module, qualname, why = _why(self)
+        raise AttributeError(f"this {qualname} has no stored attribute {name!r}; {why}", name=name, obj=self)
+
+    def __repr__(self):
+        try:
+            module, qualname, _ = _why(self)
+        except errors.PmemobjError:
+            return PersistentObject.__repr__(self)
+        return f"<placeholder of a {module}.{qualname}, with the attributes {', '.join(vars(self)) or 'none'}>"
+
+    @classmethod
+    def _p_new(cls, *args):
+        raise TypeError("placeholders are only read, never made")

@@ -35,6 +35,16 @@ cdef int append_slot(Pool pool, uint64_t offset, object value) except -1:
     return 0
 
 
+cdef int set_text(Pool pool, uint64_t list_offset, uint64_t i, str text) except -1:
+    """Inside an operation: replaces item i of a list of texts."""
+    cdef uint64_t slot = encode(pool, text)
+    cdef uint64_t *cell = pm_vec_at(pool.p, items_of(pool, list_offset), i, 1)
+    cdef uint64_t old = cell[0]
+    pm_store(pool.p, cell, slot)
+    slot_drop(pool, old)
+    return 0
+
+
 cdef tuple names_of(object cls):
     """Module and qualified name under which the class is stored."""
     if cls is PersistentObject:
@@ -46,10 +56,40 @@ cdef bint is_class(object found) noexcept:
     return PyType_Check(found) and PyType_IsSubtype(<PyTypeObject *>found, <PyTypeObject *>PersistentObject)
 
 
+cdef dict aliases = {}                  # (module, qualname) -> weak reference of the class that had this name before
+
+
+cdef int add_aliases(object cls) except -1:
+    names = cls.__dict__.get("__p_aliases__", ())
+    if type(names) is not tuple:
+        raise TypeError(f"__p_aliases__ of {cls.__qualname__} must be a tuple of names, not {names!r}")
+    for name in names:
+        aliases[split_name(name)] = weakref.ref(cls)
+    return 0
+
+
+cdef tuple split_name(object name):
+    if type(name) is not str or name.count(":") != 1:
+        raise TypeError(f"the name of a class is 'module:qualname', not {name!r}")
+    return tuple(name.split(":"))
+
+
+cdef list names_before(object cls):
+    return [split_name(name) for name in cls.__dict__.get("__p_aliases__", ())]
+
+
 cdef object loaded_class(str module, str qualname):
     """The class if its module is imported already, or None.  Runs no user code."""
     if module == "pmemobj" and qualname == "PersistentObject":
         return PersistentObject
+    found = class_of_name(module, qualname)
+    if found is None:
+        alias = aliases.get((module, qualname))
+        found = alias() if alias is not None else None
+    return found
+
+
+cdef object class_of_name(str module, str qualname):
     at = sys.modules.get(module)
     for part in qualname.split("."):
         if not PyType_Check(at) and type(at) is not types.ModuleType:
@@ -58,25 +98,16 @@ cdef object loaded_class(str module, str qualname):
     return at if is_class(at) else None
 
 
-cdef object find_class(Pool pool, str module, str qualname):
-    """The class, imported if need be: user code."""
-    what = f"{pool.path}: an object of the class {module}.{qualname} cannot be loaded:"
-    try:
-        at = importlib.import_module(module)
-        for part in qualname.split("."):
-            at = getattr(at, part)
-    except ImportError as error:
-        raise errors.ClassNotFoundError(
-            f"{what} importing {module!r} failed ({error}); make the module importable, then read the object again"
-        ) from error
-    except AttributeError:
-        hint = "define the class there again"
-        if module == "__main__":
-            hint = "it was stored by the program that defines it; run that program, or move the class into a module"
-        raise errors.ClassNotFoundError(f"{what} {module!r} has no {qualname!r}; {hint}") from None
-    if not is_class(at):
-        raise errors.ClassNotFoundError(f"{what} {module}.{qualname} is not a subclass of PersistentObject any more")
-    return at
+cdef str why_missing(str module, str qualname):
+    """Why an object of this class is a placeholder, and what to do."""
+    what = f"its class {module}.{qualname} was not found when it was read"
+    if loaded_class(module, qualname) is not None:
+        return f"{what}, but is there now: let go of this object and read it again"
+    if module == "__main__":
+        return f"{what}: it was stored by the program that defines it; move the class into a module"
+    if module not in sys.modules:
+        return f"{what}, and pmemobj imports nothing that a pool names: import {module} before reading it"
+    return f"{what}: {module} has no such subclass of PersistentObject"
 
 
 cdef int check_storable(object cls, str module, str qualname) except -1:
@@ -265,12 +296,42 @@ cdef class ClassTable:
         check_storable(cls, module, qualname)
         if count:
             self.info(pool, count - 1)          # all of them are known now
-        info = self.by_name.get((module, qualname))
-        if info is not None and info.class_id < count:
-            info.cls = cls                      # defined anew, or not yet looked for
-            self.by_class[cls] = info
-            return info
+        for name in [(module, qualname), *names_before(cls)]:
+            info = self.by_name.get(name)
+            if info is not None and info.class_id < count:
+                info.cls = cls                  # defined anew, or not yet looked for
+                self.by_class[cls] = info
+                return info
         return self.add(pool, cls, module, qualname)
+
+    def rename(self, Pool pool not None, old, new):
+        """See pool.rename_class(); outside of transactions."""
+        cdef ClassInfo info
+        cdef uint32_t count
+        cdef tuple before = split_name(old), after = split_name(new)
+        pool_check_read(pool)
+        count = stored_classes(pool)
+        if count:
+            self.info(pool, count - 1)          # all of them are known now
+        info = self.by_name.get(before)
+        if info is None:
+            known = ", ".join(sorted(f"{module}:{name}" for module, name in self.by_name)) or "none"
+            raise KeyError(f"no class {old!r} has objects in {pool.path}; those that have: {known}")
+        if after in self.by_name:
+            raise ValueError(f"{new!r} has a record of its own in {pool.path}, for its own objects")
+        op_begin(pool)
+        try:
+            set_text(pool, info.record, 0, after[0])
+            set_text(pool, info.record, 1, after[1])
+        except BaseException:
+            op_abort(pool)
+            raise
+        op_end(pool)
+        del self.by_name[before]
+        self.by_class.pop(info.cls, None)
+        info.cls = None
+        info.module, info.qualname = after
+        self.by_name[after] = info
 
     cdef ClassInfo add(self, Pool pool, object cls, str module, str qualname):
         cdef uint32_t count = stored_classes(pool)

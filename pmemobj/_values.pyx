@@ -20,7 +20,7 @@ from libc.string cimport memcmp, memcpy
 from pmemobj._cengine cimport pm_at, pm_fresh, pm_pool, pm_store, pm_vec, pm_vec_at, pm_vec_run
 from pmemobj._core cimport (
     Persistent, Pool, alloc, check_read, deque_push, object_keep, object_new, op_abort, op_begin, op_end,
-    pool_check_read, Unresolved, index_build, proxy_of, resolved, slot_drop, vec_reserve,
+    pool_check_read, index_build, proxy_of, slot_drop, vec_reserve,
 )
 from pmemobj._layout cimport *
 
@@ -527,8 +527,7 @@ cdef object slot_load_slow(Pool pool, uint64_t slot):
     cdef bint registered = False
     cdef int collecting
     if PM_IS_REFERENCE(slot) and PM_SLOT_KIND(slot) == PM_REF_OBJECT:
-        value = proxy_of(pool, slot & PM_OFFSET_MASK)
-        return resolved(value) if type(value) is Unresolved else value
+        return proxy_of(pool, slot & PM_OFFSET_MASK)
     collecting = PyGC_Disable()         # a collection could run user code, which could free this very block
     try:
         value = load_raw(pool, slot, &registered)
@@ -549,10 +548,7 @@ cdef object load_raw(Pool pool, uint64_t slot, bint *registered):
     if slot & 7:
         return pm_short_value(slot)
     if PM_SLOT_KIND(slot) == PM_REF_OBJECT:
-        value = proxy_of(pool, slot & PM_OFFSET_MASK)
-        if type(value) is Unresolved:
-            registered[0] = True
-        return value
+        return proxy_of(pool, slot & PM_OFFSET_MASK)
     return load_block(pool, slot, registered)
 
 
@@ -593,8 +589,6 @@ cdef object decoded(Pool pool, object value):
         return tuple([decoded(pool, item) for item in <tuple>value])
     if cls is frozenset:
         return frozenset([decoded(pool, item) for item in <frozenset>value])
-    if cls is Unresolved:
-        return resolved(value)
     if cls is not _Raw:
         return value
     payload = decoded(pool, (<_Raw>value).payload)

@@ -85,4 +85,4 @@ class CrossPoolError(PmemobjError, ValueError):
 
 
 class ClassNotFoundError(PmemobjError, LookupError):
-    """The class of a stored object cannot be imported, or is not what was stored."""
+    """The class or type of what is stored is not known to this program, or is not what it was."""

@@ -245,6 +245,20 @@ class PersistentObjectPool(_core.Pool):
         """
         return to_python(obj)
 
+    def rename_class(self, old: str, new: str) -> None:
+        """Objects stored by the name `old` of their class are of the class named `new` from now on.
+
+        old, new: "module:qualname" as they are stored.  The class need not be there.  Atomic; one commit.  For a class
+        that moves and keeps its objects in many pools, ``__p_aliases__ = ("module:qualname",)`` in its body does
+        the same without touching them.  Objects that this program holds keep their class until it lets go of them.
+
+        Raises KeyError if no object was ever stored by that name, ValueError if there are objects of `new` already,
+        TransactionError inside a transaction.
+        """
+        if self.in_transaction:
+            raise errors.TransactionError("rename_class() inside a transaction: it is a commit of its own")
+        self.registry.rename(self, old, new)
+
     def gc(self, debug: object = None) -> Collected:
         """Destroys objects that keep one another alive although neither the root nor a Python variable leads to
         them; returns how many, and the bytes that were freed.

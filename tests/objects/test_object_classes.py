@@ -1,5 +1,6 @@
 """The type table: which classes can be stored, and how they are found again."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import textwrap
 import pytest
 
 import pmemobj
-from pmemobj import ClassNotFoundError, PersistentObject
+from pmemobj import ClassNotFoundError, PersistentObject, PersistentPlaceholder
 
 
 class Outer:
@@ -121,61 +122,85 @@ def test_not_a_persistent_class(pool):
             pool.new(wrong)
 
 
-def test_imported_when_loaded(pool_path, module, tmp_path):
+def test_read_before_the_import(pool_path, module, tmp_path):
+    """Nothing is imported because a pool names it: the object is read, as a placeholder."""
     module(THING)
     run(tmp_path, STORE, pool_path)
     with pmemobj.open(pool_path) as pool:
-        assert "persistent_things" not in sys.modules
         thing = pool.root["thing"]
+        assert "persistent_things" not in sys.modules
+        assert type(thing) is PersistentPlaceholder and thing.n == 1 and vars(thing) == {"n": 1}
+        assert repr(thing) == "<placeholder of a persistent_things.Thing, with the attributes n>"
+        (again, _), (other,) = pool.root["tuple"]
+        assert again is other is thing is pool.root["list"][0] and pool.root["key"][thing, 1] == 5
+        pool.root["list"].append(thing)
+        pool.root["set"] = {thing}
+        assert thing in pool.root["set"] and pool.to_python(pool.root["list"]) == [thing, thing]
+        with pytest.raises(ClassNotFoundError, match="import persistent_things before reading it"):
+            thing.n = 2
+        with pytest.raises(ClassNotFoundError, match="import persistent_things"):
+            del thing.n
+        with pytest.raises(AttributeError, match=r"no stored attribute 'grow'.*import persistent_things"):
+            thing.grow()
+        with pytest.raises(TypeError, match="never made"):
+            pool.new(PersistentPlaceholder)
+        thing._check()
+        assert pool.check().ok
+
         import persistent_things
 
-        assert type(thing) is persistent_things.Thing and thing.n == 1
-        (again, _), (other,) = pool.root["tuple"]
-        assert again is other is thing is pool.root["list"][0]
-        assert pool.root["key"][thing, 1] == 5
+        with pytest.raises(ClassNotFoundError, match="let go of this object and read it again"):
+            thing.n = 2
+        del again, other, thing
+        thing = pool.root["thing"]
+        assert type(thing) is persistent_things.Thing and pool.root["list"][1] is thing
+        thing.n = 2
+        assert thing.n == 2
+        pool._check_references()
+    assert repr(thing).endswith("or its pool is closed>")
 
 
 @pytest.mark.parametrize("first", ["tuple", "key", "list"])
-def test_imported_when_loaded_inside_a_value(pool_path, module, tmp_path, first):
+def test_read_inside_a_value(pool_path, module, tmp_path, first):
     module(THING)
     run(tmp_path, STORE, pool_path)
     with pmemobj.open(pool_path) as pool:
-        value = pmemobj.PersistentObjectPool.to_python(pool, pool.root[first])
+        value = pool.to_python(pool.root[first])
         thing = pool.root["thing"]
-        assert (
-            value
-            == {"tuple": ((thing, 1), frozenset({thing})), "key": {(thing, 1): 5}, "list": [thing]}[first]
-        )
-        assert type(thing).__name__ == "Thing" and thing.n == 1
+        values = {"tuple": ((thing, 1), frozenset({thing})), "key": {(thing, 1): 5}, "list": [thing]}
+        assert value == values[first]
         pool._check_references()
 
 
-def test_module_is_gone(pool_path, module, tmp_path):
+def test_placeholders_go_back_to_their_objects(pool_path, module, tmp_path):
+    """What only a placeholder keeps is destroyed with it, and an abort makes it stale."""
     module(THING)
     run(tmp_path, STORE, pool_path)
-    (tmp_path / "persistent_things.py").unlink()
     with pmemobj.open(pool_path) as pool:
-        for key in ("thing", "tuple"):
-            with pytest.raises(ClassNotFoundError, match=r"persistent_things\.Thing .*No module named"):
-                _ = pool.root[key]
-        assert list(pool.root) == ["thing", "tuple", "key", "list"]
-        module(THING)
-        assert pool.root["thing"].n == 1  # once the module is back
-        pool._check_references()
+        thing = pool.root["thing"]
+        with pytest.raises(KeyError), pool.transaction():
+            pool.root["more"] = thing
+            raise KeyError
+        pool.root = None
+        assert thing.n == 1 and pool._limbo() == 1
+        del thing
+        assert pool._limbo() == 0
+    with pytest.raises(pmemobj.PoolClosedError):
+        _ = pool.root
 
 
 def test_class_is_gone(pool_path, module, tmp_path):
     module(THING)
     run(tmp_path, STORE, pool_path)
     with pmemobj.open(pool_path) as pool:
-        for source, message in [
-            ("Other = 1", "has no 'Thing'"),
-            ("Thing = 1", "not a subclass"),
-            ("class Thing: pass", "not a subclass"),
-        ]:
+        for source in ("Other = 1", "Thing = 1", "class Thing: pass", "class Thing(int): pass"):
             module(source)
-            with pytest.raises(ClassNotFoundError, match=message):
-                _ = pool.root["thing"]
+            importlib.import_module("persistent_things")
+            thing = pool.root["thing"]
+            assert thing.n == 1
+            with pytest.raises(ClassNotFoundError, match="has no such subclass of PersistentObject"):
+                thing.n = 2
+            del thing
         del pool.root["thing"]
         pool.root = None
         assert pool._limbo() == 0
@@ -195,55 +220,62 @@ def test_main_program(pool_path, tmp_path):
     """
     assert "__main__.Mine'> 1" in run(tmp_path, program, pool_path)
     assert "__main__.Mine'> 2" in run(tmp_path, program, pool_path)
-    with pmemobj.open(pool_path) as pool, pytest.raises(ClassNotFoundError, match="run that program"):
-        _ = pool.root
-
-
-def test_an_import_that_uses_the_pool(pool_path, module, tmp_path):
-    """The import is user code: here it reads the same object, drops it, and makes garbage of everything."""
-    module(THING)
-    run(tmp_path, STORE, pool_path)
-    for action in (
-        "first = pool.root['thing']",
-        "pool.root.clear(); pool.root['x'] = ['y' * 100] * 100",
-        "pool.root = None; [pool.new(pmemobj.PersistentList, [1] * 50) for i in range(100)]",
-        "pool.close()",
-        "pool.begin(); pool.root = None; pool.abort()",
-    ):
-        module(THING)
-        with pmemobj.open(pool_path) as pool:
-            sys.persistent_test_pool = pool
-            with open(tmp_path / "persistent_things.py", "a") as file:
-                file.write(f"\nimport sys\npool = sys.persistent_test_pool\n{action}\n")
-            with (
-                pool.transaction() if "close" not in action else pytest.raises(pmemobj.PoolClosedError) as tx
-            ):
-                thing = pool.root["tuple"][0][0]
-                if action.startswith("first"):
-                    assert sys.modules["persistent_things"].first is thing
-                assert thing.n == 1 and type(thing).__name__ == "Thing"
-                if not pool.closed:
-                    tx.abort()
-            if not pool.closed:
-                pool._check_references()
-    del sys.persistent_test_pool
-
-
-def test_an_import_that_drops_the_object_outside_a_transaction(pool_path, module, tmp_path):
-    module(THING)
-    run(tmp_path, STORE, pool_path)
     with pmemobj.open(pool_path) as pool:
-        sys.persistent_test_pool = pool
-        with open(tmp_path / "persistent_things.py", "a") as file:
-            file.write("\nimport sys\nsys.persistent_test_pool.root = None\n")
-        thing = pool.root["tuple"][1]
-        (thing,) = thing
-        assert thing.n == 1
-        pool._check_references()
-        del thing
-        assert pool._limbo() == 0
-        pool._check_references()
-    del sys.persistent_test_pool
+        assert pool.root.n == 2
+        with pytest.raises(ClassNotFoundError, match="move the class into a module"):
+            pool.root.n = 3
+
+
+# --- other names
+
+
+class Moved(PersistentObject):
+    __p_aliases__ = ("persistent_things:Old",)
+
+    def double(self):
+        return 2 * self.n
+
+
+def test_a_class_that_has_moved(pool_path, module, tmp_path, reopen):
+    module(THING.replace("Thing", "Old"))
+    run(tmp_path, STORE.replace("Thing", "Old"), pool_path)
+    pool = pmemobj.open(pool_path)
+    thing = pool.root["thing"]
+    assert type(thing) is Moved and thing.double() == 2
+    other = pool.new(Moved)
+    other.n = 7
+    pool.root["list"].append(other)
+    del thing, other
+    pool = reopen(pool)
+    assert [o.double() for o in pool.root["list"]] == [2, 14]
+    assert pool._check_references() and pool.check().ok
+
+
+@pytest.mark.parametrize("names", ["a:B", ("a.B",), (5,), ["a:B"]], ids=repr)
+def test_wrong_aliases(names):
+    with pytest.raises(TypeError, match=r"__p_aliases__|'module:qualname'"):
+        type("Wrong", (PersistentObject,), {"__p_aliases__": names})
+
+
+def test_rename_class(pool, reopen):
+    pool.root = [pool.new(Replaced)]
+    pool.root[0].n = 5
+    with pytest.raises(KeyError, match=r"no class 'a:B' has objects.*Replaced"):
+        pool.rename_class("a:B", "c:D")
+    with pytest.raises(TypeError, match="'module:qualname'"):
+        pool.rename_class("a.B", "c:D")
+    with pytest.raises(pmemobj.TransactionError), pool.transaction():
+        pool.rename_class(f"{__name__}:Replaced", f"{__name__}:EmptySlots")
+    pool.rename_class(f"{__name__}:Replaced", f"{__name__}:EmptySlots")
+    assert type(pool.root[0]) is EmptySlots and pool.root[0].n == 5
+    pool.root.append(pool.new(Replaced))
+    with pytest.raises(ValueError, match="record of its own"):
+        pool.rename_class(f"{__name__}:Replaced", f"{__name__}:EmptySlots")
+    pool = reopen(pool)
+    assert [type(o) for o in pool.root] == [EmptySlots, Replaced] and pool.root[0].n == 5
+    pool.rename_class(f"{__name__}:Replaced", "nowhere:Gone")
+    assert repr(pool.root[1]) == "<placeholder of a nowhere.Gone, with the attributes none>"
+    assert pool._check_references() and pool.check().ok
 
 
 def test_a_class_defined_anew(pool, reopen):
