@@ -138,7 +138,7 @@ void jr_pretend_boot(const char *boot_id);
 /* The process that made this journal, or 0: whom to name when the pool is locked. */
 uint64_t jr_holder(const char *path);
 
-/* Makes a fresh journal (temporary name, zero-filled, fsync, rename, fsync of the directory), replacing an
+/* Makes a fresh journal (temporary name, allocated, fsync, rename, fsync of the directory), replacing an
  * old one at that path, maps it and starts the background threads.  The caller guarantees that the pool
  * file is a complete committed state, keeps pool_fd open until jr_stop and syncs it nowhere else meanwhile.
  * Returns 0 or an errno. */

@@ -281,8 +281,7 @@ static bool advance(struct jr_ring *r, uint64_t need)
     if (room < need)
         return false;
     r->end = r->head + (need > step ? need : step < room ? step : room);
-    /* in its first turn the ring's pages are still to be mapped, by the merger if it is in time */
-    if (limit - r->lap - at < r->words / 4 * 3 || (r->lap == 0 && at > 0))
+    if (limit - r->lap - at < r->words / 4 * 3)
         wake(r->merger);
     return true;
 }
