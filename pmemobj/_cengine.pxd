@@ -258,7 +258,7 @@ cdef extern from "_engine/direct/direct.h" nogil:
         int error
 
     int direct_start(pm_pool *p, const char *path, int pool_fd, const jr_identity *identity, int sync,
-                     const pm_media *media, bint synchronous)
+                     uint64_t log_bytes, const pm_media *media, bint synchronous)
     int direct_mapped(pm_pool *p)
     int direct_before_reserve(pm_pool *p, uint64_t bytes)
     void direct_reserved(pm_pool *p, uint64_t offset, uint64_t bytes)

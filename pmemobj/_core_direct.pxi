@@ -32,7 +32,9 @@ cdef int start_directly(Pool pool, int sync) except -1:
         raise MemoryError("no address space for the table of changed pages")
     pool.p.read_gate = pool.p.write_gate = PM_GATE_CLOSED
     name = os.fsencode(pool.journal_path)
-    error = direct_start(pool.p, name, pool.fd, &identity, sync, pool.media, synchronous)
+    error = direct_start(
+        pool.p, name, pool.fd, &identity, sync, pool.sizes["undo_log"], pool.media, synchronous
+    )
     if error:
         raise OSError(error, f"cannot create the undo log: {reason(error, WRITABLE)}", pool.journal_path)
     return pool._mark_live(identity.epoch)

@@ -29,12 +29,13 @@ MIN_POOL_SIZE = _core.MIN_SIZE
 #: ``max_size`` when none is given: 64 GiB.  The file is sparse and takes what is used.
 DEFAULT_MAX_SIZE = 64 << 30
 
-#: Sizes of the journal, in bytes (see _engine/journal/journal.h).
+#: Sizes of the journal and of the undo log, in bytes (see _engine/journal/journal.h, _engine/direct/undo.h).
 JOURNAL = {
     "first_segment": 1 << 20,
     "max_segment": 16 << 20,
     "limit": 64 << 20,
     "ring": 8 << 20,
+    "undo_log": 1 << 20,
 }
 
 #: Smallest default of `memory`, in bytes.

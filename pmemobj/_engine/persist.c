@@ -108,12 +108,14 @@ static int mark(pm_pool *p, const void *at, size_t length)
     if (way_of(p) == TRACED)
         return real_flush(at, length);
     if (way_of(p) == SYNC) {
-        int error = sync_pages(at, length), none = 0;
-        if (error && p)
-            atomic_compare_exchange_strong(&p->journal->failed, &none, error);
-        else if (error)
-            opening_error = error;
-        return error ? -1 : 0;
+        int failed = p ? jr_has_failed(p->journal) : opening_error, none = 0;
+        if (!failed && (failed = sync_pages(at, length)) != 0) {
+            if (p)
+                atomic_compare_exchange_strong(&p->journal->failed, &none, failed);
+            else
+                opening_error = failed;
+        }
+        return failed ? -1 : 0;     /* after the first one nothing is synced: a later success would prove nothing */
     }
     if (p)
         pm_mark_dirty(p, pm_offset(p, at), length);

@@ -148,7 +148,7 @@ static void open_pool(void)
     epoch++;
     identity = who();
     CHECK(!pm_pool_init(&pool, BYTES));
-    CHECK(!direct_start(&pool, log_path, pool_fd, &identity, JR_SYNC_MANUAL, &media, 0));
+    CHECK(!direct_start(&pool, log_path, pool_fd, &identity, JR_SYNC_MANUAL, 0, &media, 0));
     pool.base = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, pool_fd, 0);
     CHECK(pool.base != MAP_FAILED);
     pool.root = (pm_root *)(pool.base + ROOT_AT);
@@ -594,15 +594,15 @@ static void test_growth(void)
     seed = 3;
     make_world();
     struct undo *u = pool.direct->undo;
-    uint64_t many = 2 * UNDO_KEEP_BYTES / sizeof(struct undo_entry);
+    uint64_t many = 2 * (UNDO_KEEP * UNDO_FIRST_BYTES) / sizeof(struct undo_entry);
     u->media = &no_media;       /* the model holds less */
     for (uint64_t i = 0; i < many; i++) {
         words[0] = i;
         CHECK(!undo_append(u, UNDO_IMAGE | (i % (BYTES / 64) * 64), words));
     }
-    CHECK(u->bytes > 2 * UNDO_KEEP_BYTES && undo_at(u, many - 1)->words[0] == many - 1);
+    CHECK(u->bytes > 2 * (UNDO_KEEP * UNDO_FIRST_BYTES) && undo_at(u, many - 1)->words[0] == many - 1);
     undo_begin(u, u->generation + 1);
-    CHECK(u->bytes == UNDO_ENTRIES_AT + UNDO_KEEP_BYTES && u->count == 0);
+    CHECK(u->bytes == UNDO_ENTRIES_AT + (UNDO_KEEP * UNDO_FIRST_BYTES) && u->count == 0);
     u->media = &media;
     remove_world();
 }

@@ -17,7 +17,8 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,7 +30,8 @@ from pmemobj import _core
 POLICIES = ("commit", "interval", "manual")
 MAX_SIZE = 24 << 20
 #: So small that the workload fills, grows and recycles it.
-JOURNAL = {"first_segment": 64 << 10, "max_segment": 128 << 10, "limit": 256 << 10, "ring": 64 << 10}
+JOURNAL = {"first_segment": 64 << 10, "max_segment": 128 << 10, "limit": 256 << 10, "ring": 64 << 10,
+           "undo_log": 4 << 10}  # fmt: skip
 SECONDS = 60  # after which a child that does not end is said to hang
 SYNCS = ("fdatasync", "fsync", "msync")
 
@@ -75,6 +77,17 @@ def _faults() -> list[Fault]:
 
 
 FAULTS = _faults()
+
+
+def faults_of(engine: str) -> list[Fault]:
+    """Under the direct engine no mapping fails together with everything else: see is_given_up()."""
+    if engine == "journal":
+        return FAULTS
+    made = []
+    for fault in FAULTS:
+        kinds = tuple(kind for kind in fault.kinds if kind != "mmap" or not fault.sticky)
+        made.append(replace(fault, kinds=kinds))
+    return [*made, Fault(errno.ENOMEM, True, kinds=("mmap",))]
 
 
 # --- the workload: every step is one commit, or changes nothing
@@ -136,6 +149,11 @@ def _text(number: int) -> Callable[[Any], None]:
     return text
 
 
+def _reverse(p: Any) -> None:
+    """Overwrites more lines than the undo log has room for, and than it keeps room for afterwards."""
+    p.root["dict"]["long"].reverse()
+
+
 def _drop(p: Any) -> None:
     del p.root["dict"]["long"]
 
@@ -176,6 +194,8 @@ STEPS: list[Callable[[Any], None]] = [
     _checkpoint,
     _append,
 ]
+DIRECT_STEPS = [*STEPS]
+DIRECT_STEPS[STEPS.index(_drop) : STEPS.index(_drop)] = [_reverse]
 FIRST = 4  # steps of the short workload, which is also done before a pool is only worked on
 
 
@@ -198,17 +218,20 @@ class _Model(SimpleNamespace):
         pass
 
 
-def _models() -> list[Any]:
-    model = _Model(root=None, model=True)
-    states = [None]
-    for step in STEPS:
-        step(model)
-        states.append(_plain(model.root))
-    return states
+class Work:
+    """steps, and states: states[n] is the root after n of them."""
+
+    def __init__(self, steps: list[Callable[[Any], None]]) -> None:
+        model = _Model(root=None, model=True)
+        self.steps = steps
+        self.states: list[Any] = [None]
+        for step in steps:
+            step(model)
+            self.states.append(_plain(model.root))
 
 
-#: STATES[n] is the root after n steps.
-STATES = _models()
+#: By engine.
+WORK = {"journal": Work(STEPS), "direct": Work(DIRECT_STEPS)}
 
 
 class _Handle:
@@ -226,11 +249,11 @@ class _Handle:
         setattr(self.pool, name, value)
 
 
-def state_of(pool: Any, *numbers: int) -> int:
-    """Which of these numbers of steps the pool is after; checked in depth."""
+def state_of(pool: Any, *numbers: int, engine: str = "journal") -> int:
+    """Which of these numbers of the engine's steps the pool is after; checked in depth."""
     found = pool.to_python(pool.root)
     for number in numbers:
-        if found == STATES[number]:
+        if found == WORK[engine].states[number]:
             return number
     raise AssertionError(
         f"the pool is not in a state after {' or '.join(map(str, numbers))} steps: {str(found)[:300]}"
@@ -285,7 +308,7 @@ CHANGES: list[Callable[[Any], object]] = [
 ]
 
 
-def check_failed(pool: Any, number: int) -> None:
+def check_failed(pool: Any, number: int, engine: str) -> None:
     """A pool that has failed: reading goes on, nothing can be changed."""
     for change in CHANGES if number else CHANGES[:1]:
         try:
@@ -295,7 +318,7 @@ def check_failed(pool: Any, number: int) -> None:
             assert "open it again" in error.strerror, error.strerror
         else:
             raise AssertionError("a failed pool was changed")
-    assert state_of(pool, number) == number
+    assert state_of(pool, number, engine=engine) == number
     assert pool.check().ok
     assert not pool.in_transaction
 
@@ -312,13 +335,15 @@ def _expected_error(error: BaseException, fault: Fault) -> None:
 class Child:
     """Runs in the child process."""
 
-    def __init__(self, path: Path, policy: str, fault: Fault, log: Log) -> None:
-        self.path, self.policy, self.fault, self.log = path, policy, fault, log
+    def __init__(self, path: Path, policy: str, fault: Fault, log: Log, engine: str = "journal") -> None:
+        self.path, self.policy, self.fault, self.log, self.engine = path, policy, fault, log, engine
         self.raised: list[str] = []  # where: "open", "step", "close"
         self.failed = False
 
     def open(self) -> Any:
-        options = {"max_size": MAX_SIZE, "sync": self.policy, "sync_interval": 0.001}
+        options = {
+            "max_size": MAX_SIZE, "sync": self.policy, "sync_interval": 0.001, "engine": self.engine
+        }  # fmt: skip
         while True:
             try:
                 return pmemobj.open(self.path, **options)
@@ -335,9 +360,9 @@ class Child:
         while number < end:
             self.log.begin(number + 1)
             try:
-                STEPS[number](handle)
+                WORK[self.engine].steps[number](handle)
             except Exception as error:
-                seen = state_of(pool, number, number + 1)
+                seen = state_of(pool, number, number + 1, engine=self.engine)
                 self.raised.append("step")
                 if isinstance(error, pmemobj.PoolFailedError):
                     self.failed = True
@@ -364,7 +389,16 @@ class Child:
         assert pool.closed
         pool.close()
 
-    def run(self, k: int, start: int, end: int, kill: bool) -> None:
+    def leave_unfinished(self, pool: Any) -> None:
+        """A commit of the direct engine that has noted what it allocates and frees, and comes no further."""
+        _core._faults_arm(["fdatasync"], 1, errno.EIO)
+        with suppress(pmemobj.PoolFailedError), pool.transaction():
+            pool.root["list"].clear()
+            pool.root["dict"]["unfinished"] = ["never committed", 2**80]
+            pool.root["dict"]["range"] = "y" * (1 << 20)
+        assert _core._faults_hits()[1]
+
+    def run(self, k: int, start: int, end: int, kill: bool, unfinished: bool = False) -> None:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, SECONDS)
         pmemobj.pool.JOURNAL.update(JOURNAL)
@@ -373,10 +407,10 @@ class Child:
         fault = self.fault
         _core._faults_arm(fault.kinds, k, fault.error, sticky=fault.sticky, cut=fault.cut)
         pool = self.open()
-        number = state_of(pool, start)
+        number = state_of(pool, start, engine=self.engine)
         number = self.work(pool, number, end)
         if self.failed:
-            check_failed(pool, number)
+            check_failed(pool, number, self.engine)
         else:
             assert pool.check().ok
         before_close = sum(_core._faults_counts().values())
@@ -390,9 +424,11 @@ class Child:
         if not kill:
             self.close(pool)
         hits = _core._faults_hits()
+        if unfinished:
+            self.leave_unfinished(pool)
         _core._faults_disarm()
         calls = _core._faults_traced()
-        no_sync_is_repeated(calls)
+        no_sync_is_repeated(calls, str(self.path))
         self.log.say(
             {
                 "hits": hits[1],
@@ -418,8 +454,9 @@ def is_lost_sync(call: dict[str, Any], last: int) -> bool:
     )
 
 
-def no_sync_is_repeated(calls: list[dict[str, Any]]) -> None:
-    """After a sync that failed, that file is not synced again before it has been opened anew."""
+def no_sync_is_repeated(calls: list[dict[str, Any]], pool: str = "") -> None:
+    """After a sync that failed, that file is not synced again before it has been opened anew.  What nobody is seen to
+    map is mapped by libpmemobj: that is the pool."""
     maps: list[tuple[int, int, str]] = []
     failed: dict[str, dict[str, Any]] = {}
     for call in calls:
@@ -427,7 +464,8 @@ def no_sync_is_repeated(calls: list[dict[str, Any]]) -> None:
         if call["kind"] == "mmap" and not call["error"]:
             maps.append((call["address"], call["address"] + call["length"], name))
         elif call["kind"] == "msync":
-            name = next(name for low, high, name in reversed(maps) if low <= call["address"] < high)
+            known = (name for low, high, name in reversed(maps) if low <= call["address"] < high)
+            name = next(known, pool)
         if call["kind"] == "open":
             failed.pop(name, None)
         elif call["kind"] in SYNCS:
@@ -444,7 +482,7 @@ def no_sync_is_repeated(calls: list[dict[str, Any]]) -> None:
 class Scenario:
     """name: for the table.  files: the pool as it is at first, or None; its journal lies beside it.
     start: steps that have been done by then; end: steps to be done.  kill: the child kills itself, instead of
-    closing the pool."""
+    closing the pool.  engine: of the child; the parent opens the pool with the journal."""
 
     name: str
     policy: str
@@ -452,6 +490,7 @@ class Scenario:
     start: int
     end: int
     kill: bool = False
+    engine: str = "journal"
 
 
 @dataclass(frozen=True)
@@ -465,6 +504,7 @@ class Outcome:
 
 #: What can come of a fault; the heads of the table.
 RESULTS = ("unnoticed", "error, went on", "open refused", "failed", "failed at close")
+GIVEN_UP = "program ended"  # by the direct engine only
 
 
 def copy_sparse(source: Path, target: Path) -> None:
@@ -512,26 +552,36 @@ def result_of(said: dict[str, Any]) -> str:
     return "error, went on" if said["raised"] else "unnoticed"
 
 
+def is_given_up(scenario: Scenario, fault: Fault, status: int) -> bool:
+    """The direct engine ends the program when its undo log cannot take what has to be undone, and the pool cannot be
+    mapped privately either: a store that nothing could undo must not happen."""
+    return scenario.engine == "direct" and fault.sticky and "mmap" in fault.kinds and status == signal.SIGABRT
+
+
 def run_case(scenario: Scenario, fault: Fault, k: int, directory: Path, log: Log) -> Outcome:
     """The k-th call (of the fault's kinds) fails.  directory is empty, and will be again."""
     path = directory / "pool"
     if scenario.files is not None:
         copy_pool(scenario.files, path)
     log.reset(scenario.start)
-    child = Child(path, scenario.policy, fault, log)
+    child = Child(path, scenario.policy, fault, log, scenario.engine)
     status = in_child(lambda: child.run(k, scenario.start, scenario.end, scenario.kill))
-    where = f"{scenario.name}, {scenario.policy}, {fault}, call {k}"
-    wanted = signal.SIGKILL if scenario.kill else 0
-    assert status == wanted, f"{where}: the child ended with status {status}, {log.said}"
-    said = log.said
-    assert said is not None, where
-    _, done = log.numbers
+    where = f"{scenario.engine}, {scenario.name}, {scenario.policy}, {fault}, call {k}"
+    begun, done = log.numbers
+    if is_given_up(scenario, fault, status):
+        said = {"kind": "mmap", "state": begun, "raised": [], "failed": False, "unsynced": [], "calls": k}
+    else:
+        wanted = signal.SIGKILL if scenario.kill else 0
+        assert status == wanted, f"{where}: the child ended with status {status}, {log.said}"
+        said = log.said
+        assert said is not None, where
     assert said["state"] >= done, where
     assert not said["unsynced"] or said["failed"] or "open" in said["raised"], f"{where}: {said}"
     assert fault.error or not said["raised"], f"{where}: {said}"
     try:
         with pmemobj.open(path, "w", sync="manual") as pool:
-            assert state_of(pool, said["state"]) >= done
+            numbers = [said["state"]] if log.said else [done, begun]
+            assert state_of(pool, *numbers, engine=scenario.engine) >= done
             report = pool.check()
             assert report.ok, report
         assert os.listdir(directory) == ["pool"], os.listdir(directory)
@@ -540,32 +590,35 @@ def run_case(scenario: Scenario, fault: Fault, k: int, directory: Path, log: Log
     finally:
         for name in os.listdir(directory):
             (directory / name).unlink()
-    return Outcome(said["kind"], result_of(said), said["calls"])
+    return Outcome(said["kind"], result_of(said) if log.said else GIVEN_UP, said["calls"])
 
 
-def prepare(directory: Path, policy: str, end: int, kill: bool) -> Path:
+def prepare(directory: Path, policy: str, end: int, kill: bool, engine: str = "journal") -> Path:
     """A pool after `end` steps, closed or killed."""
     directory.mkdir()
     path = directory / "pool"
     log = Log()
     log.reset(0)
-    child = Child(path, policy, Fault(0, False, True), log)
-    status = in_child(lambda: child.run(1 << 60, 0, end, kill))
+    child = Child(path, policy, Fault(0, False, True), log, engine)
+    unfinished = kill and engine == "direct"
+    status = in_child(lambda: child.run(1 << 60, 0, end, kill, unfinished))
     assert status == (signal.SIGKILL if kill else 0), status
     return path
 
 
-def scenarios(directory: Path) -> list[Scenario]:
-    """All of them; the files that they begin with are made in the directory."""
-    clean = prepare(directory / "clean", "manual", FIRST, False)
+def scenarios(directory: Path, engine: str = "journal") -> list[Scenario]:
+    """All of them; the files that they begin with are made in the directory.  Under the direct engine all policies are
+    the same."""
+    clean = prepare(directory / f"clean-{engine}", "manual", FIRST, False, engine)
+    last = len(WORK[engine].steps)
     made = []
-    for policy in POLICIES:
-        killed = prepare(directory / f"killed-{policy}", policy, len(STEPS) - 2, True)
+    for policy in POLICIES if engine == "journal" else POLICIES[:1]:
+        killed = prepare(directory / f"killed-{engine}-{policy}", policy, last - 2, True, engine)
         made += [
-            Scenario("create", policy, None, 0, FIRST),
-            Scenario("work, close", policy, clean, FIRST, len(STEPS)),
-            Scenario("work, kill", policy, clean, FIRST, len(STEPS) - 2, True),
-            Scenario("recover", policy, killed, len(STEPS) - 2, len(STEPS)),
+            Scenario("create", policy, None, 0, FIRST, engine=engine),
+            Scenario("work, close", policy, clean, FIRST, last, engine=engine),
+            Scenario("work, kill", policy, clean, FIRST, last - 2, True, engine=engine),
+            Scenario("recover", policy, killed, last - 2, last, engine=engine),
         ]
     return made
 
@@ -599,7 +652,7 @@ def sweep(scenario: Scenario, fault: Fault, directory: Path, stride: int = 1) ->
 def sample(scenario: Scenario, directory: Path, stride: int, first: int = 1) -> Iterator[Outcome]:
     """One call in so many fails, each with the next fault in turn."""
     turns = itertools.count(first, stride)
-    faults = itertools.cycle(FAULTS)
+    faults = itertools.cycle(faults_of(scenario.engine))
     # Writes and reads alone are fewer.
     cases = (
         (fault, k if "open" in fault.kinds else k // 5 + 1) for k, fault in zip(turns, faults, strict=False)

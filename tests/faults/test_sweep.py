@@ -15,14 +15,27 @@ from tests.faults.sweep import FAULTS, POLICIES, Fault, Log
 NAMES = ["create", "work, close", "work, kill", "recover"]
 
 
+#: Each case names its engine.
+pytestmark = pytest.mark.journal_engine(
+    "the cases choose their engine, and need a file that has to be synced"
+)
+
+
 @pytest.fixture(scope="module")
 def scenarios(tmp_path_factory):
     made = sweep.scenarios(tmp_path_factory.mktemp("scenarios"))
     return {(scenario.name, scenario.policy): scenario for scenario in made}
 
 
+@pytest.fixture(scope="module")
+def direct_scenarios(tmp_path_factory):
+    made = sweep.scenarios(tmp_path_factory.mktemp("scenarios"), "direct")
+    return {scenario.name: scenario for scenario in made}
+
+
 #: Calls between two that fail, in the short run.
 STRIDES = {"create": 5, "work, close": 13, "work, kill": 13, "recover": 3}
+DIRECT_STRIDES = {"create": 13, "work, close": 149, "work, kill": 151, "recover": 7}
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -34,6 +47,23 @@ def test_some_calls_fail(scenarios, tmp_path, name, policy):
     seen = Counter(outcome.result for outcome in outcomes)
     assert sum(seen.values()) >= 12, seen
     assert len(seen) >= 2, seen
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_some_calls_fail_directly(direct_scenarios, tmp_path, name):
+    outcomes = sweep.sample(direct_scenarios[name], tmp_path / "run", DIRECT_STRIDES[name])
+    seen = Counter(outcome.result for outcome in outcomes)
+    assert sum(seen.values()) >= 5, seen
+    assert len(seen) >= 2, seen
+
+
+@pytest.mark.long
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("fault", sweep.faults_of("direct"), ids=str)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_call_fails_directly(direct_scenarios, tmp_path, name, fault):
+    stride = 23 if name == "create" and fault.kinds == sweep.READS else 3
+    assert list(sweep.sweep(direct_scenarios[name], fault, tmp_path / "run", stride))
 
 
 @pytest.mark.long
@@ -102,6 +132,66 @@ def test_a_sync_that_is_repeated_is_found():
 
 
 # --- what the sweep has found
+
+
+def test_a_sync_of_the_undo_log_that_says_full_is_a_failure(pool_path):
+    """It was taken for a full disk, and the log synced again."""
+    pmemobj.open(pool_path, max_size=sweep.MAX_SIZE).close()
+    _core._faults_install()
+    try:
+        with pmemobj.open(pool_path, engine="direct") as pool:
+            pool.root = [1, 2, 3]
+            _core._faults_trace()
+            _core._faults_arm(["msync"], 1, errno.ENOSPC)
+            with pytest.raises(OSError):
+                pool.root.append("a text that needs a block")
+            with pytest.raises(pmemobj.PoolFailedError):
+                pool.root.append(4)
+            assert pool.root == [1, 2, 3]
+            assert [call["error"] for call in _core._faults_traced() if call["kind"] == "msync"] == [
+                errno.ENOSPC
+            ]
+            with pytest.raises(pmemobj.PoolFailedError):
+                pool.close()
+    finally:
+        _core._faults_disarm()
+        _core._faults_remove()
+    with pmemobj.open(pool_path) as pool:
+        assert pool.root == [1, 2, 3]
+
+
+def test_nothing_is_synced_after_a_failed_commit(pool_path):
+    """libpmemobj's own flushes, when it takes back what was reserved, were msync calls of the failed pool."""
+    pmemobj.open(pool_path, max_size=sweep.MAX_SIZE).close()
+    _core._faults_install()
+    try:
+        with pmemobj.open(pool_path, engine="direct") as pool:
+            pool.root = [1, 2, 3]
+            _core._faults_trace()
+            _core._faults_arm(["fdatasync"], 1, errno.EIO)
+            with pytest.raises(pmemobj.PoolFailedError):
+                pool.root.append("x" * 3_000_000)
+            calls = _core._faults_traced()
+            failed = next(call["number"] for call in calls if call["error"])
+            assert [call for call in calls if call["number"] > failed and call["kind"] in sweep.SYNCS] == []
+            assert pool.root == [1, 2, 3]
+            with pytest.raises(pmemobj.PoolFailedError):
+                pool.close()
+    finally:
+        _core._faults_disarm()
+        _core._faults_remove()
+    with pmemobj.open(pool_path) as pool:
+        assert pool.root == [1, 2, 3]
+
+
+def test_without_any_way_to_undo_the_program_ends(direct_scenarios, tmp_path):
+    """The undo log cannot be synced, and the pool not be mapped privately: dying keeps the last commit."""
+    directory = tmp_path / "run"
+    directory.mkdir()
+    scenario = direct_scenarios["work, close"]
+    fault = Fault(errno.EIO, True, kinds=("msync", "mmap"))
+    outcome = sweep.run_case(scenario, fault, 40, directory, Log())
+    assert outcome.result == sweep.GIVEN_UP
 
 
 @pytest.fixture

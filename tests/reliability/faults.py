@@ -27,24 +27,32 @@ READ_STRIDE = 23
 #: Of the other calls one in so many, chosen by the environment: all of them take half an hour.
 STRIDE = int(os.environ.get("FAULTS_STRIDE", "1"))
 if STRIDE > 1:
-    TEXT += f"\nOf the calls of each kind one in {STRIDE} was made to fail (FAULTS_STRIDE={STRIDE}).\n"
+    SAMPLED = f"\nOf the calls of each kind one in {STRIDE} was made to fail (FAULTS_STRIDE={STRIDE}).\n"
+else:
+    SAMPLED = ""
+TEXT += SAMPLED
 
 
-def measure() -> tuple[list[str], list[list[object]]]:
+def counted(engine: str, results: tuple[str, ...]) -> tuple[list[str], list[list[object]]]:
     counts: dict[tuple[str, str, str], Counter[str]] = {}
     with tempfile.TemporaryDirectory(dir="build", prefix="faults-") as name:
         directory = Path(name).absolute()
-        for scenario in sweep.scenarios(directory):
-            for fault in sweep.FAULTS:
-                stride = READ_STRIDE if scenario.name == "create" and fault.kinds == sweep.READS else STRIDE
+        for scenario in sweep.scenarios(directory, engine):
+            for fault in sweep.faults_of(engine):
+                reads = scenario.name == "create" and fault.kinds == sweep.READS
+                stride = max(STRIDE, READ_STRIDE) if reads else STRIDE
                 for outcome in sweep.sweep(scenario, fault, directory / "run", stride):
                     key = fault.name, "always" if fault.sticky else "once", outcome.kind
                     counts.setdefault(key, Counter())[outcome.result] += 1
-    heads = ["fault", "from then on", "first call that failed", "cases", *sweep.RESULTS]
+    heads = ["fault", "from then on", "first call that failed", "cases", *results]
     rows: list[list[object]] = []
     for key in sorted(counts):
         found = counts[key]
-        rows.append([*key, found.total(), *(found[result] for result in sweep.RESULTS)])
+        rows.append([*key, found.total(), *(found[result] for result in results)])
     total: Counter[str] = sum(counts.values(), Counter())
-    rows.append(["**all**", "", "", total.total(), *(total[result] for result in sweep.RESULTS)])
+    rows.append(["**all**", "", "", total.total(), *(total[result] for result in results)])
     return heads, rows
+
+
+def measure() -> tuple[list[str], list[list[object]]]:
+    return counted("journal", sweep.RESULTS)

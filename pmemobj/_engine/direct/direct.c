@@ -18,6 +18,13 @@ static void fail(pm_pool *p, int error)
 
 static int has_failed(const pm_pool *p) { return jr_has_failed(p->journal); }
 
+/* The log could not take an entry.  A full disk is no failure, unless it was a sync that said so. */
+static void note_log_error(pm_pool *p, int error)
+{
+    if (!io_is_no_space(error) || p->direct->undo->sync_failed)
+        fail(p, error);
+}
+
 static int make_durable(struct direct *d, const void *at, size_t length)
 {
     int error = d->media->flush(at, length);
@@ -46,8 +53,7 @@ static void doom(pm_pool *p, int error)
     struct direct *d = p->direct;
     d->error = error;
     p->write_gate |= PM_GATE_DOOMED;
-    if (!io_is_no_space(error))
-        fail(p, error);
+    note_log_error(p, error);
     map_again(p, MAP_PRIVATE);
 }
 
@@ -124,8 +130,7 @@ int direct_note(pm_pool *p, enum undo_kind kind, const uint64_t *offsets, uint64
         memcpy(words, offsets + i, n * 8);
         int error = undo_append(u, kind, words);
         if (error) {
-            if (!io_is_no_space(error))
-                fail(p, error);
+            note_log_error(p, error);
             return error;
         }
     }
@@ -273,7 +278,7 @@ static void free_direct(pm_pool *p)
 }
 
 int direct_start(pm_pool *p, const char *path, int pool_fd, const struct jr_identity *identity,
-                 enum jr_sync_policy sync, const pm_media *media, int synchronous)
+                 enum jr_sync_policy sync, uint64_t log_bytes, const pm_media *media, int synchronous)
 {
     struct direct *d = calloc(1, sizeof *d);
     if (!d)
@@ -295,9 +300,9 @@ int direct_start(pm_pool *p, const char *path, int pool_fd, const struct jr_iden
     if (d->logged == MAP_FAILED)
         d->logged = NULL;
     else if ((p->journal = no_journal(sync)))
-        error = undo_start(&d->undo, path, pool_fd, p->size, identity, media, synchronous);
+        error = undo_start(&d->undo, path, pool_fd, p->size, log_bytes, identity, media, synchronous);
     if (error == EOPNOTSUPP && synchronous)     /* a file system whose files are DAX one by one */
-        error = undo_start(&d->undo, path, pool_fd, p->size, identity, &pm_page_cache, 0);
+        error = undo_start(&d->undo, path, pool_fd, p->size, log_bytes, identity, &pm_page_cache, 0);
     if (error)
         free_direct(p);
     else

@@ -51,7 +51,7 @@ struct direct {
 /* The engine's part of opening: before libpmemobj maps the pool, and when it has.  p is pm_pool_init'ed.  0 or an
  * errno; what direct_start gives is ended by direct_stop. */
 int direct_start(pm_pool *p, const char *path, int pool_fd, const struct jr_identity *identity, enum jr_sync_policy sync,
-                 const pm_media *media, int synchronous);
+                 uint64_t log_bytes, const pm_media *media, int synchronous);
 int direct_mapped(pm_pool *p);
 
 /* Disk space for a reservation; to be called before and after it.  0 or an errno. */

@@ -101,8 +101,8 @@ static int grow(struct undo *u)
 
 int undo_append(struct undo *u, uint64_t what, const uint64_t *words)
 {
-    int error;
-    if (u->count == u->room && (error = grow(u)))
+    int error = u->sync_failed;
+    if (error || (u->count == u->room && (error = grow(u))))
         return error;
     struct undo_entry *e = (struct undo_entry *)undo_at(u, u->count);
     e->generation = u->generation;
@@ -111,7 +111,7 @@ int undo_append(struct undo *u, uint64_t what, const uint64_t *words)
     memcpy(e->words, words, sizeof e->words);
     e->checksum = entry_checksum(e, u->header.salt, u->count);
     if ((error = u->media->flush(e, ENTRY)))
-        return error;
+        return u->sync_failed = error;
     u->media->drain();
     u->count++;
     u->appended++;
@@ -120,7 +120,7 @@ int undo_append(struct undo *u, uint64_t what, const uint64_t *words)
 
 void undo_begin(struct undo *u, uint64_t generation)
 {
-    uint64_t keep = UNDO_ENTRIES_AT + UNDO_KEEP_BYTES;
+    uint64_t keep = UNDO_ENTRIES_AT + UNDO_KEEP * u->first_bytes;
     u->generation = generation;
     u->count = 0;
     if (u->bytes > keep && !io_ftruncate(u->fd, (off_t)keep)) {
@@ -173,7 +173,7 @@ static int make_file(struct undo *u, const char *temporary, int pool_fd, const s
     return io_fsync(u->fd);
 }
 
-int undo_start(struct undo **out, const char *path, int pool_fd, uint64_t pool_size,
+int undo_start(struct undo **out, const char *path, int pool_fd, uint64_t pool_size, uint64_t first_bytes,
                const struct jr_identity *identity, const pm_media *media, int synchronous)
 {
     struct undo *u = calloc(1, sizeof *u);
@@ -186,7 +186,8 @@ int undo_start(struct undo **out, const char *path, int pool_fd, uint64_t pool_s
     sprintf(temporary, "%s.new", path);
     u->fd = -1;
     u->media = media;
-    u->bytes = UNDO_ENTRIES_AT + UNDO_FIRST_BYTES;
+    u->first_bytes = first_bytes ? first_bytes : UNDO_FIRST_BYTES;
+    u->bytes = UNDO_ENTRIES_AT + u->first_bytes;
     u->room = room_of(u->bytes);
     /* every line once, and what is to be freed */
     u->map_bytes = u->bytes + 4 * (uint64_t)MAX_GROWTH + 2 * pool_size;

@@ -72,7 +72,7 @@ _Static_assert(sizeof(struct undo_entry) == 96, "1.5 lines");
 /* ------------------------------------------------------------------ the running log --------------- */
 
 #define UNDO_FIRST_BYTES (1u << 20)     /* of entries, written with zeros when the log is made */
-#define UNDO_KEEP_BYTES (16u << 20)     /* of entries; what a commit leaves beyond it is given back */
+#define UNDO_KEEP 16u                   /* times the first size; what a commit leaves beyond it is given back */
 
 struct undo {
     const pm_media *media;
@@ -80,21 +80,22 @@ struct undo {
     int fd;
     char *map;                  /* address space for all that may come; the file ends at `bytes` */
     uint64_t map_bytes;
-    uint64_t bytes;
+    uint64_t bytes, first_bytes;
     struct undo_header header;
     uint64_t generation;
     uint64_t count;             /* entries of this generation */
     uint64_t room;              /* entries that fit the file */
     uint64_t appended;          /* of all generations, for statistics */
+    int sync_failed;            /* an errno: what the file holds is not known any more, whatever the error was */
 };
 
 /* A fresh log (temporary name, fsync, rename, fsync of the directory) in the place of an old one, for a pool of
  * pool_size bytes whose file is a complete committed state.  synchronous: the file system has memory that is mapped
- * so that its metadata needs no sync.  0 or an errno. */
-int undo_start(struct undo **out, const char *path, int pool_fd, uint64_t pool_size,
+ * so that its metadata needs no sync.  first_bytes: of entries; 0: UNDO_FIRST_BYTES.  0 or an errno. */
+int undo_start(struct undo **out, const char *path, int pool_fd, uint64_t pool_size, uint64_t first_bytes,
                const struct jr_identity *identity, const pm_media *media, int synchronous);
 
-/* Durable when it returns.  0, or an errno with nothing changed (ENOSPC: may be repeated). */
+/* Durable when it returns.  0, or an errno with nothing changed (ENOSPC, and not sync_failed: may be repeated). */
 int undo_append(struct undo *u, uint64_t what, const uint64_t *words);
 
 /* The entries of before are void; those that come belong to `generation`. */
