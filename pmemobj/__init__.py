@@ -15,6 +15,7 @@ from pmemobj._dict import PersistentDict
 from pmemobj._list import PersistentList
 from pmemobj._object import PersistentObject, PersistentPlaceholder
 from pmemobj._set import PersistentSet
+from pmemobj._sorted import PersistentSortedDict, PersistentSortedSet, register_key
 from pmemobj._tuple import PersistentTuple
 from pmemobj.errors import (
     ClassNotFoundError,
@@ -48,6 +49,8 @@ __all__ = [
     "PersistentObjectPool",
     "PersistentPlaceholder",
     "PersistentSet",
+    "PersistentSortedDict",
+    "PersistentSortedSet",
     "PersistentTuple",
     "PmemobjError",
     "PoolBusyError",
@@ -63,6 +66,7 @@ __all__ = [
     "create",
     "open",
     "register",
+    "register_key",
 ]
 
 __version__ = "0.1.0.dev0"

@@ -16,7 +16,7 @@ from cpython.exc cimport PyErr_CheckSignals
 
 from pmemobj._cengine cimport (
     PM_SEGMENT_CELLS, PM_SEGMENT_DEPTH, pm_at, pm_cache_free, pm_directory, pm_inside, pm_probe, pm_probe_start,
-    pm_table_next, pm_tag, pm_vec, pm_vec_at,
+    pm_pool, pm_table_next, pm_tag, pm_vec, pm_vec_at,
 )
 from pmemobj._core cimport Pool, check_begins, check_ends, owned_size, pool_check_read
 from pmemobj._layout cimport *
@@ -27,6 +27,7 @@ from pmemobj._core import blocks_in_use
 cdef dict NAMES = {
     PM_TYPE_LIST: "list", PM_TYPE_DICT: "dict", PM_TYPE_SET: "set", PM_TYPE_TUPLE: "tuple", PM_TYPE_OBJECT: "object",
     PM_TYPE_DEQUE: "deque",
+    PM_TYPE_SORTED_DICT: "sorted dict", PM_TYPE_SORTED_SET: "sorted set",
 }
 
 cdef enum:
@@ -130,6 +131,8 @@ cdef class Checker:
             return ""
         if o.type == PM_TYPE_OBJECT:
             return "." + self.field_name((<pm_instance *>o).class_id, number)
+        if o.type == PM_TYPE_SORTED_DICT or o.type == PM_TYPE_SORTED_SET:
+            return f" key #{number}" if at == KEY else f"[#{number}]"
         if o.type != PM_TYPE_DICT and o.type != PM_TYPE_SET:
             return f"[{number}]"
         if o.type == PM_TYPE_SET or at == KEY:
@@ -315,6 +318,8 @@ cdef class Checker:
             return self.instance(<pm_instance *>o)
         if o.type == PM_TYPE_DEQUE:
             return self.deque(<pm_deque *>o)
+        if o.type == PM_TYPE_SORTED_DICT or o.type == PM_TYPE_SORTED_SET:
+            return check_sorted(self, <pm_sorted *>o)
         return self.table(<pm_table *>o)
 
     cdef bint vector(self, pm_vec *v, unsigned stride) except -1:
@@ -552,6 +557,8 @@ cdef uint64_t size_of(const pm_object *o) noexcept:
         return sizeof(pm_table)
     if o.type == PM_TYPE_DEQUE:
         return sizeof(pm_deque)
+    if o.type == PM_TYPE_SORTED_DICT or o.type == PM_TYPE_SORTED_SET:
+        return sizeof(pm_sorted)
     return sizeof(pm_instance) if o.type == PM_TYPE_OBJECT else sizeof(pm_list)
 
 
@@ -597,3 +604,6 @@ cdef str text_fault(unsigned kind, const uint64_t *block):
         if largest > 0x10ffff:
             return "its text holds a character that is none"
     return None
+
+
+include "_check_sorted.pxi"

@@ -12,7 +12,8 @@ from libc.string cimport memcpy
 from cpython.exc cimport PyErr_CheckSignals
 
 from pmemobj._cengine cimport (
-    pm_at, pm_deque_find, pm_fresh, pm_known, pm_known_cell, pm_known_find, pm_known_set, pm_store, pm_vec, pm_vec_run,
+    pm_at, pm_deque_find, pm_fresh, pm_known, pm_known_cell, pm_known_find, pm_known_set, pm_pool, pm_store, pm_vec,
+    pm_vec_run,
 )
 from pmemobj._core cimport (
     Pool, alloc, copy_begins, copy_ends, deque_push, index_build, object_keep, object_new, op_abort, op_begin, op_end,
@@ -75,6 +76,8 @@ cdef class Copier:
             size = sizeof(pm_deque)
         elif o.type == PM_TYPE_OBJECT:
             size = sizeof(pm_instance)
+        elif o.type == PM_TYPE_SORTED_DICT or o.type == PM_TYPE_SORTED_SET:
+            size = sizeof(pm_sorted)
         else:
             raise errors.PoolDamagedError(f"{self.source.path}: unknown object type {o.type} at {offset:#x}")
         new = object_new(self.target, o.type, size, True)
@@ -220,6 +223,8 @@ cdef class Copier:
             return self.instance(<pm_instance *>o, new)
         if o.type == PM_TYPE_DEQUE:
             return self.deque(<pm_deque *>o, new)
+        if o.type == PM_TYPE_SORTED_DICT or o.type == PM_TYPE_SORTED_SET:
+            return copy_sorted(self, <pm_sorted *>o, new)
         return self.table(<pm_table *>o, new, 3 if o.type == PM_TYPE_DICT else 2)
 
     cdef int copy_all(self) except -1:
@@ -254,3 +259,6 @@ cdef class Copier:
         finally:
             copy_ends(self.source)
         return self.copied
+
+
+include "_compact_sorted.pxi"

@@ -12,7 +12,7 @@ from pmemobj._cengine cimport (
     PM_GATE_IN_OP, jr, pf_info, pm_is_mine, pm_known, pm_known_cell, pm_media, pm_op_commit_words, pm_pool, pm_probe,
     pm_vec,
 )
-from pmemobj._layout cimport pm_deque, pm_object, pm_table
+from pmemobj._layout cimport pm_deque, pm_object, pm_sorted, pm_table
 
 
 cdef struct freed:
@@ -162,6 +162,12 @@ cdef int deque_cut(Pool pool, pm_deque *d) except -1
 cdef int deque_push(Pool pool, pm_deque *d, const uint64_t *slots, uint64_t count) except -1
 # Drops the last items and gives back their blocks; with all items gone, the last block too.
 cdef int deque_drop(Pool pool, pm_deque *d, uint64_t *budget) except -1
+
+# Sorted containers: the next number of a version; the root, having one child, makes way for it; the last leaf goes,
+# with what it owns.
+cdef uint64_t next_version() noexcept
+cdef int lower_root(Pool pool, pm_sorted *t) except -1
+cdef int drop_last_leaf(Pool pool, pm_sorted *t) except -1
 
 # --- objects and slots; all but the first inside an operation
 

@@ -62,6 +62,20 @@ cdef class _Marks:
                 at += 1
         return 0
 
+    cdef int leaves(self, pm_sorted *t) except -1:
+        cdef uint64_t at = pm_first_leaf(self.pool.p, t)
+        cdef pm_leaf *leaf
+        cdef unsigned i
+        while at:
+            leaf = pm_leaf_at(self.pool.p, at)
+            for i in range(PM_LEAF_KEYS):
+                if leaf.used >> i & 1:
+                    self.slot(leaf.keys[i])
+                    if t.head.type == PM_TYPE_SORTED_DICT:
+                        self.slot(leaf.values[i])
+            at = leaf.next
+        return 0
+
     cdef int contents(self, uint64_t offset) except -1:
         """Notes what the object refers to."""
         cdef pm_object *o = <pm_object *>pm_at(self.pool.p, offset)
@@ -76,6 +90,8 @@ cdef class _Marks:
             return self.vector(&(<pm_table *>o).entries, 2, 1)
         if o.type == PM_TYPE_DEQUE:
             return self.deque(<pm_deque *>o)
+        if o.type == PM_TYPE_SORTED_DICT or o.type == PM_TYPE_SORTED_SET:
+            return self.leaves(<pm_sorted *>o)
         if o.type != PM_TYPE_OBJECT:
             raise errors.PoolDamagedError(f"{self.pool.path}: unknown object type {o.type} at {offset:#x}")
         instance = <pm_instance *>o
@@ -149,6 +165,9 @@ cdef bint empty_step(Pool pool, uint64_t offset, uint64_t *budget) except -1:
     cdef uint64_t *fields
     cdef pm_vec *v
     cdef uint64_t i
+    if o.type == PM_TYPE_SORTED_DICT or o.type == PM_TYPE_SORTED_SET:
+        drop_leaves(pool, <pm_sorted *>o, budget)
+        return (<pm_sorted *>o).height == 0
     if o.type == PM_TYPE_OBJECT:
         instance = <pm_instance *>o
         fields = <uint64_t *>pm_at(pool.p, instance.fields)

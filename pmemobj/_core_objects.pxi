@@ -240,6 +240,12 @@ cdef bint destroy_step(Pool pool, pm_object *o) except -1:
         if deque.first:
             return False
         size = sizeof(pm_deque)
+    elif o.type == PM_TYPE_SORTED_DICT or o.type == PM_TYPE_SORTED_SET:
+        drop_leaves(pool, <pm_sorted *>o, &budget)
+        if (<pm_sorted *>o).height:
+            return False
+        slot_drop(pool, (<pm_sorted *>o).key_name)
+        size = sizeof(pm_sorted)
     elif o.type == PM_TYPE_OBJECT:
         instance = <pm_instance *>o
         fields = <uint64_t *>pm_at(p, instance.fields)

@@ -23,42 +23,9 @@ cdef extern from "Python.h":
     int Py_ReprEnter(object o) except -1
     void Py_ReprLeave(object o) noexcept
 
-cdef extern from *:
-    """
-    /* What makes `case {...}:` match; Cython sets it for sequences only. */
-    static void pm_is_mapping(PyObject *type) { ((PyTypeObject *)type)->tp_flags |= Py_TPFLAGS_MAPPING; }
-    """
-    void pm_is_mapping(object cls)
-
-cdef extern from *:
-    """
-    /* The pair (key, value), whose references it takes: `last`, borrowed from its only owner, or a new one.  The
-     * collector may have stopped tracking `last` while its items were scalars. */
-    static PyObject *pm_pair(PyObject *last, PyObject *key, PyObject *value)
-    {
-        if (Py_REFCNT(last) == 1) {
-            PyObject *old_key = PyTuple_GET_ITEM(last, 0), *old_value = PyTuple_GET_ITEM(last, 1);
-            Py_INCREF(last);
-            PyTuple_SET_ITEM(last, 0, key);
-            PyTuple_SET_ITEM(last, 1, value);
-            if (!PyObject_GC_IsTracked(last))
-                PyObject_GC_Track(last);
-            Py_DECREF(old_key);
-            Py_DECREF(old_value);               /* user code, perhaps */
-            return last;
-        }
-        last = PyTuple_New(2);
-        if (last == NULL) {
-            Py_DECREF(key);
-            Py_DECREF(value);
-            return NULL;
-        }
-        PyTuple_SET_ITEM(last, 0, key);
-        PyTuple_SET_ITEM(last, 1, value);
-        return last;
-    }
-    """
+cdef extern from "_engine/objects/pairs.h":
     object pm_pair(PyObject *last, PyObject *key, PyObject *value)
+    void pm_is_mapping(object cls)
 
 cdef extern from "_engine/objects/keys.h":
     bint pm_is_simple(object items) noexcept

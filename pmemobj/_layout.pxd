@@ -29,7 +29,14 @@ cdef extern from "_engine/layout.h" nogil:
         PM_TYPE_TUPLE
         PM_TYPE_OBJECT
         PM_TYPE_DEQUE
+        PM_TYPE_SORTED_DICT
+        PM_TYPE_SORTED_SET
         PM_TYPES
+        PM_LEAF_KEYS
+        PM_LEAF_MIN
+        PM_INNER_CHILDREN
+        PM_INNER_MIN
+        PM_SORTED_HEIGHT
         PM_ALLOC_CHUNK
         PM_ALLOC_BLOCK
         PM_IMM_BYTES
@@ -103,3 +110,19 @@ cdef extern from "_engine/layout.h" nogil:
         uint32_t class_id
         uint32_t cap
         uint64_t fields
+
+    ctypedef struct pm_sorted:
+        pm_object head
+        uint64_t count, version, root, height, key_name
+
+    ctypedef struct pm_leaf:
+        uint64_t used, next, prev
+        uint8_t order[56]
+        uint64_t keys[56]
+        uint64_t values[56]
+
+    ctypedef struct pm_inner:
+        uint64_t size
+        uint64_t keys[80]
+        uint64_t children[80]
+        uint64_t counts[80]

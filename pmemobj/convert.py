@@ -7,6 +7,7 @@ from pmemobj._deque import PersistentDeque
 from pmemobj._dict import PersistentDict
 from pmemobj._list import PersistentList
 from pmemobj._set import PersistentSet
+from pmemobj._sorted import PersistentSortedDict, PersistentSortedSet
 from pmemobj._tuple import PersistentTuple
 
 __all__ = ["to_python"]
@@ -48,11 +49,11 @@ class _Copy:
             return known[0]
         if cls is list or isinstance(obj, PersistentList):
             return self.later(obj, [])
-        if cls is dict or isinstance(obj, PersistentDict):
+        if cls is dict or isinstance(obj, (PersistentDict, PersistentSortedDict)):
             return self.later(obj, {})
         if cls is deque or isinstance(obj, PersistentDeque):
             return self.later(obj, deque(maxlen=obj.maxlen))
-        if cls is set or isinstance(obj, PersistentSet):
+        if cls is set or isinstance(obj, (PersistentSet, PersistentSortedSet)):
             made = {self.one(item) for item in list(obj)}
         elif cls is tuple or isinstance(obj, PersistentTuple):
             made = tuple([self.one(item) for item in tuple(obj)])

@@ -29,6 +29,10 @@ class World:
         pool.root["tuple"] = pool.new(pmemobj.PersistentTuple, (1, [2]))
         pool.root["thing"] = pool.new(Thing)
         self.list, self.dict, self.set, self.tuple, self.thing, self.deque = pool.root.values()
+        self.sorted_dict = pool.root["sorted dict"] = pool.new(pmemobj.PersistentSortedDict, {1: 1, 2: {}})
+        self.sorted_set = pool.root["sorted set"] = pool.new(pmemobj.PersistentSortedSet, [1, 2])
+        self.sorted_keys = self.sorted_dict.keys(1, 3)
+        self.sorted_values, self.sorted_items = self.sorted_dict.values(), self.sorted_dict.items()
         self.unstored = pool.new(pmemobj.PersistentList, [1])
         self.keys, self.values, self.items = self.dict.keys(), self.dict.values(), self.dict.items()
         self.transaction = pool.transaction()
@@ -44,6 +48,11 @@ class World:
                 ("items", self.items, (iter, reversed)),
                 ("set", self.set, (iter,)),
                 ("deque", self.deque, (iter, reversed)),
+                ("sorted dict", self.sorted_dict, (iter, reversed)),
+                ("sorted set", self.sorted_set, (iter, reversed)),
+                ("sorted keys", self.sorted_keys, (iter, reversed)),
+                ("sorted values", self.sorted_values, (iter, reversed)),
+                ("sorted items", self.sorted_items, (iter, reversed)),
             )
             for how in ways
         }
@@ -63,6 +72,11 @@ class World:
             ("keys", KEYS),
             ("items", KEYS),
             ("values", VALUES),
+            ("sorted_dict", SORTED_DICT),
+            ("sorted_set", SORTED_SET),
+            ("sorted_keys", SORTED_KEYS),
+            ("sorted_items", SORTED_ITEMS),
+            ("sorted_values", SORTED_VALUES),
         ):
             for name, use in table.items():
                 yield f"{kind}.{name}", partial(use, getattr(self, kind))
@@ -155,6 +169,19 @@ SET = OPERATORS | COMPARED | calls(
 )  # fmt: skip
 KEYS = OPERATORS | {"__reversed__": reversed}
 VALUES = calls(("__iter__",), ("__len__",), ("__repr__",), ("__reversed__",))
+SORTED = calls(
+    ("__reversed__",), ("bisect", 1), ("bisect_key", 1), ("bisect_key_left", 1), ("bisect_key_right", 1),
+    ("bisect_left", 1), ("bisect_right", 1), ("index", 1), ("irange", 1, 2), ("irange_key", 1, 2), ("islice",),
+    ("maxKey",), ("minKey",),
+    key=lambda o: o.key,
+)  # fmt: skip
+SORTED_DICT = DICT | SORTED | calls(("peekitem",))
+SORTED_SET = SET | SORTED | calls(("__delitem__", 0), ("__getitem__", 0), ("__setitem__", 0, 1), ("count", 1))
+SORTED_VALUES = VALUES | calls(("__contains__", 1), ("__getitem__", 0), ("count", 1), ("index", 1))
+SORTED_ITEMS = (
+    OPERATORS | SORTED_VALUES | calls(("__contains__", (1, 1)), ("count", (1, 1)), ("index", (1, 1)))
+)
+SORTED_KEYS = OPERATORS | SORTED_VALUES | calls(("__delitem__", 0))
 THING = {
     "__getattribute__": lambda o: o.attribute,
     "__setattr__": lambda o: setattr(o, "attribute", 1),
@@ -187,6 +214,9 @@ HARMLESS = {
     "__class_getitem__", "__doc__", "__hash__", "__init__", "__init_subclass__", "__new__", "__reduce_cython__",
     "__reduce_ex__", "__setstate_cython__", "__subclasshook__", "_check", "_p_new", "_p_stable_hash", "fromkeys",
     "mapping", "_v__init__", "__repr__",
+    # of classes in Python
+    "__abstractmethods__", "__class__", "__module__", "__slots__", "_abc_impl", "_bounds", "_d", "_from_iterable",
+    "_hash", "_holds", "_ranks", "_what",
 }  # fmt: skip
 HARMLESS_OF_POOL = {
     "engine",

@@ -119,6 +119,8 @@ enum pm_type {                  /* type numbers of persistent objects */
     PM_TYPE_TUPLE = 4,
     PM_TYPE_OBJECT = 5,
     PM_TYPE_DEQUE = 6,
+    PM_TYPE_SORTED_DICT = 16,
+    PM_TYPE_SORTED_SET = 17,
     PM_TYPES = 32
 };
 
@@ -198,6 +200,44 @@ typedef struct pm_instance {    /* a PersistentObject */
     uint32_t cap;               /* fields there is room for */
     uint64_t fields;            /* offset of `cap` slots; 0 is "not set" */
 } pm_instance;                  /* 48 bytes */
+
+/* A sorted dict or set: a B+-tree (see sorted.h).  Leaves are at the same height and linked.
+ *
+ *  1. A leaf's entries stand where there was room; its `order` names their positions by ascending key.  A set's leaf
+ *     ends before the values.
+ *  2. An inner node has the children, the number of entries below each, and the key slot of the smallest entry below
+ *     each but the first.  That slot is the leaf's, which owns what it refers to.
+ *  3. Every leaf but the root and the last one has PM_LEAF_MIN entries at least; every inner node that is not the
+ *     last of its height has PM_INNER_MIN children at least, and the root has two. */
+#define PM_LEAF_KEYS 56u
+#define PM_LEAF_MIN 14u
+#define PM_INNER_CHILDREN 80u
+#define PM_INNER_MIN 20u
+#define PM_SORTED_HEIGHT 16u    /* more than any pool can hold */
+
+typedef struct pm_sorted {
+    pm_object head;
+    uint64_t count;             /* entries */
+    uint64_t version;           /* changes whenever a key comes or goes, to a number it never had in this process */
+    uint64_t root;              /* 0 without entries */
+    uint64_t height;            /* 1: the root is a leaf */
+    uint64_t key_name;          /* 0, or the slot of the name of the key function */
+} pm_sorted;                    /* 72 bytes */
+
+typedef struct pm_leaf {
+    uint64_t used;              /* bit i: there is an entry at position i */
+    uint64_t next, prev;        /* leaves */
+    uint8_t order[PM_LEAF_KEYS];
+    uint64_t keys[PM_LEAF_KEYS];
+    uint64_t values[PM_LEAF_KEYS];
+} pm_leaf;                      /* 976 bytes; a set's 528 */
+
+typedef struct pm_inner {
+    uint64_t size;              /* children */
+    uint64_t keys[PM_INNER_CHILDREN];       /* the first is not used */
+    uint64_t children[PM_INNER_CHILDREN];
+    uint64_t counts[PM_INNER_CHILDREN];
+} pm_inner;                     /* 1928 bytes */
 
 /* ------------------------------------------------------------------ slots ------------------------- */
 

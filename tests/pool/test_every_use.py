@@ -1,5 +1,7 @@
 """The table of every_use.py is complete, and each use is refused once the pool is closed."""
 
+from collections.abc import Mapping, MappingView
+
 import pytest
 from every_use import (
     DEQUE,
@@ -10,6 +12,11 @@ from every_use import (
     LIST,
     POOL,
     SET,
+    SORTED_DICT,
+    SORTED_ITEMS,
+    SORTED_KEYS,
+    SORTED_SET,
+    SORTED_VALUES,
     THING,
     TUPLE,
     VALUES,
@@ -35,10 +42,16 @@ def test_the_table_names_everything(pool):
         (world.keys, KEYS),
         (world.items, KEYS),
         (world.values, VALUES),
+        (world.sorted_dict, SORTED_DICT),
+        (world.sorted_set, SORTED_SET),
+        (world.sorted_keys, SORTED_KEYS),
+        (world.sorted_items, SORTED_ITEMS),
+        (world.sorted_values, SORTED_VALUES),
     ):
         cls = type(proxy)
         missing = attributes(cls) - HARMLESS - set(table)
-        if table in (DICT, KEYS, VALUES):  # no order, and views that are made look at nothing
+        missing -= {"keys"} if proxy is world.sorted_set else set()
+        if isinstance(proxy, Mapping | MappingView):  # no order, and views that are made look at nothing
             missing -= {"__lt__", "__le__", "__gt__", "__ge__", "__eq__", "__ne__", "keys", "items", "values"}
         assert missing == set(), cls
     public = {name for name in attributes(type(pool)) if not name.startswith("_")}
