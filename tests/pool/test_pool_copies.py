@@ -65,6 +65,7 @@ with pmemobj.open(path, "w") as pool:
     )
 
 
+@pytest.mark.journal_engine("copies of the journal")
 @pytest.mark.parametrize("between", ["checkpoint", "much work"])
 def test_pool_file_copied_first(pool, tmp_path, between):
     """The journal no longer holds what the copy of the pool file lacks."""
@@ -78,6 +79,7 @@ def test_pool_file_copied_first(pool, tmp_path, between):
     refused(tmp_path / "copy", TIMES.format("pool file"))
 
 
+@pytest.mark.journal_engine("copies of the journal")
 def test_journal_copied_first(pool, tmp_path):
     work(pool, 0)
     shutil.copy(journal_of(pool.path), journal_of(tmp_path / "copy"))
@@ -87,6 +89,7 @@ def test_journal_copied_first(pool, tmp_path):
     refused(tmp_path / "copy", TIMES.format("journal"))
 
 
+@pytest.mark.journal_engine("copies of the journal")
 def test_pool_file_copied_before_a_range_was_written_past_the_journal(pool, tmp_path):
     """All records since are there, but one refers to what is only in the pool file."""
     work(pool, 0, 3)
@@ -114,6 +117,7 @@ def test_range_that_was_undone_does_not_count(pool, tmp_path):
     assert "'more'" in run_copy(tmp_path)
 
 
+@pytest.mark.journal_engine("copies of the journal")
 def test_copy_of_an_unrecovered_pool_with_the_recovered_one_s_journal(tmp_path):
     path, copy = tmp_path / "pool", tmp_path / "copy"
     run_until_killed(
@@ -167,6 +171,7 @@ def crashed(tmp_path):
     return tmp_path / "pool"
 
 
+@pytest.mark.journal_engine("copies of the journal")
 @pytest.mark.parametrize("part", [0, 100, 4096, 65536, 100_000, 0.5, 0.99])
 def test_half_a_journal(crashed, part):
     journal = journal_of(crashed)
@@ -179,6 +184,7 @@ def test_half_a_journal(crashed, part):
         assert pool.root == list(range(1000))
 
 
+@pytest.mark.journal_engine("copies of the journal")
 def test_journal_of_a_newer_format(crashed):
     """Its checksum covers the format number, so it is made as a newer version would make it."""
     xxhash_of_header(crashed, version=9)

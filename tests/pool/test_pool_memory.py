@@ -16,6 +16,7 @@ class Thing(PersistentObject):
     pass
 
 
+@pytest.mark.journal_engine("changed pages are private")
 def test_memory_stays_within_its_budget(tmp_path):
     """256 MB written; what is asserted is far below what all pages together would take."""
     use = written_end_to_end(tmp_path / "pool", size=256 << 20, memory=24 << 20)
@@ -98,6 +99,7 @@ def test_dropping_changes_nothing(pool_path, sync):
         assert pool.check().ok
 
 
+@pytest.mark.journal_engine("changed pages are private")
 def test_dropped_pages_are_counted_down(pool):
     pool.root = {"texts": ["x" * 900] * 20_000, "objects": [pool.new(Thing) for _ in range(1000)]}
     pool.sync()

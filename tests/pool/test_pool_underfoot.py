@@ -32,6 +32,7 @@ def open_pool(pool_path):
             pool.close()
 
 
+@pytest.mark.journal_engine("the direct engine does not look for its files")
 @pytest.mark.parametrize("which", ["pool", "journal"])
 @pytest.mark.parametrize("change", [os.unlink, replace_by_copy], ids=["deleted", "replaced"])
 @pytest.mark.parametrize("notice", ["sync", "checkpoint", "close", "transaction"])
@@ -53,6 +54,7 @@ def test_deleted_or_replaced(open_pool, pool_path, which, change, notice):
     assert open_pool.root[:2] == ["before", "after"]
 
 
+@pytest.mark.journal_engine("the direct engine does not look for its files")
 @pytest.mark.parametrize("which", ["pool", "journal"])
 def test_the_background_notices_it(pool_path, which):
     """With the policy "interval" nobody has to ask."""
@@ -78,6 +80,7 @@ except pmemobj.PoolFailedError as error:
     assert out.count(LOST) == 2
 
 
+@pytest.mark.journal_engine("the direct engine does not look for its files")
 def test_commits_after_the_deletion_are_not_acknowledged(pool_path):
     with pmemobj.open(pool_path, max_size=SIZE) as pool:
         pool.root = []
@@ -92,6 +95,7 @@ def test_commits_after_the_deletion_are_not_acknowledged(pool_path):
         pmemobj.open(pool_path)
 
 
+@pytest.mark.journal_engine("the direct engine does not look for its files")
 def test_another_pool_copied_over_the_file(open_pool, pool_path, tmp_path):
     """The same file, of the same length, with other contents."""
     with pmemobj.create(tmp_path / "other", SIZE) as other:
@@ -103,6 +107,7 @@ def test_another_pool_copied_over_the_file(open_pool, pool_path, tmp_path):
         open_pool.checkpoint()
 
 
+@pytest.mark.journal_engine("the direct engine does not look for its files")
 def test_files_that_were_moved_with_their_names(open_pool, pool_path, tmp_path):
     """Nothing is lost, and the journal of somebody else who came there is left alone."""
     (tmp_path / "elsewhere").mkdir()
@@ -144,6 +149,7 @@ print("nothing")
 """
 
 
+@pytest.mark.journal_engine("the direct engine does not look for its files")
 @pytest.mark.parametrize(
     ("which", "length"),
     [
