@@ -131,6 +131,7 @@ def test_after_a_cut_comes_the_error(faults, tmp_path):
     )
 
 
+@pytest.mark.journal_engine("its writes are looked for")
 def test_the_trace_tells_what_was_written_where_and_in_which_order(faults, tmp_path):
     make(tmp_path / "pool")
     _core._faults_trace(data=True)
