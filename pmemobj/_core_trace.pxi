@@ -2,7 +2,9 @@
 
 cdef extern from "_engine/files/trace.h" nogil:
     int trace_on
-    int trace_start(const char *directory)
+    int trace_start(const char *directory, uint64_t kill_at)
+    uint64_t trace_count()
+    void trace_line(uint64_t line)
     void trace_mark(uint64_t number)
     int trace_stop(uint64_t **words, size_t *count)
 
@@ -13,13 +15,15 @@ cdef extern from "_engine/journal/journal.h" nogil:
     void jr_pretend_boot(const char *boot_id)
 
 
-def _trace_start(str directory not None):
-    """Begins to note; one trace at a time."""
+def _trace_start(str directory not None, uint64_t kill_at=0):
+    """Begins to note; one trace at a time.
+
+    kill_at: nothing is noted, but events are counted, and at that one this process is killed."""
     name = os.fsencode(directory)
     cdef const char *c_name = name
     cdef int error
     with nogil:
-        error = trace_start(c_name)
+        error = trace_start(c_name, kill_at)
     if error:
         raise OSError(error, os.strerror(error), directory)
 
@@ -28,6 +32,16 @@ def _trace_mark(uint64_t number):
     """Notes that the program has come so far."""
     with nogil:
         trace_mark(number)
+
+
+def _trace_count():
+    """Events since _trace_start."""
+    return trace_count()
+
+
+def _trace_line(uint64_t line):
+    """What the program is at: stands in every event from now on."""
+    trace_line(line)
 
 
 def _trace_stop():

@@ -8,12 +8,23 @@ operations that hypothesis invents; it needs that package (``pip install pmemobj
 from typing import TYPE_CHECKING, Any
 
 from pmemobj.testing.explore import Bug, CrashError, Report, explore
+from pmemobj.testing.faults import EVERYTHING, Faults
 from pmemobj.testing.images import Budget
 
 if TYPE_CHECKING:
     from pmemobj.testing.machine import CrashMachine, crash_rule
 
-__all__ = ["Budget", "Bug", "CrashError", "CrashMachine", "Report", "crash_rule", "explore"]
+__all__ = [
+    "EVERYTHING",
+    "Budget",
+    "Bug",
+    "CrashError",
+    "CrashMachine",
+    "Faults",
+    "Report",
+    "crash_rule",
+    "explore",
+]
 
 
 def __getattr__(name: str) -> Any:

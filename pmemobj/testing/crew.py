@@ -8,20 +8,21 @@ import itertools
 import multiprocessing
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from pmemobj.testing.disk import Base
 from pmemobj.testing.scratch import Scratch
-from pmemobj.testing.worker import Job, NewBase, Outcome, Questions, serve
+from pmemobj.testing.trials import Program, Trial
+from pmemobj.testing.worker import Found, Job, NewBase, Outcome, Questions, serve
 
 __all__ = ["Crew"]
 
 PATIENCE = 60.0  # seconds until an image is said to hang
-BATCH = 16  # jobs sent at once; a process that dies of one is asked for each of them again, one by one
+BATCH = 16  # images sent at once; a process that dies of one is asked for each of them again, one by one
 
-Keyed = tuple[Any, Job]
+Keyed = tuple[Any, Job | Trial | Found]
 
 
 def since(base: Base, known: Base | None) -> NewBase:
@@ -50,19 +51,26 @@ class Member:
         self.process.start()
         theirs.close()
         self.base: Base | None = None
+        self.program: Program | None = None
         self.batch: list[Keyed] = []
         self.until = 0.0
 
-    def send(self, batch: list[Keyed]) -> None:
-        messages: list[NewBase | Job] = []
+    def send(self, batch: list[Keyed], program: Program | None) -> None:
+        messages: list[Any] = []
         for _key, job in batch:
-            if job.base is not None and job.base is not self.base:
-                messages.append(since(job.base, self.base))
-                self.base = job.base
-            messages.append(job._replace(base=None))
+            if isinstance(job, Trial) and program is not self.program:
+                messages.append(program)
+                self.program = program
+            if isinstance(job, Job):
+                if job.base is not None and job.base is not self.base:
+                    messages.append(since(job.base, self.base))
+                    self.base = job.base
+                messages.append(job._replace(base=None))
+            else:
+                messages.append(job)
+        self.connection.send(messages)
         self.batch = batch
         self.until = time.monotonic() + PATIENCE
-        self.connection.send(messages)
 
     def end(self) -> int | None:
         """The process's exit code."""
@@ -83,23 +91,31 @@ class Crew:
         self.context.set_forkserver_preload(["pmemobj.testing.worker"])
         self.scratch = Scratch()
         self.started = itertools.count()
+        self.program: Program | None = None  # of the trials
         self.members = [self._start() for _ in range(count)]
 
     def _start(self) -> Member:
         place = os.path.join(self.scratch.path, str(next(self.started)))
         return Member(self.context, place, self.questions)
 
-    def run(self, jobs: Iterable[Keyed]) -> Iterator[tuple[Any, Outcome]]:
-        """(key, outcome) of every (key, job), in any order.  Jobs are taken while others are worked at."""
+    def start(self, function: Callable[..., None], arguments: tuple[Any, ...]) -> Any:
+        """A process that is nobody of the crew."""
+        process = self.context.Process(target=function, args=arguments, daemon=True)
+        process.start()
+        return process
+
+    def run(self, jobs: Iterable[Keyed], batch: int = BATCH) -> Iterator[tuple[Any, Outcome]]:
+        """(key, outcome) of every (key, job), in any order.  Jobs are taken while others are worked at.  batch: so
+        many are sent at once."""
         waiting = iter(jobs)
         again: list[Keyed] = []  # of batches that were not answered
         try:
             while True:
                 for member in self.members:
                     if not member.batch:
-                        batch = [again.pop()] if again else list(itertools.islice(waiting, BATCH))
-                        if batch:
-                            member.send(batch)
+                        following = [again.pop()] if again else list(itertools.islice(waiting, batch))
+                        if following:
+                            member.send(following, self.program)
                 busy: dict[Any, Member] = {
                     member.connection: member for member in self.members if member.batch
                 }

@@ -47,6 +47,7 @@ class Event:
     ino: int
     offset: int
     length: int
+    line: int = 0
 
 
 def fingerprint(block: int, content: bytes) -> int:
@@ -66,7 +67,8 @@ class Base:
 class File:
     """blocks: what a read gives; durable: what is on the medium; pending: every content of a block since then.  A block
     is one unit of the medium, named by its offset in bytes; blocks that are not there are zeros.  known, durable_known:
-    fingerprints of blocks and durable.  fresh: what has become durable since the last base."""
+    fingerprints of blocks and durable.  fresh: what has become durable since the last base.  lines: of the program,
+    that changed a block last."""
 
     size: int = 0
     durable_size: int = 0
@@ -77,6 +79,7 @@ class File:
     known: int = 0
     durable_known: int = 0
     fresh: set[int] = field(default_factory=set)
+    lines: dict[int, int] = field(default_factory=dict)
 
     def settle(self) -> None:
         """Everything is on the disk."""
@@ -150,15 +153,15 @@ class Disk:
         while at < len(words):
             tag = words[at]
             if tag == EVENT:
-                kind, ino, offset, length = words[at + 1 : at + 5]
-                self._note_blocks()
-                event = Event(number, Kind(kind), ino, offset, length)
+                kind, ino, offset, length, line = words[at + 1 : at + 6]
+                self._note_blocks(line)
+                event = Event(number, Kind(kind), ino, offset, length, line)
                 if event.kind is Kind.START:
                     self._settle()
                 yield event
                 self._happen(event)
                 number += 1
-                at += 5
+                at += 6
             elif tag == NAME:
                 ino, length = words[at + 1 : at + 3]
                 self.names[self._text(trace, at + 3, length)] = ino
@@ -205,11 +208,12 @@ class Disk:
                 self._changed.add((ino, block))
             at += n
 
-    def _note_blocks(self) -> None:
+    def _note_blocks(self, line: int) -> None:
         """Each event sees the blocks as they are by then: one more content of those that have changed."""
         for ino, block in self._changed:
             file = self.files[ino]
             file.pending.setdefault(block, []).append(file.blocks[block])
+            file.lines[block] = line
         self._changed.clear()
 
     def _happen(self, event: Event) -> None:

@@ -2,6 +2,7 @@
 
 import collections
 import os
+import pickle
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,8 +11,10 @@ from typing import Any, NamedTuple
 from pmemobj import pool as pools
 from pmemobj.testing.crew import Crew, Keyed
 from pmemobj.testing.disk import SECTOR, WORD, Cut, Disk, Event, Kind
+from pmemobj.testing.faults import Faults, kills, sweep
 from pmemobj.testing.images import Budget, Choice, Image, Images, digest
 from pmemobj.testing.record import Run, Step, record
+from pmemobj.testing.trials import Program, testcapi
 from pmemobj.testing.worker import Job, Outcome, Questions
 
 __all__ = ["Bug", "CrashError", "Report", "explore"]
@@ -47,13 +50,23 @@ class Bug:
         return f"crash{inside} {self.moment}: {self.what}{lost}"
 
 
+COUNTS = (
+    *("steps", "cuts", "images", "kills", "power_losses", "nested", "sampled", "seconds"),
+    *("failed_calls", "full_pools", "failed_memory", "killed_processes"),
+)
+#: Kinds of trials, and what counts them.
+TRIALS = {"io": "failed_calls", "full": "full_pools", "memory": "failed_memory"}
+
+
 @dataclass
 class Report:
     """What was explored.
 
     cuts: moments at which the power failed or the program was killed; images: that were opened; states: different
     ones among what they were recovered to; kills, power_losses, nested: images by their kind; sampled: cuts of which
-    not every image was made; bugs: what was found; seconds.
+    not every image was made; failed_calls, full_pools, failed_memory: trials in which a file call failed, there was no
+    room, or an allocation of Python failed; killed_processes; notes: what was asked for and could not be done; bugs:
+    what was found; seconds.
     """
 
     cuts: int = 0
@@ -62,8 +75,13 @@ class Report:
     power_losses: int = 0
     nested: int = 0
     sampled: int = 0
+    failed_calls: int = 0
+    full_pools: int = 0
+    failed_memory: int = 0
+    killed_processes: int = 0
     seconds: float = 0.0
     steps: int = 0
+    notes: list[str] = field(default_factory=list)
     bugs: list[Bug] = field(default_factory=list)
     found: collections.Counter[str] = field(default_factory=collections.Counter)
 
@@ -76,8 +94,9 @@ class Report:
         return len(self.found)
 
     def add(self, other: "Report") -> None:
-        for name in ("cuts", "images", "kills", "power_losses", "nested", "sampled", "seconds", "steps"):
+        for name in COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.notes += [note for note in other.notes if note not in self.notes]
         self.bugs += other.bugs
         self.found += other.found
 
@@ -87,6 +106,12 @@ class Report:
             f"{self.power_losses} power losses, {self.nested} of them inside recovery), {self.states} states, "
             f"{self.seconds:.1f} s"
         ]
+        if any((self.failed_calls, self.full_pools, self.failed_memory, self.killed_processes)):
+            lines.append(
+                f"{self.failed_calls} file calls failed, {self.full_pools} times the pool was full, "
+                f"{self.failed_memory} allocations failed, {self.killed_processes} processes were killed"
+            )
+        lines += [f"NOT DONE: {note}" for note in self.notes]
         if self.sampled:
             lines.append(f"SAMPLED: of {self.sampled} moments not every image was made")
         lines += [str(bug) for bug in self.bugs] or ["no bugs"]
@@ -142,7 +167,7 @@ class _Explorer:
         run: Run,
         crew: Crew,
         budget: Budget,
-        faults: frozenset[str],
+        faults: Faults | Iterable[str],
         *,
         durable: bool,
         create: bool,
@@ -152,7 +177,7 @@ class _Explorer:
         self.run = run
         self.crew = crew
         self.budget = budget
-        self.faults = faults
+        self.faults = Faults.of(faults)
         self.durable = durable  # is every finished step?
         self.create = create
         self.around = around  # also while the pool is opened and closed?
@@ -188,6 +213,42 @@ class _Explorer:
         self.report.seconds = time.monotonic() - start
         return self.report
 
+    def disturb(self, program: Program) -> Report:
+        """Operations that fail, and processes that are killed; into the same report."""
+        start = time.monotonic()
+        if any(self.faults.each()) or self.faults.processes:
+            try:
+                pickle.dumps(program)
+            except (pickle.PicklingError, AttributeError, TypeError) as error:
+                raise TypeError(
+                    "with the faults io, full, memory and processes the operations and the factory run in other "
+                    f"processes, so they must be importable: {error}"
+                ) from None
+        if any(self.faults.each()):
+            for done in sweep(self.crew, program, self.faults):
+                name = TRIALS[done.kind]
+                setattr(self.report, name, getattr(self.report, name) + done.points)
+                for where, what in done.problems:
+                    self._add_bug(Bug(what, where, done.step, ()))
+        if self.faults.memory and testcapi is None:
+            self.report.notes.append(
+                "allocations of Python cannot be made to fail: there is no module _testcapi"
+            )
+        if self.faults.processes:
+            for killed in kills(self.crew, program, self.faults.processes, self.budget.seed):
+                self.report.killed_processes += 1
+                floor = killed.ended
+                wrong = self._wrong(killed.outcome, _Legal(floor, killed.begun, absent=False))
+                if wrong is not None:
+                    where = f"(a process was killed {killed.at}, {killed.ended} steps were acknowledged)"
+                    self._add_bug(Bug(wrong, where, max(0, killed.begun - 1), ()))
+        self.report.seconds += time.monotonic() - start
+        return self.report
+
+    def _add_bug(self, bug: Bug) -> None:
+        if len(self.report.bugs) < MOST_BUGS:
+            self.report.bugs.append(bug)
+
     # --- what is asked
 
     def _jobs(self) -> Iterator[Keyed]:
@@ -201,9 +262,9 @@ class _Explorer:
             ):
                 continue
             cut = disk.cut(event)
-            if "kill" in self.faults and event.kind in KILL_CUTS[self.unit]:
+            if self.faults.kill and event.kind in KILL_CUTS[self.unit]:
                 yield from self._kill(cut)
-            if "power" in self.faults and event.kind in POWER_CUTS[self.unit]:
+            if self.faults.power and event.kind in POWER_CUTS[self.unit]:
                 yield from self._power(cut)
             yield from self._inside_recoveries()
 
@@ -240,12 +301,13 @@ class _Explorer:
 
     def _power(self, cut: Cut) -> Iterator[Keyed]:
         images = Images(cut, self.budget, self.seen)
-        count = 0
-        for count, image in enumerate(images, 1):
+        made = before = self.report.power_losses - self.report.nested
+        for image in images:
             self.report.power_losses += 1
-            trace = bool(self.budget.nested) and (count - 1) % self.budget.nested == 0
+            made += 1
+            trace = bool(self.budget.nested) and (made - 1) % self.budget.nested == 0
             yield self._asked(cut, image), _job(image, cut, trace)
-        self.report.cuts += bool(count)
+        self.report.cuts += made > before
         self.report.sampled += images.sampled
 
     def _inside_recoveries(self) -> Iterator[Keyed]:
@@ -280,9 +342,8 @@ class _Explorer:
         if wrong is None:
             self.report.found[repr(outcome.state)[:1000]] += 1
             return True
-        if len(self.report.bugs) < MOST_BUGS:
-            lost = (*asked.lost, *(asked.image.lost if asked.image else ()))
-            self.report.bugs.append(Bug(wrong, asked.moment, asked.step, _texts(lost), asked.nested))
+        lost = (*asked.lost, *(asked.image.lost if asked.image else ()))
+        self._add_bug(Bug(wrong, asked.moment, asked.step, _texts(lost), asked.nested))
         return False
 
     def _wrong(self, outcome: Outcome, legal: _Legal) -> str | None:
@@ -341,7 +402,7 @@ def explore(
     *,
     observe: Callable[[Any], Any] = whole_root,
     check: Callable[[Any], None] | None = None,
-    faults: Iterable[str] = ("power", "kill"),
+    faults: Faults | Iterable[str] = ("power", "kill"),
     budget: Budget | None = None,
     create: bool = False,
     workers: int | None = None,
@@ -353,8 +414,8 @@ def explore(
     factory: prepares the pool; a crash in it is not explored.
     observe: what counts as the pool's state; by default the root as plain builtins.  It and `check`, which may
         raise, are called in other processes, so they must be importable.
-    faults: "power", the machine dies: what was not synced is on the disk or not, in any order; "kill": only the
-        program does.
+    faults: a Faults, or names of its fields: "power", the machine dies: what was not synced is on the disk or not, in
+        any order; "kill": only the program does; and others, for which the operations have to be importable, too.
     budget: how many images are made where it is too many for all of them.
     create: also the making of the pool is explored; there is no factory then.
     workers: processes that open images; by default one for each processor.
@@ -364,16 +425,14 @@ def explore(
     the step that was under way (with another sync policy than "commit": after any earlier one), and one more
     operation has to work.  Report.bugs says what did not hold.
     """
-    unknown = set(faults) - {"power", "kill"}
-    if unknown:
-        raise ValueError(f"unknown faults {sorted(unknown)}: there are 'power' and 'kill'")
+    faults = Faults.of(faults)
     if create and factory is not None:
         raise ValueError("with create=True the pool begins empty: there is nothing for a factory to do")
     each = [steps] if callable(steps) else list(steps)
     questions = Questions(NAME, {**OPTIONS, **options}, observe, check)
     crew = Crew(workers or os.cpu_count() or 1, questions)
     try:
-        return explore_with(crew, each, factory, frozenset(faults), budget or Budget(), create=create)
+        return explore_with(crew, each, factory, faults, budget or Budget(), create=create)
     finally:
         crew.close()
 
@@ -382,7 +441,7 @@ def explore_with(
     crew: Crew,
     steps: Sequence[Step],
     factory: Step | None,
-    faults: frozenset[str],
+    faults: Faults | Iterable[str],
     budget: Budget,
     *,
     create: bool = False,
@@ -393,4 +452,6 @@ def explore_with(
     if create:
         run.states.insert(0, None)
     durable = crew.questions.options["sync"] == "commit"
-    return _Explorer(run, crew, budget, faults, durable=durable, create=create, around=around).explore()
+    explorer = _Explorer(run, crew, budget, faults, durable=durable, create=create, around=around)
+    explorer.explore()
+    return explorer.disturb(Program(factory, tuple(steps)))

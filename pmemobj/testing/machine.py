@@ -3,9 +3,10 @@
 import atexit
 import contextlib
 import functools
+import importlib
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from hypothesis.stateful import RuleBasedStateMachine, rule
@@ -13,18 +14,31 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from pmemobj import pool as pools
 from pmemobj.testing.crew import Crew
 from pmemobj.testing.explore import NAME, OPTIONS, CrashError, Report, explore_with, whole_root
+from pmemobj.testing.faults import Faults
 from pmemobj.testing.images import Budget
 from pmemobj.testing.worker import Questions
 
 __all__ = ["CrashMachine", "crash_rule"]
 
 _crews: dict[Any, Crew] = {}
+#: By module and name: what another process finds again, having imported the module.
+_operations: dict[tuple[str, str], Callable[..., None]] = {}
 
 
 @atexit.register
 def _dismiss() -> None:
     while _crews:
         _crews.popitem()[1].close()
+
+
+def _operate(place: tuple[str, str], arguments: dict[str, Any], pool: pools.PersistentObjectPool) -> None:
+    if place not in _operations:
+        importlib.import_module(place[0])
+    _operations.get(place, _operations.get(("__mp_main__", place[1]), _missing))(pool, **arguments)
+
+
+def _missing(pool: pools.PersistentObjectPool, **arguments: Any) -> None:
+    raise TypeError("an operation cannot be found in another process: its module has to be importable")
 
 
 def crash_rule(*, allowed: tuple[type[BaseException], ...] = (), **strategies: Any) -> Callable[[Any], Any]:
@@ -34,13 +48,15 @@ def crash_rule(*, allowed: tuple[type[BaseException], ...] = (), **strategies: A
     """
 
     def decorate(operation: Callable[..., object]) -> Any:
-        @functools.wraps(operation)
         def step(pool: pools.PersistentObjectPool, **arguments: Any) -> None:
             with contextlib.suppress(*allowed):
                 operation(pool, **arguments)
 
+        place = operation.__module__, operation.__qualname__
+        _operations[place] = step
+
         def run(self: "CrashMachine", **arguments: Any) -> None:
-            self._run(functools.partial(step, **arguments))
+            self._run(functools.partial(_operate, place, arguments))
 
         run.__name__ = run.__qualname__ = operation.__name__
         run.__doc__ = operation.__doc__
@@ -64,7 +80,7 @@ class CrashMachine(RuleBasedStateMachine):
     """
 
     budget: ClassVar[Budget] = Budget(exhaustive=8, random=16, per_cut=200, nested=0)
-    faults: ClassVar[frozenset[str]] = frozenset({"power", "kill"})
+    faults: ClassVar[Faults | Iterable[str]] = Faults()
     options: ClassVar[dict[str, Any]] = {}
     #: Of all sequences so far.
     report: ClassVar[Report]

@@ -8,8 +8,8 @@ from typing import Any
 from pmemobj import _core
 from pmemobj import pool as pools
 from pmemobj.testing.scratch import Scratch
-from pmemobj.testing.slim import slim
-from pmemobj.testing.worker import SMALL_JOURNAL, Questions
+from pmemobj.testing.slim import SMALL_JOURNAL, slim
+from pmemobj.testing.worker import Questions
 
 __all__ = ["Run", "Step", "record"]
 

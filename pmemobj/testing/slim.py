@@ -9,7 +9,10 @@ import contextlib
 import mmap
 import struct
 
-__all__ = ["slim"]
+__all__ = ["SMALL_JOURNAL", "slim"]
+
+#: Small journals: less to write and to compare, and every boundary is met soon.
+SMALL_JOURNAL = {"first_segment": 1 << 16, "max_segment": 1 << 16, "limit": 1 << 19, "ring": 1 << 16}
 
 LANES = 8  # of those that there are; each thread takes one
 LANE_BYTES = 3072

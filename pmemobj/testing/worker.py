@@ -17,12 +17,12 @@ from pmemobj import _core
 from pmemobj import pool as pools
 from pmemobj.testing.disk import Base
 from pmemobj.testing.images import Names
+from pmemobj.testing.slim import SMALL_JOURNAL
+from pmemobj.testing.trials import Program, Stage, Trial, Tried
 
-__all__ = ["Job", "NewBase", "Outcome", "Questions", "serve"]
+__all__ = ["Found", "Job", "NewBase", "Outcome", "Questions", "serve"]
 
 PAGE = 4096
-#: Small journals: less to write and to compare, and every boundary is met soon.
-SMALL_JOURNAL = {"first_segment": 1 << 16, "max_segment": 1 << 16, "limit": 1 << 19, "ring": 1 << 16}
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,13 @@ class Job(NamedTuple):
     trace: bool = False
 
 
+class Found(NamedTuple):
+    """Files that a killed process has left in a directory."""
+
+    directory: str
+    base: None = None
+
+
 class NewBase(NamedTuple):
     """What the following jobs' changes are on top of: these contents, and if not `whole` those that were there."""
 
@@ -61,12 +68,14 @@ class Outcome(NamedTuple):
     absent: bool = False
     error: str | None = None
     trace: bytes | None = None
+    tried: Tried | None = None
 
 
 class Content:
     """Of a file: pages by their offsets; those that are not there are zeros."""
 
     def __init__(self) -> None:
+        self.size = 0
         self.pages: dict[int, bytearray] = {}
         self._runs: list[tuple[int, bytes]] = []
 
@@ -86,6 +95,9 @@ class Content:
                 end = offset + PAGE
             self._runs = [(offset, b"".join(parts)) for offset, parts in found]
         return self._runs
+
+
+NOTHING = Content()
 
 
 def put(pages: dict[int, bytearray], offset: int, content: bytes) -> None:
@@ -112,9 +124,12 @@ class Bench:
             for offset, block in blocks.items():
                 content.write(offset, block)
 
-    def lay_out(self, job: Job) -> None:
+    def clear(self) -> None:
         for name in os.listdir(self.directory):
             os.unlink(os.path.join(self.directory, name))
+
+    def lay_out(self, job: Job) -> None:
+        self.clear()
         changed: dict[int, dict[int, bytearray]] = {}
         for ino, offset, block in job.changes:
             pages = changed.setdefault(ino, {})
@@ -127,42 +142,69 @@ class Bench:
             path = os.path.join(self.directory, name)
             if ino in made:
                 os.link(made[ino], path)
-                continue
-            made[ino] = path
-            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                for offset, content in self.base[ino].runs() if ino in self.base else ():
-                    os.pwrite(file, content, offset)
-                for offset, page in changed.get(ino, {}).items():
-                    os.pwrite(file, page, offset)
-                os.ftruncate(file, size)
-            finally:
-                os.close(file)
+            else:
+                made[ino] = path
+                self.write(path, self.base.get(ino, NOTHING), changed.get(ino, {}), size)
+
+    @staticmethod
+    def write(
+        path: str, content: Content, changed: dict[int, bytearray] | None = None, size: int = -1
+    ) -> None:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            for offset, run in content.runs():
+                os.pwrite(file, run, offset)
+            for offset, page in (changed or {}).items():
+                os.pwrite(file, page, offset)
+            os.ftruncate(file, content.size if size < 0 else size)
+        finally:
+            os.close(file)
+
+    @staticmethod
+    def load(path: str) -> Content:
+        content = Content()
+        with open(path, "rb") as file:
+            content.size = os.fstat(file.fileno()).st_size
+            at = 0
+            while True:
+                try:
+                    at = os.lseek(file.fileno(), at, os.SEEK_DATA)
+                except OSError:  # there is none behind it
+                    return content
+                content.write(at, os.pread(file.fileno(), PAGE - at % PAGE, at))
+                at += PAGE - at % PAGE
 
     def look(self, job: Job) -> Outcome:
         self.lay_out(job)
+        return self._open(job.power, job.trace)
+
+    def look_at(self, found: Found) -> Outcome:
+        self.clear()
+        for name in os.listdir(found.directory):
+            os.rename(os.path.join(found.directory, name), os.path.join(self.directory, name))
+        return self._open(power=False, trace=False)
+
+    def _open(self, power: bool, trace: bool) -> Outcome:
         path = os.path.join(self.directory, self.questions.pool)
         if not os.path.lexists(path):
             return Outcome(absent=True)
-        _core._trace_boot("a boot after the power failure" if job.power else None)
-        trace = None
+        _core._trace_boot("a boot after the power failure" if power else None)
+        seen = None
         try:
-            if job.trace:
+            if trace:
                 _core._trace_start(self.directory)
             try:
                 pool = pools.open(path, "w", **self.questions.options)
             finally:
-                if job.trace:
-                    trace = _core._trace_stop()
+                if trace:
+                    seen = _core._trace_stop()
             with pool:
-                return Outcome(self._examine(pool), trace=trace)
+                return Outcome(self.examine(pool), trace=seen)
         except Exception as error:
-            last = traceback.extract_tb(error.__traceback__)[-1]
-            return Outcome(
-                error=f"{type(error).__name__}: {error} ({last.name}, line {last.lineno})", trace=trace
-            )
+            return Outcome(error=told(error), trace=seen)
 
-    def _examine(self, pool: pools.PersistentObjectPool) -> Any:
+    def examine(self, pool: pools.PersistentObjectPool) -> Any:
+        """The state; raises if anything is wrong."""
         state = self.questions.observe(pool)
         if self.questions.check is not None:
             self.questions.check(pool)
@@ -184,12 +226,18 @@ class Bench:
         return state
 
 
+def told(error: Exception) -> str:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({last.name}, line {last.lineno})"
+
+
 def serve(connection: Connection, directory: str, questions: Questions) -> None:
     """Answers each list of jobs and bases with the list of the jobs' outcomes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to handle
     pools.JOURNAL.update(SMALL_JOURNAL)
     _core._scratch_calls()
     bench = Bench(directory, questions)
+    stage: Stage | None = None
     while True:
         try:
             messages = connection.recv()
@@ -199,6 +247,13 @@ def serve(connection: Connection, directory: str, questions: Questions) -> None:
         for message in messages:
             if isinstance(message, NewBase):
                 bench.set_base(message)
+            elif isinstance(message, Program):
+                stage = Stage(bench, message)
+            elif isinstance(message, Trial):
+                assert stage is not None
+                outcomes.append(Outcome(tried=stage.run(message)))
+            elif isinstance(message, Found):
+                outcomes.append(bench.look_at(message))
             else:
                 outcomes.append(bench.look(message))
         connection.send(outcomes)

@@ -58,3 +58,14 @@ def dies_with_four(pool):
 def hangs_with_four(pool):
     while len(pool.root["items"]) == 4:
         time.sleep(1)
+
+
+def two_texts(pool):
+    """Atomic each, not together."""
+    pool.root["items"].append("a text that needs a block")
+    pool.root["items"].append("a longer text " * 500)
+
+
+def two_insertions(pool):
+    pool.root["names"]["one"] = [1]
+    pool.root["names"]["two"] = list(range(100))

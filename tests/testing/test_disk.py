@@ -12,7 +12,7 @@ def words(*numbers):
 
 
 def event(kind, ino=0, offset=0, length=0):
-    return words(1, kind, ino, offset, length)
+    return words(1, kind, ino, offset, length, 0)
 
 
 def named(name, ino=INO):

@@ -18,6 +18,13 @@ def test_operations_and_transactions_are_atomic(sync):
     assert report.states == 4  # undone() ends where it began
 
 
+def test_crashes_inside_recovery_under_the_direct_engine():
+    budget = Budget(exhaustive=2, random=2, per_cut=3, nested=40)
+    report = explore(op.append, op.start, engine="direct", faults=["power"], budget=budget)
+    assert report.ok, report
+    assert report.nested > 20
+
+
 def test_two_operations_are_not_one():
     report = explore(op.two_operations, op.start, budget=QUICK)
     assert not report.ok
@@ -32,5 +39,5 @@ def test_check_is_asked():
 
 
 def test_unknown_fault_is_refused():
-    with pytest.raises(ValueError, match="'power' and 'kill'"):
+    with pytest.raises(ValueError, match="there are 'power', 'kill'"):
         explore(op.append, op.start, faults=["meteor"])

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,9 +56,11 @@ static struct {
     unsigned nmaps;
     uint64_t *words;
     size_t count, cap;
+    uint64_t events, kill_at;
 } trace = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 _Atomic int trace_on;
+static _Atomic uint64_t line_now;
 
 static struct io_table real;    /* what the table held before */
 
@@ -279,9 +283,11 @@ static void event(enum trace_kind kind, ino_t ino, uint64_t offset, uint64_t len
 {
     int kept = errno;
     pthread_mutex_lock(&trace.lock);
-    if (trace_on) {
+    if (trace_on && ++trace.events == trace.kill_at)
+        raise(SIGKILL);
+    if (trace_on && !trace.kill_at) {
         look();
-        put(5, (uint64_t[]){TRACE_EVENT, kind, ino, offset, length});
+        put(6, (uint64_t[]){TRACE_EVENT, kind, ino, offset, length, atomic_load(&line_now)});
     }
     pthread_mutex_unlock(&trace.lock);
     errno = kept;
@@ -408,7 +414,7 @@ static int traced_unlink(const char *path) { TRACED(int, real.unlink(path)); }
 
 /* ------------------------------------------------------------------ start, stop ------------------- */
 
-int trace_start(const char *directory)
+int trace_start(const char *directory, uint64_t kill_at)
 {
     struct stat st;
     int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -424,6 +430,9 @@ int trace_start(const char *directory)
     trace.directory = fd;
     trace.directory_ino = st.st_ino;
     trace.error = 0;
+    trace.events = 0;
+    trace.kill_at = kill_at;
+    atomic_store(&line_now, 0);
     trace_on = 1;
     real = io;
     io.open = traced_open;
@@ -442,6 +451,16 @@ int trace_start(const char *directory)
 }
 
 void trace_mark(uint64_t number) { event(TRACE_MARK, 0, number, 0); }
+
+void trace_line(uint64_t line) { atomic_store(&line_now, line); }
+
+uint64_t trace_count(void)
+{
+    pthread_mutex_lock(&trace.lock);
+    uint64_t n = trace.events;
+    pthread_mutex_unlock(&trace.lock);
+    return n;
+}
 
 void trace_flush(const void *at, size_t length)
 {

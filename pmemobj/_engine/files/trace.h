@@ -19,7 +19,7 @@
 #define TRACE_LINE 64u
 
 enum trace_tag {
-    TRACE_EVENT = 1,    /* kind, ino, offset, length */
+    TRACE_EVENT = 1,    /* kind, ino, offset, length, and what trace_line() said last */
     TRACE_NAME = 2,     /* ino, bytes of the name; then the name, padded to words: it leads to that file now */
     TRACE_GONE = 3,     /* bytes of the name; then the name: it leads nowhere now */
     TRACE_SIZE = 4,     /* ino, size */
@@ -38,13 +38,20 @@ enum trace_kind {
     TRACE_FENCE = 8             /* what has been flushed is durable when it is over */
 };
 
-/* Begins to trace the files of `directory`, whatever is done by this process.  0 or an errno. */
-int trace_start(const char *directory);
+/* Begins to trace the files of `directory`, whatever is done by this process.  0 or an errno.
+ * kill_at: not 0: nothing is noted, but events are counted, and at that one the process is killed (SIGKILL). */
+int trace_start(const char *directory, uint64_t kill_at);
+
+/* Events since trace_start. */
+uint64_t trace_count(void);
 
 extern _Atomic int trace_on;
 
 /* Notes a point of the program. */
 void trace_mark(uint64_t number);
+
+/* What the program is at, as a number of its own: stands in every event from now on. */
+void trace_line(uint64_t line);
 
 /* Persistent memory that is mapped: a flush of a range begins, and everything flushed becomes durable. */
 void trace_flush(const void *at, size_t length);
