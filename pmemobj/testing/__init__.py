@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pmemobj.testing.explore import Bug, CrashError, Report, explore
 from pmemobj.testing.faults import EVERYTHING, Faults
 from pmemobj.testing.images import Budget
+from pmemobj.testing.tokens import replay
 
 if TYPE_CHECKING:
     from pmemobj.testing.machine import CrashMachine, crash_rule
@@ -24,6 +25,7 @@ __all__ = [
     "Report",
     "crash_rule",
     "explore",
+    "replay",
 ]
 
 

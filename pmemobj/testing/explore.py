@@ -1,11 +1,12 @@
 """explore(): runs operations on a pool, and then every crash that could have happened meanwhile."""
 
 import collections
+import linecache
 import os
 import pickle
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from pmemobj import pool as pools
@@ -14,6 +15,7 @@ from pmemobj.testing.disk import SECTOR, WORD, Cut, Disk, Event, Kind
 from pmemobj.testing.faults import Faults, kills, sweep
 from pmemobj.testing.images import Budget, Choice, Image, Images, digest
 from pmemobj.testing.record import Run, Step, record
+from pmemobj.testing.tokens import keep, wrong
 from pmemobj.testing.trials import Program, testcapi
 from pmemobj.testing.worker import Job, Outcome, Questions
 
@@ -36,18 +38,24 @@ class CrashError(AssertionError):
 @dataclass(frozen=True)
 class Bug:
     """What is wrong; at which moment; which writes were lost.  step: index of the operation that was under way,
-    or that had just ended."""
+    or that had just ended; event: number of the moment; line: of the program, and its text; token: for replay()."""
 
     what: str
     moment: str
     step: int
     lost: tuple[str, ...]
     nested: bool = False
+    event: int | None = None
+    line: str = ""
+    token: str | None = None
 
     def __str__(self) -> str:
         lost = "".join(f"\n    lost: {text}" for text in self.lost)
         inside = " inside recovery" if self.nested else ""
-        return f"crash{inside} {self.moment}: {self.what}{lost}"
+        number = "" if self.event is None else f" (moment {self.event})"
+        line = f"\n    the program was at {self.line}" if self.line else ""
+        token = f"\n    again: pmemobj.testing.replay({self.token!r})" if self.token else ""
+        return f"crash{inside} {self.moment}{number}: {self.what}{line}{lost}{token}"
 
 
 COUNTS = (
@@ -139,6 +147,7 @@ class _Asked(NamedTuple):
     image: Image | None
     lost: tuple[tuple[Choice, str], ...] = ()
     nested: bool = False
+    line: int = 0
 
 
 MOMENTS = {
@@ -207,7 +216,9 @@ class _Explorer:
                 break
             jobs = self._inside_recoveries()
         for number, asked in failed[:MINIMISED]:
-            if asked.image is not None and not asked.nested:
+            if asked.image is None:
+                self._keep(number, asked, self._killed(self._cut_again(asked.event))[1])
+            elif not asked.nested:
                 self._minimise(number, asked)
         self.report.steps = self.steps
         self.report.seconds = time.monotonic() - start
@@ -271,7 +282,9 @@ class _Explorer:
     def _asked(self, cut: Cut, image: Image | None) -> _Asked:
         floor = self.ended if self.durable or image is None else 0
         legal = _Legal(floor, self.begun, absent=self.create and self.begun == 0)
-        return _Asked(cut.event.number, self._moment(cut), max(0, self.begun - 1), legal, image)
+        return _Asked(
+            cut.event.number, self._moment(cut), max(0, self.begun - 1), legal, image, line=cut.event.line
+        )
 
     def _moment(self, cut: Cut) -> str:
         text = MOMENTS[cut.event.kind].format(name=cut.name_of(cut.event.ino))
@@ -284,20 +297,24 @@ class _Explorer:
         )
 
     def _kill(self, cut: Cut) -> Iterator[Keyed]:
+        found, job = self._killed(cut)
+        if found not in self.killed:
+            self.killed.add(found)
+            self.report.cuts += 1
+            self.report.kills += 1
+            yield self._asked(cut, None), job
+
+    @staticmethod
+    def _killed(cut: Cut) -> tuple[int, Job]:
         """The page cache survives the program."""
         names = {name: (ino, cut.files[ino].size) for name, ino in cut.names.items()}
         found = digest(names, {ino: cut.files[ino].known for ino, _size in names.values()})
-        if found in self.killed:
-            return
-        self.killed.add(found)
         changes = tuple(
             (ino, block, cut.files[ino].blocks[block])
             for ino, _size in names.values()
             for block in cut.files[ino].pending
         )
-        self.report.cuts += 1
-        self.report.kills += 1
-        yield self._asked(cut, None), Job(names, changes, cut.base, power=False)
+        return found, Job(names, changes, cut.base, power=False)
 
     def _power(self, cut: Cut) -> Iterator[Keyed]:
         images = Images(cut, self.budget, self.seen)
@@ -343,19 +360,21 @@ class _Explorer:
             self.report.found[repr(outcome.state)[:1000]] += 1
             return True
         lost = (*asked.lost, *(asked.image.lost if asked.image else ()))
-        self._add_bug(Bug(wrong, asked.moment, asked.step, _texts(lost), asked.nested))
+        self._add_bug(
+            Bug(
+                wrong,
+                asked.moment,
+                asked.step,
+                self._texts(lost),
+                asked.nested,
+                asked.event,
+                self._line(asked.line),
+            )
+        )
         return False
 
     def _wrong(self, outcome: Outcome, legal: _Legal) -> str | None:
-        if outcome.error is not None:
-            return outcome.error
-        if outcome.absent:
-            return None if legal.absent else "the pool file is not there"
-        if outcome.state in self.run.states[legal.first : legal.last + 1]:
-            return None
-        return (
-            f"recovered to {outcome.state!r}, which is the state after none of the operations that may count"
-        )
+        return wrong(outcome, self.run.states[legal.first : legal.last + 1], legal.absent)
 
     def _minimise(self, number: int, asked: _Asked) -> None:
         """Gives back one lost write after the other, as long as the bug remains one; replaces its list."""
@@ -373,8 +392,27 @@ class _Explorer:
             if self._wrong(outcome, asked.legal) is None:
                 picks[place] = kept
         bug = self.report.bugs[number]
-        lost = _texts(images.image(tuple(picks)).lost)
-        self.report.bugs[number] = Bug(bug.what, bug.moment, bug.step, lost, bug.nested)
+        last = images.image(tuple(picks))
+        self.report.bugs[number] = replace(bug, lost=self._texts(last.lost))
+        self._keep(number, asked, _job(last, cut))
+
+    def _texts(self, lost: Iterable[tuple[Choice, str]]) -> tuple[str, ...]:
+        texts = []
+        for choice, state in lost:
+            line = self._line(choice.line)
+            texts.append(f"{choice} ({state})" + (f", written at {line}" if line else ""))
+        return tuple(texts)
+
+    def _line(self, number: int) -> str:
+        if not 0 < number <= len(self.run.lines):
+            return ""
+        file, line = self.run.lines[number - 1]
+        return f"{os.path.basename(file)}:{line}: {linecache.getline(file, line).strip()}"
+
+    def _keep(self, number: int, asked: _Asked, job: Job) -> None:
+        legal = self.run.states[asked.legal.first : asked.legal.last + 1]
+        token = keep(self.crew.questions, job, legal, asked.legal.absent)
+        self.report.bugs[number] = replace(self.report.bugs[number], token=token)
 
     def _cut_again(self, number: int) -> Cut:
         """A moment that has passed."""
@@ -385,10 +423,6 @@ class _Explorer:
 
 def _job(image: Image, cut: Cut, trace: bool = False) -> Job:
     return Job(image.names, image.changes, cut.base, power=True, trace=trace)
-
-
-def _texts(lost: Iterable[tuple[Choice, str]]) -> tuple[str, ...]:
-    return tuple(f"{choice} ({state})" for choice, state in lost)
 
 
 def whole_root(pool: pools.PersistentObjectPool) -> object:
@@ -432,7 +466,7 @@ def explore(
     questions = Questions(NAME, {**OPTIONS, **options}, observe, check)
     crew = Crew(workers or os.cpu_count() or 1, questions)
     try:
-        return explore_with(crew, each, factory, faults, budget or Budget(), create=create)
+        return explore_with(crew, each, factory, faults, Budget.chosen(budget), create=create)
     finally:
         crew.close()
 

@@ -12,6 +12,7 @@ number of random ones.  Images that have been made before are left out.
 
 import functools
 import itertools
+import os
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -37,10 +38,23 @@ class Budget:
     nested: int = 200
     seed: int = 1
 
+    @classmethod
+    def chosen(cls, wanted: "Budget | None") -> "Budget":
+        """What `pytest --pmem-crash` says, else what is wanted, else the default."""
+        return CHOSEN.get(os.environ.get("PMEMOBJ_CRASH", ""), wanted or cls())
+
+
+#: By the option of the pytest plugin.
+CHOSEN = {
+    "quick": Budget(exhaustive=6, random=16, per_cut=60, nested=0),
+    "exhaustive": Budget(exhaustive=16, random=4096, per_cut=100_000, nested=20),
+}
+
 
 @dataclass(frozen=True)
 class Choice:
-    """Something that is not durable yet.  kind: "block", "size" or "name"; number: the offset of a block; values[0] is
+    """Something that is not durable yet.  kind: "block", "size" or "name"; number: the offset of a block; line: of the
+    program, that changed it last; values[0] is
     what the disk surely has, values[-1] what the program has written last."""
 
     kind: str
@@ -48,6 +62,7 @@ class Choice:
     ino: int
     number: int
     values: tuple[Any, ...]
+    line: int = 0
 
     @functools.cached_property
     def changing(self) -> tuple[int, ...]:
@@ -108,7 +123,7 @@ def choices(cut: Cut) -> list[Choice]:
             if len(values) > 1 or versions[-1] != values[-1]:
                 if versions[-1] != values[-1]:
                     values = (*(v for v in values if v != versions[-1]), versions[-1])
-                found.append(Choice("block", where, ino, block, values))
+                found.append(Choice("block", where, ino, block, values, file.lines.get(block, 0)))
     return found
 
 

@@ -124,7 +124,9 @@ class CrashMachine(RuleBasedStateMachine):
         cls = type(self)
         if cls not in _crews:
             _crews[cls] = Crew(2, Questions(NAME, {**OPTIONS, **self.options}, cls.observe, cls.check))
-        found = explore_with(_crews[cls], self._steps, cls.start, cls.faults, cls.budget, around=False)
+        found = explore_with(
+            _crews[cls], self._steps, cls.start, cls.faults, Budget.chosen(cls.budget), around=False
+        )
         cls.report.add(found)
         if not found.ok:
             raise CrashError(found)

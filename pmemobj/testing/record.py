@@ -1,8 +1,12 @@
 """The run that is traced."""
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import sys
+import sysconfig
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 from pmemobj import _core
@@ -18,10 +22,50 @@ Step = Callable[[pools.PersistentObjectPool], object]
 
 @dataclass
 class Run:
-    """states: before the first step and after each."""
+    """states: before the first step and after each; lines: (file, number) of those that events name, from 1 on."""
 
     trace: bytes
     states: list[Any]
+    lines: list[tuple[str, int]] = field(default_factory=list)
+
+
+#: Code that is nobody's to change for the sake of a crash.
+FOREIGN = (os.path.dirname(os.path.dirname(os.path.abspath(__file__))), sysconfig.get_path("stdlib"), "<")
+
+
+@contextmanager
+def followed(lines: list[tuple[str, int]]) -> Iterator[None]:
+    """Tells the trace which line of the program is at work.  Where somebody else follows it (a debugger, a measurement
+    of coverage), he goes on, and lines stay unknown."""
+    numbers: dict[tuple[str, int], int] = {}
+
+    def note(frame: FrameType) -> None:
+        place = frame.f_code.co_filename, frame.f_lineno
+        if place not in numbers:
+            lines.append(place)
+            numbers[place] = len(lines)
+        _core._trace_line(numbers[place])
+
+    def follow(frame: FrameType, what: str, argument: Any) -> Any:
+        if frame.f_code.co_filename.startswith(FOREIGN):
+            return None
+        if what == "return":
+            caller = frame.f_back
+            if caller is not None and not caller.f_code.co_filename.startswith(FOREIGN):
+                note(caller)
+        else:
+            note(frame)
+        return follow
+
+    if sys.gettrace() is not None:
+        yield
+        return
+    sys.settrace(follow)
+    try:
+        yield
+    finally:
+        sys.settrace(None)
+        _core._trace_line(0)
 
 
 def record(steps: Sequence[Step], factory: Step | None, questions: Questions, create: bool) -> Run:
@@ -31,6 +75,7 @@ def record(steps: Sequence[Step], factory: Step | None, questions: Questions, cr
     journal = dict(pools.JOURNAL)
     pools.JOURNAL.update(SMALL_JOURNAL)
     states = []
+    lines: list[tuple[str, int]] = []
     try:
         if not create:
             pools.open(path, "x", **questions.options).close()
@@ -44,12 +89,13 @@ def record(steps: Sequence[Step], factory: Step | None, questions: Questions, cr
             with pools.open(path, "c", **questions.options) as pool:
                 for number, step in enumerate(steps):
                     _core._trace_mark(2 * number)
-                    step(pool)
+                    with followed(lines):
+                        step(pool)
                     _core._trace_mark(2 * number + 1)
                     states.append(questions.observe(pool))
         finally:
             trace = _core._trace_stop()
-        return Run(trace, states)
+        return Run(trace, states, lines)
     finally:
         pools.JOURNAL.update(journal)
         scratch.close()

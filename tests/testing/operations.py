@@ -69,3 +69,7 @@ def two_texts(pool):
 def two_insertions(pool):
     pool.root["names"]["one"] = [1]
     pool.root["names"]["two"] = list(range(100))
+
+
+def nothing(pool):
+    return "nothing"

@@ -1,8 +1,12 @@
 """explore(): right operations pass, wrong ones are found."""
 
+import importlib
+import re
+
 import pytest
 
-from pmemobj.testing import Budget, explore
+import pmemobj
+from pmemobj.testing import Budget, explore, replay
 from tests.testing import operations as op
 
 QUICK = Budget(exhaustive=6, random=8, per_cut=60, nested=20)
@@ -41,3 +45,63 @@ def test_check_is_asked():
 def test_unknown_fault_is_refused():
     with pytest.raises(ValueError, match="there are 'power', 'kill'"):
         explore(op.append, op.start, faults=["meteor"])
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """Images of bugs are kept in the current directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("engine", "faults"), [("journal", "kill"), ("journal", "power"), ("direct", "power")]
+)
+def test_a_token_gives_the_same_image_again(here, engine, faults):
+    budget = Budget(exhaustive=4, random=4, per_cut=8, nested=0)
+    report = explore(op.two_operations, op.start, engine=engine, budget=budget, faults=[faults])
+    bug = report.bugs[0]
+    assert f"replay({bug.token!r})" in str(report)
+    assert replay(bug.token) == bug.what
+    assert replay(bug.token, observe=op.nothing) is not None  # not one of the states that were observed
+    assert replay(bug.token, lay_out=here / "files") == bug.what
+    with pmemobj.open(here / "files" / "explored.pool", "w") as pool:
+        assert pool.to_python(pool.root["items"]) == [1, 2, 3, 4]
+
+
+def test_a_token_that_is_not_there(here):
+    with pytest.raises(FileNotFoundError):
+        replay("crash-000000000000")
+
+
+def test_a_bug_names_the_line_of_the_program(here):
+    report = explore(op.two_operations, op.start, budget=QUICK, faults=["kill"])
+    first = report.bugs[0]
+    assert re.fullmatch(r'operations.py:\d+: pool.root\["items"\].append\([45]\)', first.line), first.line
+    assert f"(moment {first.event})" in str(first)
+
+
+def test_a_lost_write_names_the_line_that_made_it(here, monkeypatch):
+    """Told of a sync to believe that it did nothing, the explorer loses what the line before it has written."""
+    explorer = importlib.import_module("pmemobj.testing.explore")
+    disk = explorer.Disk
+
+    monkeypatch.setattr(explorer, "Disk", lambda unit, ignored=None: Deaf(disk, unit))
+    budget = Budget(exhaustive=6, random=8, per_cut=60, nested=0)
+    report = explore(op.append, op.start, budget=budget, faults=["power"])
+    lost = [text for bug in report.bugs for text in bug.lost]
+    assert any("written at operations.py" in text and "append(" in text for text in lost), report
+
+
+class Deaf:
+    """A disk that ignores every sync of a step."""
+
+    def __init__(self, disk, unit):
+        self.disk = disk(unit)
+        self.cut = self.disk.cut
+
+    def replay(self, trace):
+        for event in self.disk.replay(trace):
+            if event.kind.name == "MARK":
+                self.disk._is_ignored = lambda: True
+            yield event
