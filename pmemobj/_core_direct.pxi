@@ -5,9 +5,9 @@
 cdef bint is_persistent_memory(str path) except -1:
     """What libpmem says of a mapping of the file: that decides how stores become durable, not a mount option.
 
-    Under a trace all of it is: flushes and fences are what is to be looked at."""
+    Under a trace all of it is, as flushes and fences are what is to be looked at, unless PMEM_IS_PMEM_FORCE=0."""
     if trace_on:
-        return True
+        return os.environ.get("PMEM_IS_PMEM_FORCE") != "0"
     cdef size_t length = 0
     cdef int answer = 0
     cdef void *at = pmem_map_file(os.fsencode(path), 0, 0, 0, &length, &answer)

@@ -196,16 +196,23 @@ cdef int orphan(Pool pool, uint64_t offset) except -1:
 
 
 cdef int drop_items(Pool pool, pm_vec *v, unsigned stride, unsigned first, uint64_t *budget) except -1:
-    """Drops the slots of the last items; word `first` of an item is its first slot."""
+    """Drops the slots of the last items; word `first` of an item is its first slot, after the hash in a table.  A table
+    counts the rest right, as a crash may leave it between two steps."""
     cdef uint64_t *item
+    cdef uint64_t *used = <uint64_t *>v - 1     # of a table
+    cdef uint64_t live = 0
     cdef unsigned word
     pm_keys_forget(pool.p)
     while v.size and budget[0]:
         item = pm_vec_at(pool.p, v, v.size - 1, stride)
+        if first and item[first]:
+            live += 1
         for word in range(first, stride):
             slot_drop(pool, item[word])
         pm_store(pool.p, &v.size, v.size - 1)
         budget[0] -= 1
+    if live:
+        pm_store(pool.p, used, used[0] - live)
     return 0
 
 

@@ -2,7 +2,7 @@
 
 import json
 
-from tests.testing.campaign import RECORD
+from tests.testing.campaign import ENGINES, RECORDS
 
 TITLE = "A long run"
 TEXT = """\
@@ -19,19 +19,24 @@ HEADS = ["engine", "operations", "moments", "images", "power losses", "in recove
 
 
 def measure() -> tuple[list[str], list[list[object]]]:
-    if not RECORD.exists():
-        raise FileNotFoundError(f"{RECORD}: nothing is recorded; run `make test-long HOURS=n RECORD=1`")
-    seen = json.loads(RECORD.read_text())
-    if seen["failed"]:
-        raise AssertionError(f"cases failed: {seen['failed']}")
+    runs = [json.loads(path.read_text()) for path in sorted(RECORDS.glob("*.json"))]
+    if not runs:
+        raise FileNotFoundError(f"{RECORDS}: nothing is recorded; run `make test-long HOURS=n RECORD=1`")
+    if failed := [token for run in runs for token in run["failed"]]:
+        raise AssertionError(f"cases failed: {failed}")
     fields = ("steps", "cuts", "images", "power_losses", "nested", "kills", "sampled")
     rows: list[list[object]] = [
-        [engine, *(counts[name] for name in fields)] for engine, counts in seen["engines"].items()
+        [engine, *(sum(run["engines"][engine][name] for run in runs) for name in fields)]
+        for engine in ENGINES
     ]
     rows.append(["both", *(sum(row[i] for row in rows) for i in range(1, len(HEADS)))])
+    seeds = ", ".join(f"{run['seed']} ({run['seconds'] / 60:.0f} minutes)" for run in runs)
+    cases, kills, operations = (
+        sum(run[name] for run in runs) for name in ("cases", "sigkills", "operations")
+    )
     global TEXT
     TEXT += (
-        f"\n\nSeed {seen['seed']}, {seen['seconds'] / 60:.0f} minutes, {seen['cases']:,} cases, 0 failed; "
-        f"{seen['sigkills']:,} times SIGKILL after {seen['operations']:,} acknowledged operations, 0 lost."
+        f"\n\nSeeds {seeds}: {cases:,} cases, 0 failed; {kills:,} times SIGKILL, {operations:,} acknowledged "
+        "operations, 0 lost."
     )
     return HEADS, rows

@@ -10,7 +10,11 @@ SEED:NUMBER, which is printed when it fails.  --record writes what was reached i
 """
 
 import argparse
+import contextlib
+import dataclasses
+import io
 import json
+import os
 import random
 import sys
 import tempfile
@@ -33,8 +37,12 @@ import workload
 
 ENGINES = ("journal", "direct")
 TARGET = {"journal": 50_000, "direct": 50_000}
-RECORD = Path(__file__).resolve().parents[2] / "build" / "campaign.json"
-ROUNDS = 25  # of kill -9, in one case
+RECORDS = (
+    Path(__file__).resolve().parents[2] / "build" / "campaign"
+)  # one file of each run; those of a page together
+SLOW = ("copies", "spans")  # much to write for each image: drawn less often
+ROUNDS = 50  # of kill -9, in one case
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 #: Under the direct engine there are ten times as many moments.
 FEW = {
@@ -121,7 +129,7 @@ def run_numbered(seed: int, number: int, totals: Totals) -> str:
     rng = random.Random(f"{seed}:{number}")
     engine = rng.choice(ENGINES)
     kind = rng.choices(
-        ("triples", "single", "random", "nested", "created", "lazy", "killed"), (30, 15, 25, 10, 3, 5, 12)
+        ("triples", "single", "random", "nested", "created", "lazy", "killed"), (30, 12, 25, 10, 3, 5, 25)
     )[0]
     if kind == "killed":
         return kill(rng, totals)
@@ -131,19 +139,27 @@ def run_numbered(seed: int, number: int, totals: Totals) -> str:
     if kind == "random":
         case, watch = random_case(rng), whole
     else:
-        name = rng.choice(list(matrix.ROWS))
+        name = rng.choices(list(matrix.ROWS), [1 if n in SLOW else 8 for n in matrix.ROWS])[0]
         watch = matrix.observe
         if kind == "single":
-            case = rng.choice([*matrix.single(name), *matrix.single(name, large=True)])
+            many = [*matrix.single(name), *matrix.undone(name)]
+            case = rng.choice([*matrix.single(name, large=True)] or many if rng.random() < 0.04 else many)
+            case = some_steps(case, rng)
         else:
             case = matrix.triples(name, rng.randrange(2, 12), rng.randrange(1 << 30))
     budgets = NESTED if kind == "nested" else rng.choice((FEW, FEW, MANY))
     chosen = budgets[engine]
     budget = Budget(chosen.exhaustive, chosen.random, chosen.per_cut, chosen.nested, rng.randrange(1 << 30))
-    sync = rng.choice(("manual", "interval")) if kind == "lazy" else "commit"
+    sync = rng.choice(("manual", "interval")) if kind == "lazy" else rng.choice(("commit", "synced"))
     report = explored(case, engine, budget, sync=sync, observe=watch, around=rng.random() < 0.2)
     totals.add(engine, report)
     return f"{engine}, {kind}: {case.name}"
+
+
+def some_steps(case: matrix.Case, rng: random.Random) -> matrix.Case:
+    """At most six, so that no case takes long."""
+    chosen = sorted(rng.sample(range(len(case.steps)), min(6, len(case.steps))))
+    return dataclasses.replace(case, steps=tuple(case.steps[i] for i in chosen))
 
 
 CREATED = matrix.Case("making a pool", None, (lambda pool: setattr(pool, "root", [matrix.TEXT]),), 8 << 20)
@@ -152,8 +168,13 @@ CREATED = matrix.Case("making a pool", None, (lambda pool: setattr(pool, "root",
 def kill(rng: random.Random, totals: Totals) -> str:
     which = rng.choice((test_kill.JOURNAL, test_kill.DIRECT))
     test_kill.SEED = rng.randrange(1 << 30)
-    with tempfile.TemporaryDirectory() as directory:
-        kills, _recoveries, operations = test_kill.kill_rounds(Path(directory), ROUNDS, which)
+    memory = rng.choice((MEMORY, None))  # where a sync takes no time more is done between two kills
+    with (
+        tempfile.TemporaryDirectory(dir=memory, prefix="pmemobj-kills-") as directory,
+        test_kill.running_starters() as starters,
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
+        kills, _recoveries, operations = test_kill.kill_rounds(Path(directory), ROUNDS, which, starters)
     totals.sigkills += kills
     totals.operations += operations
     return f"{ROUNDS} rounds of kill -9 of {which[0]}"
@@ -185,7 +206,7 @@ def long_run(hours: float, seed: int, record: bool) -> Totals:
             number += 1
             bar.n = min(bar.total, round(time.monotonic() - start))
             bar.set_postfix(images=f"{totals.images:,}", kills=totals.sigkills, failed=len(totals.failed))
-            if record and number % 20 == 0:
+            if record:
                 save(totals, seed, time.monotonic() - start)
     if record:
         save(totals, seed, time.monotonic() - start)
@@ -195,8 +216,8 @@ def long_run(hours: float, seed: int, record: bool) -> Totals:
 def save(totals: Totals, seed: int, seconds: float) -> None:
     """For tests/reliability/campaign.py."""
     fields = ("steps", "cuts", "images", "power_losses", "nested", "kills", "sampled")
-    RECORD.parent.mkdir(exist_ok=True)
-    RECORD.write_text(
+    RECORDS.mkdir(parents=True, exist_ok=True)
+    (RECORDS / f"{seed}.json").write_text(
         json.dumps(
             {
                 "seed": seed,
@@ -220,6 +241,7 @@ def ci_cases(engine: str) -> Iterator[matrix.Case]:
     for name in matrix.ROWS:
         yield from matrix.single(name)
     for name in matrix.ROWS:
+        yield from matrix.undone(name)
         yield from matrix.single(name, large=True)
     pairs = [case for name in matrix.ROWS for case in matrix.pairs(name)]
     random.Random(engine).shuffle(pairs)
@@ -234,8 +256,9 @@ def ci() -> Totals:
     totals = Totals()
     with progress(sum(TARGET.values()), " images") as bar:
         for engine in ENGINES:
-            for case in ci_cases(engine):
-                report = explored(case, engine, FEW[engine])
+            for number, case in enumerate(ci_cases(engine)):
+                sync = "synced" if number % 2 and engine == "journal" else "commit"
+                report = explored(case, engine, FEW[engine], sync=sync)
                 totals.add(engine, report)
                 totals.cases += 1
                 bar.update(report.images)

@@ -2,11 +2,13 @@
 
 import atexit
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from pmemobj.testing import Budget, CrashError, Report
 from pmemobj.testing.crew import Crew
-from pmemobj.testing.explore import NAME, OPTIONS, explore_with
+from pmemobj.testing.explore import NAME, OPTIONS, _Explorer
+from pmemobj.testing.record import record
 from pmemobj.testing.worker import Questions
 from tests.testing.matrix import Case, observe
 
@@ -22,13 +24,24 @@ def dismiss() -> None:
         _crews.popitem()[1].close()
 
 
-def crew_of(observe: Callable[[Any], Any], options: dict[str, Any]) -> Crew:
+def crew_of(observe: Callable[[Any], Any], options: dict[str, Any], workers: int = 2) -> Crew:
     key = observe, *sorted(options.items())
     if key not in _crews and len(_crews) == MOST_CREWS:
         _crews.pop(next(iter(_crews))).close()
     if key not in _crews:
-        _crews[key] = Crew(2, Questions(NAME, {**OPTIONS, **options}, observe, None))
+        _crews[key] = Crew(workers, Questions(NAME, {**OPTIONS, **options}, observe, None))
     return _crews[key]
+
+
+@dataclass(frozen=True)
+class Synced:
+    """A step, and then sync(): so it is durable under the policy "manual" too, where commits go through the ring."""
+
+    step: Callable[[Any], object]
+
+    def __call__(self, pool: Any) -> None:
+        self.step(pool)
+        pool.sync()
 
 
 def explored(
@@ -41,11 +54,21 @@ def explored(
     around: bool = False,
     create: bool = False,
     faults: frozenset[str] = FAULTS,
+    stops: bool = False,
+    workers: int = 2,
 ) -> Report:
-    """around: also the open and the close; create: also the making of the pool."""
-    crew = crew_of(observe, {"engine": engine, "max_size": case.max_size, "sync": sync})
-    around |= create
-    report = explore_with(crew, case.steps, case.start, faults, budget, create=create, around=around)
-    if not report.ok:
+    """sync: "synced" is "manual", with a sync() at the end of each step; around: also the open and the close; create:
+    also the making of the pool; stops: at the first bug, which is no error then."""
+    policy = "manual" if sync == "synced" else sync
+    crew = crew_of(observe, {"engine": engine, "max_size": case.max_size, "sync": policy}, workers)
+    steps = [Synced(step) for step in case.steps] if sync == "synced" else case.steps
+    run = record(steps, case.start, crew.questions, create)
+    if create:
+        run.states.insert(0, None)
+    durable = sync in ("commit", "synced")
+    explorer = _Explorer(run, crew, budget, faults, durable=durable, create=create, around=around or create)
+    explorer.stops = stops
+    report = explorer.explore()
+    if not report.ok and not stops:
         raise CrashError(report)
     return report

@@ -149,6 +149,13 @@ def union(x: Any, other: Any) -> None:
     x |= other
 
 
+def pop_many(pool: Any, x: Any) -> None:
+    """In a divided index the cells behind a hole may have to move up."""
+    with pool.transaction() if pool else contextlib.nullcontext():
+        for _ in range(min(200, len(x))):
+            x.popitem()
+
+
 DICT: dict[str, Operation] = {
     "insert": lambda pool, x: put(x, "a new key, which is long", TEXT),
     "insert number": lambda pool, x: put(x, 1 << 40, 1),
@@ -161,6 +168,8 @@ DICT: dict[str, Operation] = {
     "setdefault": lambda pool, x: x.setdefault("another new key", [TEXT]),
     "update": lambda pool, x: x.update({f"more {i}": (i, "x" * 20) for i in range(9)}),
     "update known": lambda pool, x: x.update(dict.fromkeys(list(x)[:9], 1.25)),
+    "update known with containers": lambda pool, x: x.update({key: [TEXT] for key in list(x)[:3]}),
+    "delete many of the last": lambda pool, x: pop_many(pool, x),
     "|=": lambda pool, x: union(x, {1 << 41: 1, "and": TEXT}),
     "clear": lambda pool, x: x.clear(),
 }
@@ -370,10 +379,18 @@ def set_root(pool: Any, x: Any) -> None:
 
 def backup(pool: Any, x: Any) -> None:
     pool.backup(os.path.join(os.path.dirname(pool.path), COPY), overwrite=True)
+    compare_copy(pool)
 
 
 def compacted(pool: Any, x: Any) -> None:
     pool.compact(os.path.join(os.path.dirname(pool.path), COPY))
+    compare_copy(pool)
+
+
+def compare_copy(pool: Any) -> None:
+    with pmemobj.open(os.path.join(os.path.dirname(pool.path), COPY), "r") as copied:
+        if canonical(copied.to_python(copied.root)) != canonical(pool.to_python(pool.root)):
+            raise WrongError(f"the copy holds {copied.to_python(copied.root)!r}")
 
 
 COPY = "copy.pool"
@@ -408,8 +425,29 @@ def new_set(pool: Any, size: int) -> Any:
     return pool.new(pmemobj.PersistentSet, keys(size))
 
 
+def everything(pool: Any, size: int) -> Any:
+    """A list of all that there is."""
+    made = pool.new(pmemobj.PersistentList, items(size))
+    made.extend([new_dict(pool, size), new_set(pool, size), new_tuple(pool, size), list(VALUES.values())])
+    return made
+
+
 def new_tuple(pool: Any, size: int) -> Any:
     return pool.new(pmemobj.PersistentList, [pool.new(pmemobj.PersistentTuple, items(size))])
+
+
+def owner(pool: Any, size: int) -> Any:
+    """What is large is freed in steps."""
+    return pool.new(
+        pmemobj.PersistentList, [new_dict(pool, size), new_list(pool, 3 * size), new_set(pool, size)]
+    )
+
+
+OWNER: dict[str, Operation] = {
+    "drop": lambda pool, x: x.clear(),
+    "drop the dict": lambda pool, x: x.pop(0),
+    "replace": lambda pool, x: put(x, 0, None),
+}
 
 
 TUPLE: dict[str, Operation] = {
@@ -440,7 +478,7 @@ ROWS: dict[str, Row] = {
         (0, 1, 3, 4, 5, 7, 8, 9, 10, 11, 20, 21, 22, 42, 43, 64, 65),
         DICT,
         large=(2729, 2730, 2731, 10919, 10920, 10921),
-        at_large=("insert", "update", "delete first", "delete last", "clear"),
+        at_large=("insert", "update", "delete first", "delete last", "delete many of the last", "clear"),
         max_size=32 << 20,
     ),
     "dict with holes": Row(
@@ -473,6 +511,7 @@ ROWS: dict[str, Row] = {
         {name: replacing(value) for name, value in VALUES.items()},
         small=2,
     ),
+    "owner": Row(owner, (0, 3, 300), OWNER, large=(11_000,), at_large=("drop",), max_size=32 << 20),
     "pages of texts": Row(texts, (0, 1, 251, 252, 253), BLOCKS, small=1),
     "pages of objects": Row(lists, (0, 1, 62, 63, 64), BLOCKS, small=1),
     "spans": Row(spans, (0, 1, 2), SPANS, small=1, max_size=16 << 20),
@@ -491,7 +530,7 @@ ROWS: dict[str, Row] = {
         unlike=None,
         unchanged=frozenset(POOL) - {"append", "append again"},
     ),
-    "copies": Row(new_list, (3,), COPIES, unlike=None, unchanged=frozenset({"compact", "backup"})),
+    "copies": Row(everything, (3, 40), COPIES, unlike=None, unchanged=frozenset({"compact", "backup"})),
 }
 
 # --- what is explored: a Case is a start, and operations on containers of its own
@@ -515,14 +554,19 @@ def attempt(operation: Operation, pool: Any, x: Any) -> bool:
 
 @dataclass(frozen=True)
 class Step:
-    """One operation, or several in one transaction, on the container at that place."""
+    """One operation, or several in one transaction, on the container at that place.  undone: by an abort of its
+    transaction, or of a savepoint of a transaction that is committed."""
 
     row: str
     names: tuple[str, ...]
     place: int
+    undone: str = ""
 
     def __call__(self, pool: Any) -> None:
         row, x = ROWS[self.row], pool.root[self.place]
+        if self.undone:
+            self._undo(pool, row, x)
+            return
         model = expected(row, self.names, pool, x)
         if len(self.names) == 1:
             attempt(row.operations[self.names[0]], pool, x)
@@ -532,6 +576,19 @@ class Step:
                     attempt(row.operations[name], pool, x)
         if model is not UNKNOWN and canonical(pool.to_python(x)) != canonical(model):
             raise WrongError(f"{self.row}, {self.names}: {pool.to_python(x)!r} instead of {model!r}")
+
+    def _undo(self, pool: Any, row: Row, x: Any) -> None:
+        before = observe(pool)
+        with contextlib.suppress(Undone), pool.transaction() as outer:
+            with contextlib.suppress(Undone), pool.transaction():
+                for name in self.names:
+                    attempt(row.operations[name], pool, x)
+                if self.undone == "savepoint":
+                    raise Undone
+            if self.undone == "abort":
+                outer.abort()
+        if observe(pool) != before:
+            raise WrongError(f"{self.row}, {self.names}, {self.undone}: {observe(pool)} instead of {before}")
 
 
 UNKNOWN = object()
@@ -590,6 +647,19 @@ def pairs(name: str) -> Iterator[Case]:
 ALONE = ("pool", "transactions", "copies")
 
 
+def undone(name: str) -> Iterator[Case]:
+    """Every operation, undone by an abort and by that of a savepoint; some of them first in another container."""
+    row = ROWS[name]
+    for size in sorted({row.small, row.sizes[len(row.sizes) // 2]} if name not in ALONE else ()):
+        steps = [
+            Step(name, (n,), place, how)
+            for place, n in enumerate(row.operations)
+            for how in ("abort", "savepoint")
+        ]
+        start = partial(begin, row.make, size, len(row.operations))
+        yield Case(f"{name} of {size}, undone", start, tuple(steps), row.max_size)
+
+
 def triples(name: str, count: int, seed: int) -> Case:
     """So many sequences of three; the last two of each in one transaction, where that can be."""
     row, rng = ROWS[name], random.Random(f"{seed} {name}")
@@ -625,8 +695,10 @@ def of_things(pool: Any) -> list[Any]:
     ]
 
 
-def observe(pool: Any) -> str:
+def observe(pool: Any) -> str | None:
     """The root's items; of many only a digest."""
+    if pool.root is None:
+        return None  # as explore() has it of a pool that has just been made
     things = len(pool.root) and isinstance(pool.root[0], PersistentObject)
     text = repr(canonical(of_things(pool) if things else pool.to_python(pool.root)))
     copied = os.path.join(os.path.dirname(pool.path), COPY)
@@ -644,5 +716,6 @@ def all_cases(seed: int = 1) -> Iterator[Case]:
     """Everything once: sizes, large sizes, pairs, triples."""
     for name in ROWS:
         yield from itertools.chain(single(name), single(name, large=True))
+        yield from undone(name)
         yield from pairs(name)
         yield triples(name, 20, seed)

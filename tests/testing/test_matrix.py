@@ -54,3 +54,27 @@ class _Deaf(list):
 def test_all_pairs(engine, name):
     for case in matrix.pairs(name):
         explored(case, engine, FEW[engine])
+
+
+def test_a_crash_between_two_steps_of_freeing_a_large_table():
+    """Each step is an operation of its own; the table counts its entries right after each of them."""
+    case = next(matrix.single("owner", large=True))
+    report = explored(case, "journal", FEW["journal"], sync="synced", faults=frozenset({"kill"}))
+    assert report.kills > 5
+
+
+@pytest.mark.parametrize("name", ["list", "dict", "transactions"])
+def test_commits_that_go_through_the_ring(name):
+    """A sync() at the end of each step makes it durable, under a policy that promises nothing by itself."""
+    row = matrix.ROWS[name]
+    case = matrix.case_of(name, name, row.small, [[(n,)] for n in list(row.operations)[::3]])
+    report = explored(case, "journal", FEW["journal"], sync="synced")
+    assert report.power_losses > 20
+
+
+def test_direct_engine_on_a_disk(monkeypatch):
+    """A flush is an msync, and many of them are one sync of the file."""
+    monkeypatch.setenv("PMEM_IS_PMEM_FORCE", "0")
+    case = matrix.case_of("list of 8", "list", 8, [[(n,)] for n in ("append", "extend", "pop", "sort")])
+    report = explored(case, "direct", FEW["direct"])
+    assert report.images > 20
