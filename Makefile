@@ -18,6 +18,7 @@ PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadgroup
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 RELIABILITY_ARGS ?=
+MUTANTS_ARGS ?=
 
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 MADE := $(VENV)/.made-with-python$(VERSION)
@@ -77,6 +78,15 @@ test-long: setup ## all tests, the long ones too; HOURS=n: random explorations o
 	$(if $(HOURS),$(PY) -m tests.testing.campaign long --hours $(HOURS) $(if $(SEED),--seed $(SEED)) \
 	$(if $(RECORD),--record && $(PY) -m tests.reliability campaign),\
 	$(PYTEST) -m "long or not long" --timeout 3600 $(PYTEST_ARGS))
+
+# A build without inlining, in which each call is a place of its own; see tests/mutants.
+.PHONY: mutants
+mutants: setup ## leave out one flush, sync, undo image or note after the other: is it noticed?
+	mkdir -p build/mutants
+	find build/mutants -mindepth 1 -maxdepth 1 ! -name build ! -name results.json -exec rm -rf {} +
+	tar -cf - --exclude=./build --exclude='./.*' --exclude=./$(VENV) --exclude='*.so' . | tar -xf - -C build/mutants
+	cd build/mutants && PMEMOBJ_DEBUG=1 $(PY) setup.py -q build_ext --inplace
+	$(PY) -m tests.mutants $(MUTANTS_ARGS)
 
 # A copy, so that the sanitized modules never lie beside the ordinary ones. Compiled
 # objects stay in the copy's own build/ from one run to the next.

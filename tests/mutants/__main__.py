@@ -1,0 +1,176 @@
+"""Leaves out one flush, fence, sync, undo image or note after the other, and sees whether exploration notices.
+
+    python -m tests.mutants [--match TEXT] [--jobs N] [--again]
+
+`make mutants` makes the build that this needs, in build/mutants, and runs all.  What was found is kept in
+build/mutants/results.json, from which `python -m tests.reliability mutants` makes the table; mutants that were judged
+before are left out unless --again.
+"""
+
+import argparse
+import collections
+import concurrent.futures
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from tests.mutants.sites import Mutant, all_mutants
+
+HERE = Path(__file__).resolve().parents[2]
+ROOT = HERE / "build" / "mutants"
+RESULTS = ROOT / "results.json"
+PATIENCE = 900  # seconds; an image that hangs is noticed before
+
+#: By a part of the source's path: what to explore, in this order.
+FOCUS = {
+    "/direct/": ("direct:quick", "direct:recovery", "direct:engine", "direct:memory", "direct:random"),
+    "/journal/": (
+        "ring:quick",
+        "journal:recovery",
+        "ring:recovery",
+        "ring:engine",
+        "journal:engine",
+        "journal:large",
+    ),
+    "persist.c": ("journal:quick", "direct:quick", "journal:recovery", "direct:recovery", "journal:memory"),
+    "/files/": ("journal:recovery", "direct:recovery"),
+    "_compact": ("journal:pool",),
+    "_core_direct": ("direct:quick", "direct:recovery", "direct:memory"),
+    "_core_pool": ("journal:recovery", "direct:recovery"),
+    "_core_resize": ("journal:recovery", "journal:pool"),
+    "_list": ("journal:list", "direct:list", "journal:large"),
+    "_dict": ("journal:table", "direct:table"),
+    "_table": ("journal:table", "direct:table", "journal:large"),
+    "table.h": ("journal:table", "direct:table", "journal:large"),
+    "keys.h": ("journal:table", "direct:table"),
+    "_core_index": ("journal:table", "journal:large"),
+    "_core_blocks": ("journal:quick", "journal:memory", "journal:large"),
+    "_object": ("journal:object", "direct:object"),
+    "_values": ("journal:values", "direct:values", "journal:table", "journal:large"),
+    "slab": ("journal:memory", "direct:memory"),
+    "_core": (
+        "journal:quick",
+        "journal:memory",
+        "journal:pool",
+        "direct:memory",
+        "journal:random",
+        "journal:large",
+    ),
+    "": ("journal:quick", "direct:quick", "journal:engine", "direct:engine", "journal:list", "journal:large"),
+}
+#: What only large containers do.
+LARGE = (
+    "index_drop",
+    "empty_step",
+    "drop_items",
+    "directory",
+    "divide",
+    "vec_reserve (2)",
+    "pm_add_range",
+    "add_range",
+    "journal.c:441",
+    "jr_write_direct",
+)
+#: What only uncommitted changes need shows under the direct engine first.
+DIRECT_FIRST = ("undo image", "flush and fence")
+
+
+def focus_of(mutant: Mutant) -> list[str]:
+    groups = next(groups for part, groups in FOCUS.items() if part in str(mutant))
+    if any(word in str(mutant) for word in LARGE):
+        groups = ("journal:large", *(group for group in groups if group != "journal:large"))
+    return sorted(groups, key=lambda g: g[0] != "d") if mutant.kind in DIRECT_FIRST else list(groups)
+
+
+def made(mutant: Mutant | None, directory: Path) -> None:
+    """A package of links, but for the patched modules."""
+    package = directory / "pmemobj"
+    package.mkdir()
+    for path in (HERE / "pmemobj").iterdir():
+        if path.suffix != ".so" and path.name != "__pycache__":
+            (package / path.name).symlink_to(path)
+    for path in (ROOT / "pmemobj").glob("*.so"):
+        content = path.read_bytes()
+        mine = [site for site in (mutant.sites if mutant else ()) if site.binary == path.name]
+        for site in mine:
+            content = site.patched(content)
+        if mine:
+            (package / path.name).write_bytes(content)
+        else:
+            (package / path.name).symlink_to(path)
+    for name in ("tests", "benchmarks"):
+        (directory / name).symlink_to(HERE / name)
+
+
+def judged(mutant: Mutant | None, focus: list[str]) -> str:
+    """What was noticed, or ""."""
+    directory = Path(tempfile.mkdtemp(prefix="pmemobj-mutant-"))
+    try:
+        made(mutant, directory)
+        environment = {**os.environ, "PYTHONPATH": str(directory), "PYTHONDONTWRITEBYTECODE": "1"}
+        command = [sys.executable, "-m", "tests.mutants.probe", *focus]
+        with subprocess.Popen(
+            command, cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            start_new_session=True,
+        ) as process:  # fmt: skip
+            try:
+                out, err = process.communicate(timeout=PATIENCE)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, 9)
+                return "hangs"
+        if process.returncode:
+            return f"exit code {process.returncode}: {err.strip().splitlines()[-1:]}"
+        return out.strip()
+    finally:
+        shutil.rmtree(directory)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__.splitlines()[0])
+    parser.add_argument("--match", default="", help="only mutants whose name or kind contains this")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--again", action="store_true")
+    parser.add_argument("--unnoticed", action="store_true", help="only those that were tried and not noticed")
+    parser.add_argument("--depth", type=int, default=99, help="so many groups of probes for each, at most")
+    options = parser.parse_args(arguments)
+    known: dict[str, list[str]] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    mutants = all_mutants(ROOT)
+    wanted = sorted(
+        (
+            m
+            for m in mutants
+            if options.match in f"{m.kind} {m}"
+            and (not options.unnoticed or str(m) in known)
+            and (options.again or not known.get(str(m), ["", ""])[1])
+        ),
+        key=str,
+    )
+    random.Random(1).shuffle(wanted)  # so that a part of them says something about all
+    wanted.sort(key=lambda m: str(m) in known)  # those that were not noticed again at the end
+    lock = threading.Lock()
+
+    def try_one(mutant: Mutant) -> None:
+        found = judged(mutant, focus_of(mutant)[: options.depth])
+        with lock:
+            known[str(mutant)] = [mutant.kind, found]
+            RESULTS.write_text(json.dumps(known, indent=1))
+            print(
+                f"{'noticed  ' if found else 'UNNOTICED'} {mutant.kind}: {mutant}: {found[:160]}", flush=True
+            )
+
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        for done in concurrent.futures.as_completed([pool.submit(try_one, mutant) for mutant in wanted]):
+            done.result()
+    counts = collections.Counter(bool(found) for _kind, found in known.values())
+    print(f"{len(mutants)} mutants; of {counts.total()} tried {counts[True]} noticed, {counts[False]} not")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""Mutants that no exploration notices, and why: a part of the mutant's name -> the reason."""
+
+_NOT_DAX = (
+    "only where the direct engine's file is not persistent memory, while the probes take every file for that; "
+    "test_direct_engine_on_a_disk explores the other way"
+)
+_STAYS = (
+    "the pool has been marked clean: a file that comes back after a power failure is known to be of no use"
+)
+_FRESH = "the object is fresh, and what was noted of it as a whole includes this word"
+_STALE = (
+    "the index validates itself: a cell that is left behind counts for nothing, and costs a step of a search"
+)
+
+EXPLAINED: dict[str, str] = {
+    "io_msync in sync_pages": _NOT_DAX,
+    "sync_pages in mark": _NOT_DAX,
+    "io_fdatasync in flush_changes": _NOT_DAX,
+    "io_fdatasync in direct_sync": _NOT_DAX,
+    "direct_sync in ": _NOT_DAX,
+    "io_sync_directory_of in undo_stop": _STAYS,
+    "io_sync_directory_of in jr_stop": _STAYS,
+    "io_fsync in make_file": "update_header has synced all of the new log just before",
+    "update_header in change_header": (
+        "when recovery marks the log empty, the generation has already gone up, which makes its entries void"
+    ),
+    "mark in __wrap_pmem_msync": "libpmemobj calls it for what is not persistent memory, and is told that all is",
+    "pm_store in __pyx_f_7pmemobj_7_object_create": _FRESH,
+    "pm_store (2) in pm_table_forget": _STALE,
+    "jr_drain in merger_main": (
+        "the merger only works ahead: whoever needs the ring's records in the log drains it himself"
+    ),
+    "jr_drain in pm_relieve": "before private pages are dropped to save memory, which no exploration is short of",
+}  # fmt: skip

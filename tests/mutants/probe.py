@@ -1,0 +1,125 @@
+"""Does the exploration notice a mutant?  Run inside the mutant: python -m tests.mutants.probe FOCUS ...
+
+Prints what was noticed first, or nothing.  FOCUS is a group of PROBES; they run in that order.
+"""
+
+import dataclasses
+import sys
+from collections.abc import Iterator
+
+from pmemobj.testing import Budget
+from tests.testing import matrix
+from tests.testing.campaign import CREATED, random_case, whole
+from tests.testing.exploring import dismiss, explored
+from tests.testing.matrix import Case, case_of
+
+BUDGET = {
+    "journal": Budget(exhaustive=3, random=1, per_cut=5, nested=0),
+    "direct": Budget(exhaustive=3, random=4, per_cut=10, nested=0),
+}
+NESTED = {
+    "journal": Budget(exhaustive=3, random=2, per_cut=6, nested=5),
+    "direct": Budget(exhaustive=2, random=2, per_cut=6, nested=7),
+}
+
+#: What to try for a source file: rows of the matrix, in this order.
+ROWS = {
+    "list": ("list", "list that shrinks", "transactions"),
+    "table": ("dict", "dict with holes", "set", "set with holes"),
+    "object": ("object",),
+    "values": ("values", "tuple", "list"),
+    "memory": ("pages of texts", "pages of objects", "spans", "owner", "list", "pool", "dict with holes"),
+    "engine": ("transactions", "dict", "object", "list", "set", "spans"),
+    "pool": ("pool", "copies", "transactions", "spans"),
+}
+
+
+def parts(case: Case, most: int = 8) -> Iterator[Case]:
+    """The same in smaller pieces: the first bug ends it sooner."""
+    for i in range(0, len(case.steps), most):
+        yield dataclasses.replace(case, steps=case.steps[i : i + most])
+
+
+def quick() -> Case:
+    """A little of everything."""
+    names = ("append", "set last", "pop", "insert first", "extend", "delete slice")
+    return case_of("a list", "list", 9, [[(n,)] for n in names])
+
+
+def cases(focus: str) -> Iterator[tuple[Case, bool]]:
+    """(case, whether also the open and the close and crashes inside recovery are explored)."""
+    if focus == "quick":
+        yield quick(), False
+        yield (
+            case_of("a dict", "dict", 8, [[(n,)] for n in ("insert", "overwrite", "delete first", "clear")]),
+            False,
+        )
+    elif focus == "recovery":
+        yield case_of("a list", "list", 9, [[("append",)]]), True
+        yield CREATED, True
+        yield case_of("much", "transactions", 4, [[("much",)]]), True
+        yield (
+            case_of("the pool", "pool", 3, [[(n,)] for n in ("append", "checkpoint", "trim", "resize")]),
+            True,
+        )
+        yield case_of("copies", "copies", 3, [[("compact",)], [("backup",)]]), False
+        yield case_of("the pool", "pool", 3, [[(n,)] for n in matrix.POOL]), True
+    elif focus == "large":
+        for size in (2730, 2729, 2731):
+            yield case_of(f"a dict of {size}", "dict", size, [[("insert",)], [("update",)]]), False
+        yield case_of("a list of 32760", "list", 32760, [[("append",)], [("extend",)]]), False
+        for name in ("owner", "dict", "list", "set"):
+            yield from ((case, False) for case in matrix.single(name, large=True))
+    elif focus == "random":
+        import random
+
+        yield from ((random_case(random.Random(i)), False) for i in range(4))
+    else:
+        rows = ROWS[focus]
+        for name in rows:
+            small = matrix.ROWS[name].small
+            yield from ((case, False) for case in matrix.single(name) if case.name == f"{name} of {small}")
+        for name in rows:
+            for case in matrix.undone(name):
+                yield from ((part, False) for part in parts(case))
+        for name in rows:
+            yield from ((part, False) for case in matrix.single(name) for part in parts(case))
+
+
+def probe(engine: str, case: Case, deep: bool) -> str | None:
+    """engine: "ring" is the journal engine whose commits go through the ring."""
+    created = case is CREATED
+    real = "journal" if engine == "ring" else engine
+    report = explored(
+        case,
+        real,
+        (NESTED if deep else BUDGET)[real],
+        sync="synced" if engine == "ring" and not created else "commit",
+        observe=whole if case.name.startswith("operations") else matrix.observe,
+        around=deep,
+        create=created,
+        stops=True,
+        workers=1,
+    )
+    return None if report.ok else f"{report.bugs[0]}"
+
+
+def main(arguments: list[str]) -> int:
+    try:
+        for name in arguments:
+            engine, _, focus = name.partition(":")
+            for case, deep in cases(focus):
+                try:
+                    found = probe(engine, case, deep)
+                except Exception as error:  # in the run itself, without a crash
+                    found = f"{type(error).__name__}: {error}"
+                if found is not None:
+                    print(f"{engine}, {case.name}: {found}"[:600])
+                    return 0
+    finally:
+        dismiss()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
