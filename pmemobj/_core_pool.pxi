@@ -184,7 +184,7 @@ cdef int heap_is_sound(Pool pool) except -1:
         error = pm_check_heap_of_file(fd, size, fault, sizeof(fault))
     if error == PM_HEAP_FAULT:
         message = (<const char *>fault).decode("ascii")
-        raise errors.PoolDamagedError(f"{pool.path}: {message}; restore it from a backup, or pmemobj.repair() it")
+        raise errors.PoolDamagedError(f"{pool.path}: {message}; restore it from a backup")
     return file_call(error, pool.path)
 
 
