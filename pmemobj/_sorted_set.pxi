@@ -298,7 +298,8 @@ cdef class PersistentSortedSet(Persistent):
     def intersection_update(self, *others):
         """Keeps only the elements that are in every iterable."""
         check_read(self)
-        change(self, lambda: set_of(self).difference(set_of(self).intersection(*others)), {})
+        kept = [other if isinstance(other, (set, frozenset)) else set(other) for other in others]
+        change(self, lambda: set_of(self).difference(set_of(self).intersection(*kept)), {})
 
     def difference_update(self, *others):
         """Removes the elements of all iterables."""
@@ -359,44 +360,41 @@ cdef bint element_in(PersistentSortedSet s, object element) except -1:
     return look_up(s, element, &path)
 
 
-cdef int change(PersistentSortedSet s, object find_gone, dict added) except -1:
+cdef int change(PersistentSortedSet s, object find_gone, dict given) except -1:
     """Removes what the function names, where it is there; then adds the others of those given.  All or nothing."""
     cdef Pool pool = s.pool
     cdef pm_path path
     cdef uint64_t version, epoch
+    cdef bint done
     cdef int _
     for _ in range(RETRIES):
         check_read(s)
         version = tree_of(s).version
-        gone = list(find_gone())
-        numbers = []
+        gone = dict.fromkeys(find_gone())
+        numbers = set()
         for element in gone:
             if not same_tree(s, version):
                 break
             if look_up(s, element, &path):
-                numbers.append(pm_rank_of(s.p, &path))
-        if same_tree(s, version):
-            break
-    else:
-        spoiled(s)
-    numbers = sorted(set(numbers), reverse=True)
-    for element in gone:
-        added.pop(element, None)
-    if not same_tree(s, version):
-        spoiled(s)
-    if not added:
-        return remove_ranks(s, numbers) if numbers else 0
-    epoch = block_begin(pool)
-    try:
+                numbers.add(pm_rank_of(s.p, &path))
         if not same_tree(s, version):
-            spoiled(s)
-        remove_ranks(s, numbers)
-        update_tree(s, added)
-    except BaseException:
+            continue
+        added = {element: None for element in given if element not in gone}     # may run user code
+        if not added and same_tree(s, version):
+            return remove_ranks(s, sorted(numbers, reverse=True))
+        epoch = block_begin(pool)
+        try:
+            done = same_tree(s, version)        # other threads may have had their turn
+            if done:
+                remove_ranks(s, sorted(numbers, reverse=True))
+                update_tree(s, added)
+        except BaseException:
+            block_abort(pool, epoch)
+            raise
+        if done:
+            return block_commit(pool, epoch)
         block_abort(pool, epoch)
-        raise
-    block_commit(pool, epoch)
-    return 0
+    spoiled(s)
 
 
 register_class(PM_TYPE_SORTED_SET, PersistentSortedSet)

@@ -58,7 +58,9 @@ def contents(pool):
         "cycle": cycle,
         "object": pool.new(Thing, a=1, b=[1, 2], c="a text of its own"),
         "deque": deque([1, "a text of the deque", [2]] * 300, maxlen=1000),
-        "empty": [[], {}, set(), deque()],
+        "sorted": pool.new(pmemobj.PersistentSortedDict, {f"key number {i}": [i] for i in range(5000)}),
+        "sorted set": pool.new(pmemobj.PersistentSortedSet, ["b", "a" * 20, "C"], key=str.lower),
+        "empty": [[], {}, set(), deque(), pool.new(pmemobj.PersistentSortedDict)],
     }
 
 
@@ -92,6 +94,8 @@ def test_a_sound_pool_of_everything(filled):
             "tuple": 1,
             "object": 1,
             "deque": 2,
+            "sorted dict": 2,
+            "sorted set": 1,
             "value": 500,
         }.items():
             assert report.counts[kind] >= least, kind
@@ -229,6 +233,49 @@ def test_deque(made, where, change, text):
         at = patch.object + where
     patch.change(at, change)
     assert any("deque" in line or "root" in line for line in patch.reports(text))
+
+
+COUNT, TREE_ROOT, HEIGHT, KEY_NAME = 32, 48, 56, 64  # of a sorted container
+LEAF_NEXT, LEAF_PREV, ORDER, LEAF_KEYS, LEAF_VALUES = 8, 16, 24, 80, 528  # of its leaves
+INNER_KEYS, CHILDREN, COUNTS = 8, 648, 1288  # of its nodes
+
+
+@pytest.mark.parametrize(
+    "where, change, text",
+    [
+        (COUNT, lambda word: word + 1, "counts 501 entries, has 500"),
+        (HEIGHT, lambda word: 17, "height 17"),
+        (HEIGHT, lambda word: 0, "height 0"),
+        (HEIGHT, lambda word: 3, "bytes but needs 1928"),
+        (TREE_ROOT, lambda word: word + 8, "not in use"),
+        (KEY_NAME, lambda word: 13 << 48, "unknown kind"),
+        (("node", 0), lambda word: 81, "has 81 children"),
+        (("node", 0), lambda word: 1, "has 1 children"),
+        (("node", CHILDREN + 8), lambda word: word + 16, "not in use"),
+        (("node", COUNTS + 8), lambda word: word + 1, "below child 1"),
+        (("node", INNER_KEYS + 8), lambda word: word + 2, "another key than that of its child 1"),
+        (("leaf", 0), lambda word: 0, "uses 0x0"),
+        (("leaf", 0), lambda word: word | 1 << 60, "uses"),
+        (("leaf", 0), lambda word: word >> 40, "has 5 entries"),
+        (("leaf", LEAF_NEXT), lambda word: 0, "not linked"),
+        (("leaf", LEAF_PREV), lambda word: 8, "not linked"),
+        (("leaf", ORDER), lambda word: word & ~0xFF | 99, "its order names"),
+        (("leaf", ORDER), lambda word: word & ~0xFFFF | 0x0001, "is not above the one before it"),
+        (("leaf", LEAF_KEYS + 8), lambda word: 13 << 48, "key #1: slot"),
+        (("leaf", LEAF_KEYS + 8), lambda word: 2001, "key #2: is not above"),
+        (("leaf", LEAF_VALUES + 8), lambda word: 0, "[#1]: empty slot"),
+    ],
+)
+def test_sorted_dict(made, where, change, text):
+    patch = made(lambda pool: pool.new(pmemobj.PersistentSortedDict, {i: i for i in range(500)}))
+    if isinstance(where, tuple):
+        node, field = where
+        node_at = patch.word(patch.object + TREE_ROOT)
+        at = field + (node_at if node == "node" else patch.word(node_at + CHILDREN))
+    else:
+        at = patch.object + where
+    patch.change(at, change)
+    patch.reports(text)
 
 
 def test_reference_count(made):

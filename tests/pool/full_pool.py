@@ -12,6 +12,8 @@ from pmemobj import (
     PersistentList,
     PersistentObject,
     PersistentSet,
+    PersistentSortedDict,
+    PersistentSortedSet,
     PersistentTuple,
 )
 
@@ -95,9 +97,9 @@ def plain(value: Any) -> Any:
         return deque(plain(item) for item in value)
     if isinstance(value, (PersistentTuple, tuple)):
         return tuple(plain(item) for item in value)
-    if isinstance(value, (PersistentDict, dict)):
+    if isinstance(value, (PersistentDict, PersistentSortedDict, dict)):
         return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, (PersistentSet, set)):
+    if isinstance(value, (PersistentSet, PersistentSortedSet, set)):
         return set(value)
     return value
 
@@ -135,6 +137,36 @@ def names(n: int) -> Callable[[], Any]:
 
 def queue(n: int) -> Callable[[], Any]:
     return lambda: deque(range(n))
+
+
+def on_sorted(n: int, act: Callable[[Any], Any]) -> Mutator:
+    """A sorted dict whose leaves are full; a dict is the model."""
+
+    def subject(pool: Any) -> Any:
+        made = pool.new(PersistentSortedDict)
+        for i in range(n):
+            made[f"{i:05}"] = i
+        return made
+
+    def model(before: Any) -> Any:
+        act(before)
+        return before
+
+    return Mutator(subject, lambda pool, x: act(x), model)
+
+
+def on_sorted_set(n: int, act: Callable[[Any], Any]) -> Mutator:
+    def subject(pool: Any) -> Any:
+        made = pool.new(PersistentSortedSet)
+        for i in range(n):
+            made.add(f"{i:05}")
+        return made
+
+    def model(before: Any) -> Any:
+        act(before)
+        return before
+
+    return Mutator(subject, lambda pool, x: act(x), model)
 
 
 T20, T600, T3000, T90K = (text(n, "t") for n in (20, 600, 3000, 90_000))
@@ -206,6 +238,15 @@ MUTATORS: dict[str, Mutator] = {
     "deque[i] =": on(queue(10), lambda x: x.__setitem__(4, T90K)),
     "deque.rotate": on(queue(12), lambda x: x.rotate(3)),
     "deque *=": on(lambda: deque([T20, T600, 3]), lambda x: x.__imul__(4)),
+    "sorted dict[k] = first": on_sorted(0, lambda x: x.__setitem__(T20, T600)),
+    "sorted dict[k] = divides": on_sorted(56, lambda x: x.__setitem__("10+", T20)),
+    "sorted dict[k] = appends": on_sorted(56, lambda x: x.__setitem__("z", [T20])),
+    "sorted dict[k] = over": on_sorted(9, lambda x: x.__setitem__("00003", T90K)),
+    "sorted dict.update": on_sorted(9, lambda x: x.update({T20: T600, T3000: 1, "00003": [T20]})),
+    "sorted dict.update numbers": on_sorted(0, lambda x: x.update((i, i) for i in range(3000))),
+    "sorted dict.update inserts": on_sorted(200, lambda x: x.update((f"{i:05}+", i) for i in range(200))),
+    "sorted set.add divides": on_sorted_set(56, lambda x: x.add(T20)),
+    "sorted set.update": on_sorted_set(100, lambda x: x.update([f"{i:05}+" for i in range(300)])),
     "object.name =": Mutator(lambda pool: pool.new(Thing), lambda pool, x: setattr(x, "first", T600)),
     "object.name = over": Mutator(lambda pool: pool.new(Other, a=T20), lambda pool, x: setattr(x, "a", T90K)),
     "object names": Mutator(lambda pool: pool.new(Other, a=1), set_many_names),

@@ -189,6 +189,74 @@ SET: dict[str, Operation] = {
     "clear": lambda pool, x: x.clear(),
 }
 
+# --- sorted dicts and sets: a leaf has room for 56 entries, a node for 80 children
+
+
+def name_of(number: int) -> str:
+    return f"key number {number:05}"
+
+
+def appended(pool: Any, size: int) -> Any:
+    """Each leaf but the last is full."""
+    made = pool.new(pmemobj.PersistentSortedDict, {name_of(0): 0} if size else {})
+    if size:
+        made.update({name_of(i): i if size > 1000 else item(i) for i in range(1, size)})
+    return made
+
+
+def thin(pool: Any, size: int) -> Any:
+    """Two leaves, or four, the first of which has as few entries as may be."""
+    made = appended(pool, size + 57)
+    made.popitem()
+    for i in range(56):
+        del made[name_of(i)]
+    return made
+
+
+def thin_nodes(pool: Any, size: int) -> Any:
+    """Under the root are two nodes, the first of which has few children; deleting the first entry joins them."""
+    made = pool.new(pmemobj.PersistentSortedDict, [(name_of(i), i) for i in range(48 * 65)])
+    while made.minKey() != name_of(size):
+        made.popitem(0)
+    return made
+
+
+def sorted_set(pool: Any, size: int) -> Any:
+    made = pool.new(pmemobj.PersistentSortedSet, [name_of(0)] if size else [])
+    if size:
+        made.update([name_of(i) for i in range(1, size)])
+    return made
+
+
+SORTED_DICT: dict[str, Operation] = {
+    "insert last": lambda pool, x: put(x, "key that is last", TEXT),
+    "insert first": lambda pool, x: put(x, "a", 1),
+    "insert in the middle": lambda pool, x: put(x, x.peekitem(len(x) // 2)[0] + "+", [TEXT]),
+    "overwrite": lambda pool, x: put(x, x.minKey(), TEXT),
+    "delete first": lambda pool, x: x.popitem(0),
+    "delete last": lambda pool, x: x.popitem(),
+    "delete in the middle": lambda pool, x: x.popitem(len(x) // 2),
+    "delete many": lambda pool, x: delete(x.keys(), slice(len(x) // 4, None)),
+    "setdefault": lambda pool, x: x.setdefault("key number", [TEXT]),
+    "update": lambda pool, x: x.update({f"{name_of(i)}+": (i, TEXT) for i in range(60)}),
+    "update last": lambda pool, x: x.update({f"m{i:03}": i for i in range(60)}),
+    "clear": lambda pool, x: x.clear(),
+}
+
+SORTED_SET: dict[str, Operation] = {
+    "add last": lambda pool, x: x.add("key that is last"),
+    "add first": lambda pool, x: x.add("a"),
+    "add in the middle": lambda pool, x: x.add(x[len(x) // 2] + "+"),
+    "remove": lambda pool, x: x.remove(name_of(1)),
+    "pop": lambda pool, x: x.pop(),
+    "pop first": lambda pool, x: x.pop(0),
+    "delete slice": lambda pool, x: delete(x, slice(None, None, 2)),
+    "update": lambda pool, x: x.update([f"{name_of(i)}+" for i in range(60)]),
+    "&=": lambda pool, x: x.intersection_update(map(name_of, range(5, 20))),
+    "^=": lambda pool, x: x.symmetric_difference_update([name_of(0), "a new key", "another"]),
+    "clear": lambda pool, x: x.clear(),
+}
+
 # --- objects with attributes
 
 
@@ -502,6 +570,50 @@ ROWS: dict[str, Row] = {
         {n: SET[n] for n in ("add", "update", "pop", "clear")},
         small=8,
         unlike=frozenset({"pop"}),
+    ),
+    # 56, 113: the last leaf is full; 57: it has one entry; 4,480, 4,481: the same of a node of leaves
+    "sorted dict": Row(
+        appended,
+        (0, 1, 13, 14, 55, 56, 57, 58, 113),
+        SORTED_DICT,
+        large=(4479, 4480, 4481, 4536),
+        at_large=(
+            "insert last",
+            "insert in the middle",
+            "delete last",
+            "delete first",
+            "update last",
+            "clear",
+        ),
+        max_size=16 << 20,
+        small=56,
+        unlike=None,
+    ),
+    "thin sorted dict": Row(
+        thin,
+        (27, 28, 42, 43, 70),
+        {n: SORTED_DICT[n] for n in ("delete first", "delete last", "delete many", "insert first", "clear")},
+        small=42,
+        unlike=None,
+    ),
+    "sorted dict of thin nodes": Row(
+        thin_nodes,
+        (1500,),
+        {n: SORTED_DICT[n] for n in ("delete first", "delete many", "insert first", "clear")},
+        large=(),
+        max_size=16 << 20,
+        small=1500,
+        unlike=None,
+    ),
+    "sorted set": Row(
+        sorted_set,
+        (0, 1, 14, 55, 56, 57, 113),
+        SORTED_SET,
+        large=(4480, 4481),
+        at_large=("add last", "add in the middle", "pop", "pop first", "delete slice", "clear"),
+        max_size=16 << 20,
+        small=56,
+        unlike=None,
     ),
     "tuple": Row(new_tuple, (1,), TUPLE, small=1, unlike=None),
     "object": Row(thing, (0, 1, 2, 3, 4, 5, 8, 9), OBJECT, unlike=None),

@@ -252,13 +252,37 @@ static inline void pm_prefetch_leaf(const pm_pool *p, uint64_t offset)
         __builtin_prefetch(leaf + at);
 }
 
+static inline void pm_prefetch_inner(const pm_pool *p, uint64_t offset)
+{
+    const char *keys = p->base + offset;
+    for (unsigned at = 0; at < offsetof(pm_inner, children); at += 64)
+        __builtin_prefetch(keys + at);
+}
+
+/* Strings lie in blocks anywhere: fetches those of the n keys from `low` on that the next three steps of a search may
+ * look at, so that one wait serves all three.  `order`: as in a leaf, or NULL. */
+static inline void pm_prefetch_keys(const pm_pool *p, const uint64_t *keys, const uint8_t *order, unsigned low,
+                                    unsigned n)
+{
+    unsigned first = n / 2, second = (n - first) / 2, third = (n - first - second) / 2;
+    unsigned at[7] = {first, second, first + second, third, first + third, second + third, first + second + third};
+    for (unsigned i = 0; i < 7; i++) {
+        unsigned k = low + at[i];
+        uint64_t slot = keys[order == NULL ? k : order[k]];
+        if (PM_IS_REFERENCE(slot))
+            __builtin_prefetch(p->base + (slot & PM_OFFSET_MASK));
+    }
+}
+
 /* Which child the key is below: the last whose smallest key is not above it.  -1: Python must compare. */
 static inline __attribute__((always_inline)) int pm_search_inner(const pm_pool *p, const pm_inner *node,
                                                                  const pm_sought *k, const int kind)
 {
-    unsigned low = 0, n = (unsigned)node->size;
+    unsigned low = 0, n = (unsigned)node->size, step = 0;
     while (n > 1) {
         unsigned half = n / 2;
+        if (kind == PM_SOUGHT_STR && step++ % 3 == 0)
+            pm_prefetch_keys(p, node->keys, NULL, low, n);
         uint64_t slot = node->keys[low + half];
         if (kind == PM_SOUGHT_INT && slot & 1) {
             low = (int64_t)slot <= k->word ? low + half : low;
@@ -277,12 +301,14 @@ static inline __attribute__((always_inline)) int pm_search_inner(const pm_pool *
 static inline __attribute__((always_inline)) int pm_search_leaf(const pm_pool *p, const pm_leaf *leaf,
                                                                 const pm_sought *k, const int kind, int *found)
 {
-    unsigned low = 0, n = pm_leaf_size(leaf);
+    unsigned low = 0, n = pm_leaf_size(leaf), step = 0;
     *found = 0;
     if (n == 0)
         return 0;
     while (n > 1) {
         unsigned half = n / 2;
+        if (kind == PM_SOUGHT_STR && step++ % 3 == 0)
+            pm_prefetch_keys(p, leaf->keys, leaf->order, low, n);
         uint64_t slot = leaf->keys[leaf->order[low + half]];
         if (kind == PM_SOUGHT_INT && slot & 1) {
             low = (int64_t)slot <= k->word ? low + half : low;
@@ -322,6 +348,8 @@ static inline __attribute__((always_inline)) int pm_descend(const pm_pool *p, co
         node = inner->children[at];
         if (level + 2 == height)
             pm_prefetch_leaf(p, node);
+        else
+            pm_prefetch_inner(p, node);
     }
     path->nodes[level] = node;
     path->child[level] = 0;
