@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def tests(directory, text, *options):
+def outcome_of(directory, text, *options):
     """What a run of pytest of its own says of a file with these tests."""
     (directory / "test_it.py").write_text(text)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -36,7 +36,7 @@ def test_two(pmem_pool):
     assert pmem_pool.root is None
     pmem_pool.close()
 """
-    assert "2 passed" in tests(tmp_path, text)
+    assert "2 passed" in outcome_of(tmp_path, text)
 
 
 def test_options_can_be_overridden(tmp_path):
@@ -50,7 +50,7 @@ def pmem_options():
 def test_one(pmem_pool):
     assert pmem_pool.engine == "direct"
 """
-    assert "1 passed" in tests(tmp_path, text)
+    assert "1 passed" in outcome_of(tmp_path, text)
 
 
 def test_a_leak_is_an_error(tmp_path):
@@ -65,7 +65,7 @@ def test_damage(monkeypatch, pmem_pool):
     report = pmem_pool.check()
     monkeypatch.setattr(type(pmem_pool), "check", lambda pool: replace(report, findings=["root: is damaged"]))
 """
-    said = tests(tmp_path, text)
+    said = outcome_of(tmp_path, text)
     assert "leaked 2 blocks, 64 bytes" in said
     assert "the pool is damaged: root: is damaged" in said
     assert "2 passed, 2 errors" in said
@@ -79,9 +79,9 @@ def test_budget():
     print("exhaustive:", Budget.chosen(None).exhaustive, Budget.chosen(Budget(exhaustive=1)).exhaustive)
     assert False
 """
-    assert "exhaustive: 12 1" in tests(tmp_path, text)
-    assert "exhaustive: 6 6" in tests(tmp_path, text, "--pmem-crash=quick")
-    assert "exhaustive: 16 16" in tests(tmp_path, text, "--pmem-crash=exhaustive")
+    assert "exhaustive: 12 1" in outcome_of(tmp_path, text)
+    assert "exhaustive: 6 6" in outcome_of(tmp_path, text, "--pmem-crash=quick")
+    assert "exhaustive: 16 16" in outcome_of(tmp_path, text, "--pmem-crash=exhaustive")
 
 
 def test_nothing_is_imported_when_it_is_not_used(tmp_path):
@@ -91,4 +91,4 @@ import sys
 def test_modules():
     assert not [name for name in sys.modules if name == "pmemobj" or name.startswith("pmemobj.")]
 """
-    assert "1 passed" in tests(tmp_path, text)
+    assert "1 passed" in outcome_of(tmp_path, text)
