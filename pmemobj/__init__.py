@@ -33,7 +33,7 @@ from pmemobj.errors import (
     StaleObjectError,
     TransactionError,
 )
-from pmemobj.pool import MIN_POOL_SIZE, PersistentObjectPool, check, create, open
+from pmemobj.pool import MIN_POOL_SIZE, PersistentObjectPool, check, create, open, repair
 from pmemobj.registry import register
 
 __all__ = [
@@ -67,6 +67,7 @@ __all__ = [
     "open",
     "register",
     "register_key",
+    "repair",
 ]
 
 __version__ = "0.1.0.dev0"

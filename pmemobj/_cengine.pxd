@@ -197,6 +197,7 @@ cdef extern from "_engine/memory/heapwalk.h" nogil:
         uint64_t offset, size, type, zone, chunk
 
     int pm_next_allocation(const char *base, uint64_t pool_size, pm_allocation *a)
+    bint pm_is_allocation(const char *base, uint64_t pool_size, uint64_t offset, uint64_t size, uint64_t type)
 
 cdef extern from "_engine/memory/heapcheck.h" nogil:
     enum:
@@ -312,6 +313,7 @@ cdef extern from "_engine/engine.h" nogil:
     uint64_t pm_offset(const pm_pool *p, const void *at)
     void *pm_at(const pm_pool *p, uint64_t offset)
     void pm_pool_placed(pm_pool *p, uint64_t low)
+    bint pm_leads_inside(const pm_pool *p, uint64_t offset)
     bint pm_inside(const pm_pool *p, uint64_t offset, uint64_t bytes)
     bint pm_inside_all(const pm_pool *p, uint64_t offset, uint64_t count, uint64_t size)
     int pm_pool_init(pm_pool *p, uint64_t size)
@@ -349,6 +351,8 @@ cdef extern from "_engine/memory/slab.h" nogil:
     enum:
         PM_PAGE_OBJECTS
 
+    bint pm_chunk_is_sound(const pm_pool *p, uint64_t offset)
+    bint pm_lists_are_sound(const pm_pool *p)
     uint64_t pm_small_alloc(pm_pool *p, uint64_t size)
     uint64_t pm_object_alloc(pm_pool *p, uint64_t size)
     int pm_small_free(pm_pool *p, uint64_t offset, uint64_t *empty_chunk)
@@ -374,6 +378,10 @@ cdef extern from "_engine/vec.h" nogil:
     uint64_t *pm_vec_at(const pm_pool *p, const pm_vec *v, uint64_t i, unsigned stride)
     uint64_t *pm_vec_run(const pm_pool *p, const pm_vec *v, uint64_t i, uint64_t end, unsigned stride,
                          uint64_t *run)
+    uint64_t *pm_vec_find(const pm_pool *p, const pm_vec *v, uint64_t i, unsigned stride)
+    uint64_t *pm_vec_find_run(const pm_pool *p, const pm_vec *v, uint64_t i, uint64_t end, unsigned stride,
+                              uint64_t *run)
+    bint pm_vec_is_sound(const pm_pool *p, const pm_vec *v, uint64_t start, uint64_t stop, unsigned stride)
 
 cdef extern from "_engine/objects/deque.h":
     pm_deque_block *pm_deque_block_at(const pm_pool *p, uint64_t offset) noexcept nogil
@@ -394,6 +402,8 @@ cdef extern from "_engine/objects/deque.h":
 cdef extern from "_engine/objects/table.h" nogil:
     enum:
         PM_SEGMENT_LOG
+        PM_NOT_FOUND
+        PM_DAMAGED
 
     ctypedef struct pm_probe:
         uint64_t hash, segment, mask, at
@@ -405,6 +415,8 @@ cdef extern from "_engine/objects/table.h" nogil:
     uint64_t pm_tag(uint64_t hash)
     uint64_t pm_tag_home(uint64_t tag, unsigned log, unsigned depth)
     uint64_t *pm_directory(const pm_pool *p, const pm_table *t)
+    bint pm_segment_is_sound(const pm_pool *p, uint64_t segment)
+    bint pm_index_is_sound(const pm_pool *p, const pm_table *t)
     uint64_t pm_table_segment(const pm_pool *p, const pm_table *t, uint64_t tag)
     uint64_t pm_segment_limit(uint64_t tag, unsigned log, unsigned depth)
     void pm_probe_start(const pm_pool *p, const pm_table *t, uint64_t hash, pm_probe *probe)

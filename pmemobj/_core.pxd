@@ -10,7 +10,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from pmemobj._cengine cimport (
     PM_GATE_IN_OP, jr, pf_info, pm_is_mine, pm_known, pm_known_cell, pm_media, pm_op_commit_words, pm_pool, pm_probe,
-    pm_vec,
+    pm_vec, pm_vec_find, pm_vec_find_run,
 )
 from pmemobj._layout cimport pm_deque, pm_object, pm_sorted, pm_table
 
@@ -104,6 +104,41 @@ cdef inline int check_read(Persistent o) except -1:
     return 0
 
 cdef int pool_check_read(Pool pool) except -1
+
+# --- what the pool says is looked at before it is followed (see pm_leads_inside in engine.h)
+
+# PoolDamagedError about what lies there.
+cdef int raise_damaged(Pool pool, const void *at, str what) except -1
+
+cdef inline uint64_t *vec_at(Pool pool, const pm_vec *v, uint64_t i, unsigned stride) except NULL:
+    """First word of item i."""
+    cdef uint64_t *found = pm_vec_find(pool.p, v, i, stride)
+    if found == NULL:
+        raise_damaged(pool, v, "its items are not inside the pool")
+    return found
+
+cdef inline uint64_t *vec_run(
+    Pool pool, const pm_vec *v, uint64_t i, uint64_t end, unsigned stride, uint64_t *run
+) except NULL:
+    """The same; run: how many items from there on, below `end`, lie side by side."""
+    cdef uint64_t *found = pm_vec_find_run(pool.p, v, i, end, stride, run)
+    if found == NULL:
+        raise_damaged(pool, v, "its items are not inside the pool")
+    return found
+
+cdef inline Py_ssize_t plausible(Persistent o, uint64_t count) except -1:
+    """A number of items that the pool could hold."""
+    if count > o.p.size:
+        raise_damaged(o.pool, o.head, "it counts more items than the pool can hold")
+    return count
+
+# All of it that an operation may touch: the items start..stop-1 of a vector; an index.
+cdef int vec_must_be_sound(Pool pool, const pm_vec *v, uint64_t start, uint64_t stop, unsigned stride) except -1
+cdef int index_must_be_sound(Pool pool, const pm_table *t) except -1
+# The value that a reference, not to an object, leads to.
+cdef uint64_t *value_block(Pool pool, uint64_t slot) except NULL
+# The object at an offset: of a known type.
+cdef pm_object *object_at_offset(Pool pool, uint64_t offset) except NULL
 
 # Between the two the pool stands still: other threads wait as for a transaction, this one may only read.
 cdef int copy_begins(Pool pool) except -1

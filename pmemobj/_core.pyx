@@ -6,6 +6,7 @@ Only this module calls libpmemobj.  What belongs where:
   _core_tasks.pxi        which asyncio task a transaction belongs to
   _core_gate.pxi         who may pass: closed, forked, read-only, failed, another's transaction
   _core_memory.pxi       the memory of this process that a pool takes
+  _core_damage.pxi       what is read from the pool, and must not be followed
   _core_heap.pxi         blocks and vectors
   _core_deque.pxi        blocks of deques
   _core_objects.pxi      references, the limbo list, destruction, proxies
@@ -57,6 +58,13 @@ cdef extern from *:
     """
     bint pm_thread_lives(void *number) noexcept
 
+cdef extern from "Python.h":
+    int Py_EnterRecursiveCall(const char *where) except -1
+    void Py_LeaveRecursiveCall() noexcept
+
+cdef extern from "_engine/objects/slot.h":
+    const uint64_t *pm_value_block(const pm_pool *p, uint64_t slot) noexcept
+
 cdef extern from "unistd.h" nogil:
     int usleep(unsigned microseconds)
 
@@ -70,6 +78,7 @@ include "_core_tasks.pxi"
 include "_core_trace.pxi"
 include "_core_gate.pxi"
 include "_core_memory.pxi"
+include "_core_damage.pxi"
 include "_core_heap.pxi"
 include "_core_index.pxi"
 include "_core_deque.pxi"

@@ -45,7 +45,7 @@ cdef class _Marks:
         cdef unsigned word
         cdef uint64_t *item
         for i in range(v.size):
-            item = pm_vec_at(self.pool.p, v, i, stride)
+            item = vec_at(self.pool, v, i, stride)
             for word in range(first, stride):
                 self.slot(item[word])
         return 0
@@ -78,7 +78,7 @@ cdef class _Marks:
 
     cdef int contents(self, uint64_t offset) except -1:
         """Notes what the object refers to."""
-        cdef pm_object *o = <pm_object *>pm_at(self.pool.p, offset)
+        cdef pm_object *o = object_at_offset(self.pool, offset)
         cdef pm_instance *instance
         cdef uint64_t *fields
         cdef uint64_t i
@@ -95,7 +95,7 @@ cdef class _Marks:
         if o.type != PM_TYPE_OBJECT:
             raise errors.PoolDamagedError(f"{self.pool.path}: unknown object type {o.type} at {offset:#x}")
         instance = <pm_instance *>o
-        fields = <uint64_t *>pm_at(self.pool.p, instance.fields)
+        fields = fields_of(self.pool, instance)
         for i in range(instance.cap):
             self.slot(fields[i])
         return 0
@@ -113,7 +113,11 @@ cdef class _Marks:
             self.ntodo -= 1
             slot = self.todo[self.ntodo]
             if slot >> 48 != PM_REF_OBJECT:
-                block = <uint64_t *>pm_at(self.pool.p, slot & PM_OFFSET_MASK)
+                if slot >> 48 > PM_REF_PICKLE:
+                    raise errors.PoolDamagedError(f"{self.pool.path}: slot {slot:#x} has an unknown kind")
+                block = value_block(self.pool, slot)
+                if block[0] > 2 and slot >> 48 >= PM_REF_CUSTOM:
+                    raise_damaged(self.pool, block, f"a value of a registered type has {block[0]} parts")
                 for i in range(block[0]):
                     self.slot(block[1 + i])
                 continue
@@ -132,7 +136,7 @@ cdef class _Marks:
     cdef int held(self) except -1:
         """Notes what proxies hold and what is in limbo."""
         cdef pm_known *known = &self.pool.known
-        cdef uint64_t at = self.pool.p.root.limbo
+        cdef uint64_t at = self.pool.p.root.limbo, left = self.pool.p.size // sizeof(pm_object)
         cdef size_t i
         if known.cells != NULL:
             for i in range(known.mask + 1):
@@ -140,7 +144,10 @@ cdef class _Marks:
                     self.put(known.cells[i].offset)
         while at:
             self.put(at)
-            at = (<pm_object *>pm_at(self.pool.p, at)).limbo_next
+            at = object_at_offset(self.pool, at).limbo_next
+            left -= 1
+            if left == 0:
+                raise errors.PoolDamagedError(f"{self.pool.path}: the list of limbo has no end")
         return 0
 
     cdef int objects(self) except -1:
@@ -148,19 +155,20 @@ cdef class _Marks:
         cdef uint64_t found[PM_PAGE_OBJECTS]
         cdef uint64_t i
         cdef unsigned page
-        cdef PMEMoid oid = pmemobj_first(<PMEMobjpool *>self.pool.pop)
-        while oid.off:
-            if pmemobj_type_num(oid) == PM_ALLOC_CHUNK:
+        cdef pm_allocation a
+        memset(&a, 0, sizeof(a))
+        while next_allocation(self.pool, &a):
+            if a.type == PM_ALLOC_CHUNK:
+                chunk_must_be_sound(self.pool, a.offset)
                 for page in range(PM_CHUNK_PAGES):
-                    for i in range(pm_chunk_objects(self.pool.p, oid.off, page, found)):
+                    for i in range(pm_chunk_objects(self.pool.p, a.offset, page, found)):
                         self.put(found[i])
-            oid = pmemobj_next(oid)
         return 0
 
 
 cdef bint empty_step(Pool pool, uint64_t offset, uint64_t *budget) except -1:
     """Inside an operation: drops slots of a piece of garbage.  True when it has none left."""
-    cdef pm_object *o = <pm_object *>pm_at(pool.p, offset)
+    cdef pm_object *o = object_at_offset(pool, offset)
     cdef pm_instance *instance
     cdef uint64_t *fields
     cdef pm_vec *v
@@ -170,7 +178,7 @@ cdef bint empty_step(Pool pool, uint64_t offset, uint64_t *budget) except -1:
         return (<pm_sorted *>o).height == 0
     if o.type == PM_TYPE_OBJECT:
         instance = <pm_instance *>o
-        fields = <uint64_t *>pm_at(pool.p, instance.fields)
+        fields = fields_of(pool, instance)
         for i in range(instance.cap):
             if fields[i]:
                 slot_drop(pool, fields[i])
@@ -269,7 +277,7 @@ def check_references(Pool pool not None):
     faults = []
     for i in range(every.ntodo):
         at = every.todo[i]
-        o = <pm_object *>pm_at(pool.p, at)
+        o = object_at_offset(pool, at)
         if o.refs != counted.count(at):
             faults.append(f"the object at {at:#x} (type {o.type}) counts {o.refs} references, has {counted.count(at)}")
         if (o.refs == 0) != bool(o.flags & PM_IN_LIMBO):
@@ -283,7 +291,7 @@ def check_references(Pool pool not None):
     at = pool.p.root.limbo
     while at and limbo <= unreferred:
         limbo += 1
-        at = (<pm_object *>pm_at(pool.p, at)).limbo_next
+        at = object_at_offset(pool, at).limbo_next
     if limbo != unreferred:
         faults.append(f"{unreferred} objects have no reference, but {limbo} are in limbo")
     if faults:

@@ -43,8 +43,30 @@ cdef uint64_t alloc_large(Pool pool, uint64_t size, uint64_t type_num) except 0:
     return offset
 
 
+cdef int slab_gave(Pool pool, uint64_t offset) except -1:
+    if offset == 0:
+        raise errors.PoolDamagedError(
+            f"{pool.path}: the lists of free blocks are damaged, so that nothing can be stored; pool.check() tells "
+            "more, pmemobj.repair() saves what can be read"
+        )
+    return 0
+
+
+cdef int large_must_be_ours(Pool pool, uint64_t offset, uint64_t size, uint64_t type_num) except -1:
+    """libpmemobj is about to be told that it is free: it is an allocation of ours, or one made in this transaction."""
+    cdef pobj_action *action = <pobj_action *>pool.actions
+    cdef size_t i
+    if pm_is_allocation(pool.p.base, pool.p.size, offset, size, type_num):
+        return 0
+    for i in range(pool.nactions):
+        if action[i].heap.offset == offset:
+            return 0
+    raise errors.PoolDamagedError(f"{pool.path}: the block at {offset:#x} is not in use")
+
+
 cdef int add_chunk(Pool pool) except -1:
     """It becomes the first of the list."""
+    slab_gave(pool, pm_lists_are_sound(pool.p))
     if pm_chunk_add(pool.p, alloc_large(pool, PM_CHUNK_BYTES, PM_ALLOC_CHUNK)):
         raise errors.PoolDamagedError(f"{pool.path}: libpmemobj has placed an allocation where none can be")
     return 0
@@ -58,11 +80,13 @@ cdef uint64_t alloc(Pool pool, uint64_t size) except 0:
         if offset == 0:
             add_chunk(pool)
             offset = pm_small_alloc(pool.p, size)
+            slab_gave(pool, offset)
     elif size <= PM_SPAN_MAX:
         offset = pm_span_alloc(pool.p, pm_span_pages(size))
         if offset == 0:
             add_chunk(pool)
             offset = pm_span_alloc(pool.p, pm_span_pages(size))
+            slab_gave(pool, offset)
     else:
         offset = alloc_large(pool, size, PM_ALLOC_BLOCK)
     return offset
@@ -74,6 +98,7 @@ cdef uint64_t alloc_object(Pool pool, uint64_t size) except 0:
     if offset == 0:
         add_chunk(pool)
         offset = pm_object_alloc(pool.p, size)
+        slab_gave(pool, offset)
     return offset
 
 
@@ -92,10 +117,14 @@ cdef int free_now(Pool pool, freed block) except -1:
         error = pm_small_free(pool.p, block.offset, &chunk)
     elif block.size <= PM_SPAN_MAX:
         error = pm_span_free(pool.p, block.offset, pm_span_pages(block.size), &chunk)
+    else:
+        large_must_be_ours(pool, block.offset, block.size, PM_ALLOC_BLOCK)
     if error:
         raise errors.PoolDamagedError(f"{pool.path}: the block at {block.offset:#x} is not in use")
     if chunk == 0:
         return 0
+    if chunk != block.offset:
+        large_must_be_ours(pool, chunk, PM_CHUNK_BYTES, PM_ALLOC_CHUNK)
     if pool.p.direct != NULL:
         return push_gone(pool, chunk)
     obj_defer_free(pool, next_action(pool), chunk)
@@ -148,6 +177,7 @@ cdef int vec_reserve(Pool pool, pm_vec *v, uint64_t items, unsigned stride) exce
     cdef uint64_t segment_items = PM_SEG_WORDS // stride, wanted, segments
     if items <= v.cap:
         return 0
+    vec_must_be_sound(pool, v, 0, v.cap, stride)
     if items >= (<uint64_t>1 << 40):
         raise MemoryError(f"{items} items are more than a pool can hold")
     if v.dir_cap == 0:
@@ -172,6 +202,7 @@ cdef int vec_shrink(Pool pool, pm_vec *v, unsigned stride) except -1:
     """Gives back room that a much smaller vector does not need.  Never fails for want of room in the pool or disk."""
     cdef pm_pool *p = pool.p
     cdef uint64_t segment_items = PM_SEG_WORDS // stride, last
+    vec_must_be_sound(pool, v, v.size, v.cap, stride)
     if v.dir_cap == 0:
         if v.cap * stride <= 64 or v.size * 4 > v.cap:
             return 0
@@ -193,6 +224,7 @@ cdef int vec_free(Pool pool, pm_vec *v, unsigned stride) except -1:
     cdef uint64_t *directory
     if v.cap == 0:
         return 0
+    vec_must_be_sound(pool, v, 0, v.cap, stride)
     if v.dir_cap:
         directory = <uint64_t *>pm_at(p, v.data)
         for i in range(v.cap // (PM_SEG_WORDS // stride)):

@@ -28,11 +28,14 @@ cdef inline int segment_release(Pool pool, uint64_t segment) except -1:
 cdef bint index_drop(Pool pool, pm_table *t, uint64_t budget) except -1:
     """Gives back the index, `budget` segments at most.  True when nothing is left."""
     cdef pm_pool *p = pool.p
-    cdef uint64_t i = 0, words = <uint64_t>1 << t.index_depth, segment, run
+    cdef uint64_t i = 0, words, segment, run
     cdef uint64_t *directory
-    cdef bint at_once = budget >= words
+    cdef bint at_once
     if t.index == 0:
         return True
+    index_must_be_sound(pool, t)
+    words = <uint64_t>1 << t.index_depth
+    at_once = budget >= words
     if t.index_depth == 0:
         segment_release(pool, t.index)
     else:
@@ -125,6 +128,8 @@ cdef int index_build(Pool pool, pm_table *t, unsigned stride, uint64_t items) ex
     cdef pm_pool *p = pool.p
     cdef unsigned log = 4, depth = 0
     cdef uint64_t index
+    vec_must_be_sound(pool, &t.entries, 0, t.entries.size, stride)
+    index_must_be_sound(pool, t)
     while log < PM_SEGMENT_LOG and <uint64_t>2 << log < 3 * items:
         log += 1
     if <uint64_t>2 << log < 3 * items:
@@ -199,9 +204,12 @@ cdef int divide(Pool pool, pm_table *t, uint64_t tag) except -1:
     cdef uint64_t segment, run, first, i, cell
     cdef uint64_t *cells
     cdef unsigned log, depth
+    segment = pm_table_segment(p, t, tag)
+    if not pm_segment_is_sound(p, segment) or PM_SEGMENT_DEPTH(segment) > t.index_depth or \
+            t.index_depth and not pm_inside_all(p, t.index, <uint64_t>1 << t.index_depth, 8):
+        raise_damaged(pool, t, "its index makes no sense")
     if t.index_depth == 0:
         first_directory(pool, t)
-    segment = pm_table_segment(p, t, tag)
     log = PM_SEGMENT_CELLS(segment)
     depth = PM_SEGMENT_DEPTH(segment)
     cells = cells_of(p, segment)
@@ -244,6 +252,8 @@ cdef int index_make_room(Pool pool, pm_table *t, unsigned stride, uint64_t hash,
         pm_probe_free(p, t, hash, probe)
         if pm_probe_has_room(t, probe):
             return 0
+        if not pm_segment_is_sound(p, probe.segment):
+            raise_damaged(pool, t, "its index makes no sense")
         log = PM_SEGMENT_CELLS(probe.segment)
         depth = PM_SEGMENT_DEPTH(probe.segment)
         if t.index_depth == 0:

@@ -8,6 +8,7 @@
 #     the object, so that it may be interrupted by a crash at any point and goes on from there.
 
 cdef enum:
+    LARGEST_OBJECT = 128        # bytes; pages end long before the pool does
     DESTROY_ITEMS = 512         # slots dropped in one operation
     DESTROY_SEGMENTS = 64       # of a table's index, given back in one operation
     BACKLOG_OBJECTS = 64        # objects of the limbo list of a crash, destroyed after one operation
@@ -74,6 +75,8 @@ cdef inline uint64_t head_word(uint32_t refs, uint16_t type, uint16_t flags) noe
 
 cdef void limbo_add(pm_pool *p, pm_object *o) noexcept:
     cdef uint64_t first = p.root.limbo, offset = pm_offset(p, o)
+    if first and (first & 7 or not pm_inside(p, first, LARGEST_OBJECT)):
+        first = 0                           # the damaged rest of the list is lost; check() finds what is on it
     pm_store(p, &o.limbo_next, first)
     pm_store(p, &o.limbo_prev, 0)
     if first:
@@ -123,10 +126,11 @@ cdef uint64_t object_new(Pool pool, unsigned type, uint64_t size, bint owned) ex
 
 cdef int object_keep(Pool pool, uint64_t offset) except -1:
     """One more slot refers to the object."""
-    cdef pm_object *o = <pm_object *>pm_at(pool.p, offset)
+    cdef pm_object *o = object_at_offset(pool, offset)
     if o.refs == 0xffffffff:
         raise OverflowError("an object cannot be stored more than 2**32 - 1 times")
     if o.flags & PM_IN_LIMBO:
+        limbo_must_be_sound(pool, o)
         limbo_remove(pool, o)
     pm_store(pool.p, o, head_word(o.refs + 1, o.type, o.flags & ~PM_IN_LIMBO))
     return 0
@@ -135,7 +139,7 @@ cdef int object_keep(Pool pool, uint64_t offset) except -1:
 cdef int object_drop(Pool pool, uint64_t offset) except -1:
     """One slot less refers to the object.  The last one sends it to limbo."""
     cdef pm_pool *p = pool.p
-    cdef pm_object *o = <pm_object *>pm_at(p, offset)
+    cdef pm_object *o = object_at_offset(pool, offset)
     if o.refs == 0:
         raise errors.PoolDamagedError(f"{pool.path}: the object at {offset:#x} has no reference to drop")
     if o.refs > 1:
@@ -154,10 +158,16 @@ cdef int slot_drop_slow(Pool pool, uint64_t slot) except -1:
     cdef unsigned kind = <unsigned>(slot >> 48)
     if kind == PM_REF_OBJECT:
         return object_drop(pool, offset)
-    block = <uint64_t *>pm_at(pool.p, offset)
+    if kind > PM_REF_PICKLE:
+        raise errors.PoolDamagedError(f"{pool.path}: slot {slot:#x} has an unknown kind")
+    block = value_block(pool, slot)
     if kind >= PM_REF_TUPLE:                # blocks that hold slots
-        for i in range(block[0]):
-            slot_drop(pool, block[1 + i])
+        Py_EnterRecursiveCall(b" while a nested value is dropped")
+        try:
+            for i in range(block[0]):
+                slot_drop(pool, block[1 + i])
+        finally:
+            Py_LeaveRecursiveCall()
     return release(pool, offset, owned_size(kind, block))
 
 
@@ -204,7 +214,7 @@ cdef int drop_items(Pool pool, pm_vec *v, unsigned stride, unsigned first, uint6
     cdef unsigned word
     pm_keys_forget(pool.p)
     while v.size and budget[0]:
-        item = pm_vec_at(pool.p, v, v.size - 1, stride)
+        item = vec_at(pool, v, v.size - 1, stride)
         if first and item[first]:
             live += 1
         for word in range(first, stride):
@@ -214,6 +224,13 @@ cdef int drop_items(Pool pool, pm_vec *v, unsigned stride, unsigned first, uint6
     if live:
         pm_store(pool.p, used, used[0] - live)
     return 0
+
+
+cdef uint64_t *fields_of(Pool pool, const pm_instance *o) except? NULL:
+    """Its fields, o.cap of them."""
+    if o.cap and (o.fields & 7 or not pm_inside_all(pool.p, o.fields, o.cap, 8)):
+        raise_damaged(pool, o, "its fields are not inside the pool")
+    return <uint64_t *>pm_at(pool.p, o.fields)
 
 
 cdef bint destroy_step(Pool pool, pm_object *o) except -1:
@@ -255,7 +272,7 @@ cdef bint destroy_step(Pool pool, pm_object *o) except -1:
         size = sizeof(pm_sorted)
     elif o.type == PM_TYPE_OBJECT:
         instance = <pm_instance *>o
-        fields = <uint64_t *>pm_at(p, instance.fields)
+        fields = fields_of(pool, instance)
         for i in range(instance.cap):
             slot_drop(pool, fields[i])
         if instance.cap:
@@ -263,14 +280,17 @@ cdef bint destroy_step(Pool pool, pm_object *o) except -1:
         size = sizeof(pm_instance)
     else:
         raise errors.PoolDamagedError(f"{pool.path}: unknown object type {o.type} at {pm_offset(p, o):#x}")
+    limbo_must_be_sound(pool, o)
     limbo_remove(pool, o)
     release(pool, pm_offset(p, o), size)
     return True
 
 
 cdef int destroy(Pool pool, uint64_t offset) except -1:
-    cdef pm_object *o = <pm_object *>pm_at(pool.p, offset)
+    cdef pm_object *o = object_at_offset(pool, offset)
     cdef bint gone = False
+    if o.refs or not o.flags & PM_IN_LIMBO:
+        raise_damaged(pool, o, "it is referred to, but in limbo")
     while not gone:
         op_begin(pool)
         try:
@@ -336,6 +356,8 @@ cdef object proxy_of(Pool pool, uint64_t offset):
     if cell.offset and cell.proxy != NULL and (<PyObject *>cell.proxy).ob_refcnt > 0:
         return <object>cell.proxy
     head = <pm_object *>pm_at(pool.p, offset)
+    if not pm_inside(pool.p, offset, LARGEST_OBJECT):
+        object_at_offset(pool, offset)
     if head.type < PM_TYPES and proxy_classes[head.type] != NULL:
         made = pm_proxy_alloc(&pm_container_spares, proxy_classes[head.type])
         pm_proxy_bind(made, <PyObject *>pool, pool.p, head, cell)

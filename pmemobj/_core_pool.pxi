@@ -643,6 +643,7 @@ cdef class Pool:
         while next_allocation(self, &found):
             taken += found.size
             if found.type == PM_ALLOC_CHUNK:
+                chunk_must_be_sound(self, found.offset)
                 used += pm_chunk_in_use(self.p, found.offset)
             else:
                 used += found.size
@@ -656,7 +657,9 @@ cdef class Pool:
         at = self.p.root.limbo
         while at:
             count += 1
-            at = (<pm_object *>pm_at(self.p, at)).limbo_next
+            at = object_at_offset(self, at).limbo_next
+            if count > self.p.size // sizeof(pm_object):
+                raise errors.PoolDamagedError(f"{self.path}: the list of limbo has no end")
         return count
 
     def _drain(self):

@@ -14,9 +14,10 @@ cdef uint64_t vector_bytes(pm_vec *v, unsigned stride) noexcept:
 
 
 cdef uint64_t index_bytes(pm_pool *p, pm_table *t) noexcept:
-    cdef uint64_t words = <uint64_t>1 << t.index_depth, i = 0, segment, total
-    if t.index == 0:
+    cdef uint64_t words, i = 0, segment, total
+    if t.index == 0 or not pm_index_is_sound(p, t):
         return 0
+    words = <uint64_t>1 << t.index_depth
     if t.index_depth == 0:
         return taken_by(<uint64_t>8 << PM_SEGMENT_CELLS(t.index))
     total = taken_by(words * 8)
@@ -42,6 +43,8 @@ cdef uint64_t container_bytes(pm_pool *p, uint64_t offset) noexcept:
     """Of the vectors and the index of the object, without its head."""
     cdef pm_object *o = <pm_object *>pm_at(p, offset)
     cdef pm_table *table
+    if not pm_inside(p, offset, LARGEST_OBJECT):
+        return 0
     if o.type == PM_TYPE_LIST or o.type == PM_TYPE_TUPLE:
         return vector_bytes(&(<pm_list *>o).items, 1)
     if o.type == PM_TYPE_DICT or o.type == PM_TYPE_SET:
@@ -74,6 +77,7 @@ def usage_of(Pool pool not None):
         if a.type != PM_ALLOC_CHUNK:
             blocks += pm_whole_chunks(a.size - (PM_CHUNK_STRIDE - PM_CHUNK_BYTES))
             continue
+        chunk_must_be_sound(pool, a.offset)
         chunk = <pm_chunk *>pm_at(p, a.offset)
         blocks += pm_chunk_in_use(p, a.offset)
         for number in range(PM_CHUNK_PAGES):
@@ -129,11 +133,10 @@ def trim(Pool pool not None):
 
 cdef int punch_holes(Pool pool) noexcept:
     """0 or an errno."""
-    cdef PMEMoid oid
+    cdef pm_allocation a
     cdef int error = pm_trim_heap(pool.p)
-    oid = pmemobj_first(<PMEMobjpool *>pool.pop)
-    while oid.off and not error:
-        if pmemobj_type_num(oid) == PM_ALLOC_CHUNK:
-            error = pm_trim_chunk(pool.p, oid.off)
-        oid = pmemobj_next(oid)
+    memset(&a, 0, sizeof(a))
+    while not error and next_allocation(pool, &a):
+        if a.type == PM_ALLOC_CHUNK and pm_chunk_is_sound(pool.p, a.offset):
+            error = pm_trim_chunk(pool.p, a.offset)
     return error

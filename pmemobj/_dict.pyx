@@ -8,8 +8,10 @@ from cpython.ref cimport Py_INCREF
 from cpython.unicode cimport PyUnicode_CheckExact
 from libc.stdint cimport int64_t, uint64_t
 
-from pmemobj._cengine cimport pm_pool, pm_store, pm_vec_at
-from pmemobj._core cimport Persistent, Pool, check_read, op_abort, op_begin, op_end, register_class, slot_drop
+from pmemobj._cengine cimport pm_pool, pm_store
+from pmemobj._core cimport (
+    Persistent, Pool, check_read, op_abort, op_begin, op_end, plausible, register_class, slot_drop, vec_at,
+)
 from pmemobj._layout cimport PM_TYPE_DICT, pm_table
 from pmemobj._table cimport *
 from pmemobj._values cimport encode, pm_immediate, prepare, slot_load
@@ -34,11 +36,11 @@ cdef extern from "_engine/objects/keys.h":
 cdef object MISSING = object()
 
 
-cdef inline uint64_t *entry_of(PersistentDict d, int64_t number) noexcept:
-    return pm_vec_at(d.p, &table_of(d).entries, number, 3)
+cdef inline uint64_t *entry_of(PersistentDict d, int64_t number) except NULL:
+    return vec_at(d.pool, &table_of(d).entries, number, 3)
 
 
-cdef inline uint64_t *value_at(PersistentDict d, int64_t number) noexcept:
+cdef inline uint64_t *value_at(PersistentDict d, int64_t number) except NULL:
     return entry_of(d, number) + 2
 
 
@@ -200,7 +202,7 @@ cdef class PersistentDict(Persistent):
 
     def __len__(self):
         check_read(self)
-        return table_of(self).used
+        return plausible(self, table_of(self).used)
 
     def __bool__(self):
         check_read(self)

@@ -45,9 +45,9 @@ cdef class PersistentDictIterator:
                 raise RuntimeError("dictionary keys changed during iteration")
             if self.backwards:
                 self.at -= 1
-                entry = pm_vec_at(d.p, &t.entries, self.at, 3)
+                entry = vec_at(d.pool, &t.entries, self.at, 3)
             else:
-                entry = pm_vec_at(d.p, &t.entries, self.at, 3)
+                entry = vec_at(d.pool, &t.entries, self.at, 3)
                 self.at += 1
                 if self.at & 7 == 0:
                     pm_prefetch_texts(d.p, entry, 3)

@@ -26,7 +26,7 @@ from pmemobj._cengine cimport (
 )
 from pmemobj._core cimport (
     Pool, check_read, op_abort, op_begin, op_end, register_class, slot_drop,
-    vec_free, vec_reserve, vec_shrink,
+    vec_at, vec_free, vec_must_be_sound, vec_reserve, vec_shrink,
 )
 from pmemobj._layout cimport PM_SEG_WORDS, PM_TYPE_LIST
 from pmemobj._sequence cimport (
@@ -185,8 +185,9 @@ cdef int replace_cells(
             slots[0] = encode(pool, plan)
         if grown > capacity:
             vec_reserve(pool, v, grown, 1)
+        vec_must_be_sound(pool, v, lo, grown if grown > size else size, 1)
         for i in range(lo, hi):
-            slot_drop(pool, pm_vec_at(p, v, i, 1)[0])
+            slot_drop(pool, vec_at(pool, v, i, 1)[0])
     except BaseException:
         rewrite_abort(pool, own)
         raise
@@ -208,7 +209,7 @@ cdef int replace_cells(
 cdef int set_cell(PersistentList self, uint64_t i, uint64_t slot, object plan) except -1:
     """Overwrites a cell with a slot, or with what the plan makes."""
     cdef Pool pool = self.pool
-    cdef uint64_t *cell = pm_vec_at(pool.p, cells_of(self), i, 1)
+    cdef uint64_t *cell = vec_at(pool, cells_of(self), i, 1)
     cdef uint64_t old = cell[0]
     op_begin(pool)
     if plan is None and old & 7:
@@ -232,10 +233,11 @@ cdef int clear(PersistentList self) except -1:
     cdef uint64_t i
     if v.cap == 0:
         return 0
+    vec_must_be_sound(pool, v, 0, v.cap, 1)
     op_begin(pool)
     try:
         for i in range(v.size):
-            slot_drop(pool, pm_vec_at(pool.p, v, i, 1)[0])
+            slot_drop(pool, vec_at(pool, v, i, 1)[0])
         vec_free(pool, v, 1)
     except BaseException:
         op_abort(pool)
@@ -283,7 +285,7 @@ cdef int set_stepped(PersistentList self, Py_ssize_t start, Py_ssize_t step, Bat
     try:
         encode_batch(pool, batch)
         for k in range(batch.count):
-            cell = pm_vec_at(pool.p, cells_of(self), start + k * step, 1)
+            cell = vec_at(pool, cells_of(self), start + k * step, 1)
             old = cell[0]
             pm_store(pool.p, cell, batch.slots[k])
             slot_drop(pool, old)
@@ -343,10 +345,12 @@ cdef int delete_stepped(PersistentList self, uint64_t start, uint64_t step, uint
     cdef pm_vec *v = cells_of(self)
     cdef uint64_t size = v.size, k, hole, until
     cdef bint plain = size - start > FEW
-    cdef bint own = rewrite_begin(pool, plain)
+    cdef bint own
+    vec_must_be_sound(pool, v, start, size, 1)
+    own = rewrite_begin(pool, plain)
     try:
         for k in range(count):
-            slot_drop(pool, pm_vec_at(pool.p, v, start + k * step, 1)[0])
+            slot_drop(pool, vec_at(pool, v, start + k * step, 1)[0])
     except BaseException:
         rewrite_abort(pool, own)
         raise
@@ -430,7 +434,7 @@ cdef bint texts_are(PersistentList self, list items) except -1:
     cdef Py_ssize_t i
     cdef uint64_t slot
     for i in range(len(items)):
-        slot = pm_vec_at(self.p, cells_of(self), i, 1)[0]
+        slot = vec_at(self.pool, cells_of(self), i, 1)[0]
         if is_quiet(slot) and isinstance(items[i], str) and slot_load(self.pool, slot) != items[i]:
             return False
     return True
@@ -444,6 +448,7 @@ cdef int sort(PersistentList self, object key, bint reverse) except -1:
     cdef uint64_t overwritten
     check_read(self)
     count = cells_of(self).size
+    vec_must_be_sound(self.pool, cells_of(self), 0, count, 1)
     before.slots = new_slots(count)
     after.slots = new_slots(count)
     copy_cells(self.p, cells_of(self), before.slots)
@@ -454,6 +459,7 @@ cdef int sort(PersistentList self, object key, bint reverse) except -1:
     if len(items) == count:
         order.sort(key=keys.__getitem__, reverse=reverse)
     check_read(self)
+    vec_must_be_sound(self.pool, cells_of(self), 0, cells_of(self).size, 1)
     if not cells_are(self.p, cells_of(self), before.slots, count) or \
             self.p.overwritten != overwritten and not texts_are(self, items):
         raise ValueError("list modified during sort")
@@ -556,12 +562,12 @@ cdef class PersistentList(PersistentSequence):
             index += v.size
         if <uint64_t>index >= v.size:
             raise IndexError("pop index out of range")
-        slot = pm_vec_at(self.p, v, index, 1)[0]
+        slot = vec_at(self.pool, v, index, 1)[0]
         value = slot_load(self.pool, slot)
         if not is_quiet(slot):
             check_read(self)
             v = cells_of(self)
-            if <uint64_t>index >= v.size or pm_vec_at(self.p, v, index, 1)[0] != slot:
+            if <uint64_t>index >= v.size or vec_at(self.pool, v, index, 1)[0] != slot:
                 raise RuntimeError("list modified while an item was being popped")
         replace_cells(self, index, index + 1, NULL, 0, None, None)
         return value
@@ -586,6 +592,7 @@ cdef class PersistentList(PersistentSequence):
         cdef uint64_t size, i, slot
         check_read(self)
         size = cells_of(self).size
+        vec_must_be_sound(self.pool, cells_of(self), 0, size, 1)
         after.slots = new_slots(size)
         copy_cells(self.p, cells_of(self), after.slots)
         for i in range(size // 2):

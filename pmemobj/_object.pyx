@@ -19,17 +19,18 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from pmemobj._cengine cimport (
-    pm_at, pm_fresh, pm_known_cell, pm_known_place, pm_offset, pm_pool, pm_proxy_bind, pm_proxy_lost,
-    pm_replace, pm_store, pm_vec, pm_vec_at,
+    pm_at, pm_fresh, pm_inside, pm_inside_all, pm_known_cell, pm_leads_inside,
+    pm_offset, pm_pool, pm_proxy_bind, pm_proxy_lost,
+    pm_replace, pm_store, pm_vec,
 )
 from pmemobj._core cimport (
     Persistent, Pool, alloc, bind, block_abort, block_begin, block_commit, check_read, object_new,
-    op_abort, op_begin, op_end, pool_check_read, proxy_lost, register_proxy, release, slot_drop,
-    vec_reserve,
+    op_abort, op_begin, op_end, pool_check_read, proxy_lost, raise_damaged, register_proxy, release, slot_drop,
+    vec_at, vec_reserve,
 )
 from pmemobj._layout cimport *
 from pmemobj._values cimport (
-    PM_IS_REFERENCE, PM_REFERENCE, PM_SLOT_KIND, encode, pm_immediate, pm_owned, pm_quick_value, prepare, slot_load,
+    PM_REFERENCE, encode, pm_immediate, pm_owned, pm_quick_value, prepare, slot_load,
     slot_load_slow,
 )
 
@@ -231,11 +232,13 @@ class _Attributes(dict):
         return dict, (dict(self),)
 
 
-cdef inline uint64_t *field_at(PersistentObject o, Py_ssize_t field) noexcept:
+cdef inline uint64_t *field_at(PersistentObject o, Py_ssize_t field) except? NULL:
     """Where the field is, or NULL when the object is too short for it."""
     cdef pm_instance *instance = <pm_instance *>o.head
     if field >= instance.cap:
         return NULL
+    if not pm_leads_inside(o.p, instance.fields + 8 * <uint64_t>field):
+        raise_damaged(o.pool, instance, "its fields are not inside the pool")
     return <uint64_t *>(o.p.base + instance.fields) + field
 
 
@@ -358,6 +361,8 @@ cdef int reserve_field(Pool pool, pm_instance *instance, uint64_t field, uint64_
         wanted = names
     if wanted >> 32:
         raise OverflowError("an object cannot have more than 2**32 - 1 attributes")
+    if instance.cap and (instance.fields & 7 or not pm_inside_all(p, instance.fields, instance.cap, 8)):
+        raise_damaged(pool, instance, "its fields are not inside the pool")
     offset = alloc(pool, wanted * 8)
     fields = <uint64_t *>pm_at(p, offset)
     memset(fields, 0, wanted * 8)
@@ -614,6 +619,27 @@ cdef PyObject *make(Pool pool, pm_object *head, pm_known_cell *cell) except NULL
     finally:
         if collecting:
             PyGC_Enable()
+
+
+def new_without_init(Pool pool not None, cls):
+    """An object of the class without attributes; its __init__ is not called.  For repair()."""
+    pool_check_read(pool)
+    return create(pool, pm_tp_new(cls, cls, (), {}), (<ClassTable?>pool.registry).info_for(pool, cls))
+
+
+def stored_names(PersistentObject o not None):
+    """The names of the attributes that are set; their values are not looked at.  For repair()."""
+    cdef ClassInfo info
+    cdef uint64_t *at
+    cdef Py_ssize_t field
+    check_read(o)
+    info = (<ClassTable?>o.pool.registry).info(o.pool, (<pm_instance *>o.head).class_id)
+    found = []
+    for field in range(len(info.names)):
+        at = field_at(o, field)
+        if at != NULL and at[0]:
+            found.append(info.names[field])
+    return found
 
 
 def _why(PersistentObject o not None):

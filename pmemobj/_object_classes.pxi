@@ -6,7 +6,7 @@ cdef enum:
 
 
 cdef str text_at(Pool pool, pm_vec *v, uint64_t i):
-    value = slot_load(pool, pm_vec_at(pool.p, v, i, 1)[0])
+    value = slot_load(pool, vec_at(pool, v, i, 1)[0])
     if type(value) is not str:
         raise errors.PoolDamagedError(f"{pool.path}: the type table holds a {type(value).__name__}")
     return value
@@ -17,8 +17,15 @@ cdef inline pm_vec *items_of(Pool pool, uint64_t offset) noexcept:
 
 
 cdef uint32_t stored_classes(Pool pool) noexcept:
+    """How many the type table has; 0 when there is none, or when what should be it is no list."""
     cdef uint64_t slot = pool.p.root.types_slot
-    return <uint32_t>items_of(pool, slot & PM_OFFSET_MASK).size if slot else 0
+    return <uint32_t>items_of(pool, slot).size if is_list(pool, slot) else 0
+
+
+cdef bint is_list(Pool pool, uint64_t slot) noexcept:
+    """The slot refers to a list that lies inside the pool."""
+    return slot != 0 and slot <= PM_OFFSET_MASK and slot & 7 == 0 and \
+        pm_inside(pool.p, slot, sizeof(pm_list)) and (<pm_object *>pm_at(pool.p, slot)).type == PM_TYPE_LIST
 
 
 cdef int append_slot(Pool pool, uint64_t offset, object value) except -1:
@@ -28,7 +35,7 @@ cdef int append_slot(Pool pool, uint64_t offset, object value) except -1:
     cdef uint64_t slot
     vec_reserve(pool, v, v.size + 1, 1)
     slot = encode(pool, value) if type(value) is str else PM_REFERENCE(PM_REF_OBJECT, value)
-    cell = pm_vec_at(pool.p, v, v.size, 1)
+    cell = vec_at(pool, v, v.size, 1)
     cell[0] = slot
     pm_fresh(pool.p, cell, 8)
     pm_store(pool.p, &v.size, v.size + 1)
@@ -38,7 +45,7 @@ cdef int append_slot(Pool pool, uint64_t offset, object value) except -1:
 cdef int set_text(Pool pool, uint64_t list_offset, uint64_t i, str text) except -1:
     """Inside an operation: replaces item i of a list of texts."""
     cdef uint64_t slot = encode(pool, text)
-    cdef uint64_t *cell = pm_vec_at(pool.p, items_of(pool, list_offset), i, 1)
+    cdef uint64_t *cell = vec_at(pool, items_of(pool, list_offset), i, 1)
     cdef uint64_t old = cell[0]
     pm_store(pool.p, cell, slot)
     slot_drop(pool, old)
@@ -249,10 +256,10 @@ cdef class ClassTable:
             stored = items_of(pool, pool.p.root.types_slot & PM_OFFSET_MASK)
             info = ClassInfo.__new__(ClassInfo)
             info.class_id = len(self.infos)
-            slot = pm_vec_at(pool.p, stored, info.class_id, 1)[0]
+            slot = vec_at(pool, stored, info.class_id, 1)[0]
             info.record = slot & PM_OFFSET_MASK
-            record = items_of(pool, info.record)
-            if not PM_IS_REFERENCE(slot) or PM_SLOT_KIND(slot) != PM_REF_OBJECT or record.size < RECORD_HEAD:
+            record = items_of(pool, info.record) if is_list(pool, slot) else NULL
+            if record == NULL or record.size < RECORD_HEAD:
                 raise errors.PoolDamagedError(f"{pool.path}: entry {info.class_id} of the type table is damaged")
             info.module = text_at(pool, record, 0)
             info.qualname = text_at(pool, record, 1)
@@ -352,6 +359,8 @@ cdef class ClassTable:
         info.class_id = count
         op_begin(pool)
         try:
+            if pool.p.root.types_slot and not is_list(pool, pool.p.root.types_slot):
+                raise errors.PoolDamagedError(f"{pool.path}: the type table is not where the root block says")
             if pool.p.root.types_slot == 0:
                 pm_store(pool.p, &pool.p.root.types_slot,
                          PM_REFERENCE(PM_REF_OBJECT, object_new(pool, PM_TYPE_LIST, sizeof(pm_list), True)))

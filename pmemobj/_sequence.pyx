@@ -12,9 +12,10 @@ from cpython.list cimport PyList_GET_SIZE, PyList_New
 from cpython.object cimport Py_EQ, Py_GT, Py_LE, Py_LT, Py_NE, PyObject, PyObject_RichCompare
 from libc.stdint cimport uint64_t
 
-from pmemobj._cengine cimport pm_at, pm_pool, pm_vec, pm_vec_at, pm_vec_run
+from pmemobj._cengine cimport pm_at, pm_inside, pm_pool, pm_vec
 from pmemobj._core cimport (
-    Persistent, Pool, bind, check_read, object_new, op_abort, op_begin, op_end, pool_check_read,
+    Persistent, Pool, bind, check_read, object_new, op_abort, op_begin, op_end, plausible, pool_check_read,
+    raise_damaged, vec_at, vec_must_be_sound, vec_run,
 )
 from pmemobj._layout cimport (
     PM_OFFSET_MASK, PM_REF_OBJECT, PM_REF_PICKLE, PM_SEG_WORDS, PM_TYPE_LIST, PM_TYPE_TUPLE, pm_list, pm_object,
@@ -112,18 +113,22 @@ cdef int create(PersistentSequence o, Pool pool, unsigned type, tuple items) exc
 # --- items
 
 cdef list read_items(PersistentSequence o, uint64_t lo, uint64_t hi):
-    cdef list result = PyList_New(hi - lo if hi > lo else 0)
+    cdef list result
     cdef uint64_t i = lo, run = 0, got = 0
     cdef uint64_t *cell
     cdef pm_vec *v
     cdef Pool pool
     check_read(o)
     pool = o.pool
+    if hi > lo and hi - lo > pool.p.size // 8:
+        raise_damaged(pool, o.head, f"it has {cells_of(o).size} items")
+    result = PyList_New(hi - lo if hi > lo else 0)
+    check_read(o)
     v = cells_of(o)
     if hi > v.size:
         hi = v.size
     while i < hi and got == run:
-        cell = pm_vec_run(pool.p, v, i, hi, 1, &run)
+        cell = vec_run(pool, v, i, hi, 1, &run)
         got = pm_items_get(pool.p, cell, run, pm_list_items(result) + (i - lo))
         i += got
     pm_cut_list(result, i - lo if i > lo else 0)
@@ -132,7 +137,7 @@ cdef list read_items(PersistentSequence o, uint64_t lo, uint64_t hi):
         v = cells_of(o)
         if i >= hi or i >= v.size:
             return result
-        result.append(slot_load(pool, pm_vec_at(pool.p, v, i, 1)[0]))
+        result.append(slot_load(pool, vec_at(pool, v, i, 1)[0]))
         i += 1
 
 
@@ -145,7 +150,7 @@ cdef list read_stepped(PersistentSequence o, Py_ssize_t start, Py_ssize_t step, 
         v = cells_of(o)
         if <uint64_t>start >= v.size:
             break
-        result.append(slot_load(o.pool, pm_vec_at(o.p, v, start, 1)[0]))
+        result.append(slot_load(o.pool, vec_at(o.pool, v, start, 1)[0]))
         if k + 1 < count:               # start + step may overflow after the last one
             start += step
     return result
@@ -168,7 +173,7 @@ cdef object get_item(PersistentSequence o, object key):
         i += v.size
     if <uint64_t>i >= v.size:
         raise IndexError(f"{kind_of(o)} index out of range")
-    return slot_load(o.pool, pm_vec_at(o.p, v, i, 1)[0])
+    return slot_load(o.pool, vec_at(o.pool, v, i, 1)[0])
 
 
 cdef object read_slice(PersistentSequence o, object key):
@@ -208,7 +213,7 @@ cdef Py_ssize_t find(PersistentSequence o, object value, uint64_t lo, uint64_t h
         end = hi if hi < v.size else v.size
         equal = 0
         while lo < end and equal == 0:
-            cell = pm_vec_run(pool.p, v, lo, end, 1, &run)
+            cell = vec_run(pool, v, lo, end, 1, &run)
             for k in range(run):
                 equal = slot_equal(pool, cell[k], value)
                 if equal:
@@ -216,7 +221,7 @@ cdef Py_ssize_t find(PersistentSequence o, object value, uint64_t lo, uint64_t h
                 lo += 1
         if equal == 0:
             return -1
-        if equal == 1 or PyObject_RichCompareBool(slot_load(pool, pm_vec_at(pool.p, v, lo, 1)[0]), value, Py_EQ):
+        if equal == 1 or PyObject_RichCompareBool(slot_load(pool, vec_at(pool, v, lo, 1)[0]), value, Py_EQ):
             return lo
         lo += 1
 
@@ -271,9 +276,9 @@ cdef object compare(PersistentSequence o, object other, int op):
         size = cells_of(o).size
         if i >= size or i >= others:
             return by_size(size, others, op)
-        slot = pm_vec_at(o.p, cells_of(o), i, 1)[0]
+        slot = vec_at(o.pool, cells_of(o), i, 1)[0]
         if persistent is not None:
-            theirs = pm_vec_at(persistent.p, cells_of(persistent), i, 1)[0]
+            theirs = vec_at(persistent.pool, cells_of(persistent), i, 1)[0]
             # Equal words are equal values: a NaN is never inline, a block belongs to one slot only.
             if slot == theirs and o.p == persistent.p:
                 i += 1
@@ -283,7 +288,7 @@ cdef object compare(PersistentSequence o, object other, int op):
                 check_read(o)
                 if i >= <Py_ssize_t>cells_of(o).size:
                     continue
-                slot = pm_vec_at(o.p, cells_of(o), i, 1)[0]
+                slot = vec_at(o.pool, cells_of(o), i, 1)[0]
         elif isinstance(other, list):
             right = <object>PyList_GET_ITEM_(other, i)
         else:
@@ -312,7 +317,7 @@ cdef class PersistentSequence(Persistent):
 
     def __len__(self):
         check_read(self)
-        return cells_of(self).size
+        return plausible(self, cells_of(self).size)
 
     def __getitem__(self, key):
         cdef uint64_t *at = pm_item_at(self.p, self.head, key)
@@ -432,6 +437,7 @@ cdef int check_cells(PersistentSequence o) except -1:
         damaged(o, f"room for {v.cap} items, but its block is at {v.data:#x}")
     if v.data & 7 or v.data >= p.size:
         damaged(o, f"its block is at {v.data:#x}")
+    vec_must_be_sound(o.pool, v, 0, 0, 1)
     if v.dir_cap:
         segments = v.cap // PM_SEG_WORDS
         if v.cap % PM_SEG_WORDS or segments > v.dir_cap:
@@ -443,10 +449,12 @@ cdef int check_cells(PersistentSequence o) except -1:
     elif v.cap > PM_SEG_WORDS:
         damaged(o, f"one block of {v.cap} items")
     for i in range(v.size):
-        slot = pm_vec_at(p, v, i, 1)[0]
+        slot = vec_at(o.pool, v, i, 1)[0]
         if slot & 7:
             continue
         if slot == 0 or slot >> 48 > PM_REF_PICKLE or (slot & PM_OFFSET_MASK) >= p.size:
+            damaged(o, f"item {i} is {slot:#x}, which is not a slot")
+        if PM_SLOT_KIND(slot) == PM_REF_OBJECT and not pm_inside(p, slot, sizeof(pm_object)):
             damaged(o, f"item {i} is {slot:#x}, which is not a slot")
         if PM_SLOT_KIND(slot) == PM_REF_OBJECT and (<pm_object *>pm_at(p, slot & PM_OFFSET_MASK)).refs == 0:
             damaged(o, f"item {i} refers to the object at {slot:#x}, which counts no reference")
@@ -480,7 +488,7 @@ cdef class SequenceIterator:
             self.sequence = None
             raise StopIteration
         self.at += 1
-        return slot_load(self.sequence.pool, pm_vec_at(self.sequence.p, cells_of(self.sequence), self.at - 1, 1)[0])
+        return slot_load(self.sequence.pool, vec_at(self.sequence.pool, cells_of(self.sequence), self.at - 1, 1)[0])
 
     def __length_hint__(self):
         if self.sequence is None:
@@ -517,7 +525,7 @@ cdef class SequenceReverseIterator:
             self.sequence = None
             raise StopIteration
         self.left -= 1
-        return slot_load(self.sequence.pool, pm_vec_at(self.sequence.p, cells_of(self.sequence), self.left, 1)[0])
+        return slot_load(self.sequence.pool, vec_at(self.sequence.pool, cells_of(self.sequence), self.left, 1)[0])
 
     def __length_hint__(self):
         if self.sequence is None:

@@ -5,8 +5,8 @@ from cpython.long cimport PyLong_CheckExact
 from cpython.unicode cimport PyUnicode_CheckExact
 from libc.stdint cimport int64_t, uint64_t
 
-from pmemobj._cengine cimport pm_pool, pm_vec_at
-from pmemobj._core cimport Persistent, Pool, check_read, op_abort, op_begin, op_end, register_class
+from pmemobj._cengine cimport pm_pool
+from pmemobj._core cimport Persistent, Pool, check_read, op_abort, op_begin, op_end, plausible, register_class, vec_at
 from pmemobj._layout cimport PM_TYPE_SET
 from pmemobj._table cimport *
 from pmemobj._values cimport encode, pm_immediate, slot_load
@@ -24,8 +24,8 @@ cdef extern from "Python.h":
     void Py_ReprLeave(object o) noexcept
 
 
-cdef inline uint64_t key_at(PersistentSet s, int64_t number) noexcept:
-    return pm_vec_at(s.p, &table_of(s).entries, number, 2)[1]
+cdef inline uint64_t key_at(PersistentSet s, int64_t number) except? 0:
+    return vec_at(s.pool, &table_of(s).entries, number, 2)[1]
 
 
 cdef class PersistentSet(Persistent):
@@ -106,7 +106,7 @@ cdef class PersistentSet(Persistent):
 
     def __len__(self):
         check_read(self)
-        return table_of(self).used
+        return plausible(self, table_of(self).used)
 
     def __bool__(self):
         check_read(self)
@@ -442,7 +442,7 @@ cdef class PersistentSetIterator:
         while slot == 0:
             if self.at >= table_of(s).entries.size:     # other elements in the same place, with holes elsewhere
                 raise RuntimeError("Set changed during iteration")
-            entry = pm_vec_at(s.p, &table_of(s).entries, self.at, 2)
+            entry = vec_at(s.pool, &table_of(s).entries, self.at, 2)
             slot = entry[1]
             self.at += 1
             if self.at & 7 == 0:

@@ -8,14 +8,15 @@ from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_CheckExact
 from libc.stdint cimport int64_t, uint64_t
 
-from pmemobj._cengine cimport pm_pool, pm_probe, pm_probe_free, pm_probe_has_room, pm_table_append
-from pmemobj._core cimport Persistent, Pool, index_make_room
+from pmemobj._cengine cimport (
+    PM_DAMAGED, PM_NOT_FOUND, pm_pool, pm_probe, pm_probe_free, pm_probe_has_room, pm_table_append,
+)
+from pmemobj._core cimport Persistent, Pool, index_make_room, raise_damaged, vec_at
 from pmemobj._layout cimport pm_table
 
 
 cdef extern from "_engine/objects/keys.h":
     enum:
-        PM_NOT_FOUND
         PM_UNDECIDED
     int64_t pm_find_str(pm_pool *p, const pm_table *t, unsigned stride, object key, pm_probe *probe) noexcept
     int64_t pm_find_int(const pm_pool *p, const pm_table *t, unsigned stride, object key, pm_probe *probe,
@@ -66,7 +67,7 @@ cdef inline int64_t table_find(Persistent o, unsigned stride, object key) except
         i = pm_find_int(o.p, table_of(o), stride, key, &probe, &slot)
     else:
         i = PM_UNDECIDED
-    return i if i != PM_UNDECIDED else table_find_slow(o, stride, key)
+    return i if i > PM_UNDECIDED else table_find_slow(o, stride, key)      # or PM_DAMAGED, which that raises
 
 # --- inside an operation
 
@@ -82,6 +83,7 @@ cdef inline int table_insert(Pool pool, pm_table *t, unsigned stride, uint64_t h
     pm_probe_free(pool.p, t, hash, &probe)
     if not pm_probe_has_room(t, &probe):
         index_make_room(pool, t, stride, hash, &probe)
+    vec_at(pool, &t.entries, t.entries.size, stride)        # is inside the pool
     pm_table_append(pool.p, t, stride, &probe, key, value)
     return 0
 

@@ -16,12 +16,13 @@ from cpython.tuple cimport PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZ
 from libc.string cimport memcmp, memcpy, memset
 
 from pmemobj._cengine cimport (
-    PM_SEGMENT_CELLS, PM_SEGMENT_DEPTH, PM_SEGMENT_LOG, pm_at, pm_directory, pm_fresh, pm_keys_forget, pm_probe_start,
-    pm_store, pm_table_forget, pm_table_next, pm_vec, pm_vec_at, pm_vec_run,
+    PM_DAMAGED, PM_NOT_FOUND, PM_SEGMENT_CELLS, PM_SEGMENT_DEPTH, PM_SEGMENT_LOG, pm_at, pm_directory, pm_fresh,
+    pm_keys_forget, pm_probe_start, pm_store, pm_table_forget, pm_table_next, pm_vec, pm_vec_run,
 )
 from pmemobj._core cimport (
-    bind, check_read, index_build, index_drop, level_abort, level_begin, level_commit, object_new, op_abort, op_begin,
-    op_end, pool_check_read, slot_drop, vec_free, vec_reserve,
+    bind, check_read, index_build, index_drop, level_abort, level_begin, level_commit, object_at_offset, object_new,
+    op_abort, op_begin, op_end, pool_check_read, raise_damaged, slot_drop, value_block, vec_at, vec_free,
+    vec_must_be_sound, vec_reserve, vec_run,
 )
 from pmemobj._layout cimport *
 from pmemobj._values cimport (
@@ -102,7 +103,7 @@ cdef int persistent_tuple_equal(Pool pool, pm_list *o, object key) except -1:
     if o.head.type != PM_TYPE_TUPLE or o.items.size != <uint64_t>PyTuple_GET_SIZE(key):
         return UNEQUAL
     for i in range(PyTuple_GET_SIZE(key)):
-        same |= plain_equal(pool, pm_vec_at(pool.p, &o.items, i, 1)[0], <object>PyTuple_GET_ITEM(key, i))
+        same |= plain_equal(pool, vec_at(pool, &o.items, i, 1)[0], <object>PyTuple_GET_ITEM(key, i))
     return UNEQUAL if same & UNEQUAL else UNKNOWN if same & UNKNOWN else EQUAL
 
 
@@ -118,23 +119,29 @@ cdef int plain_equal(Pool pool, uint64_t slot, object key) except -1:
     kind = PM_SLOT_KIND(slot) if PM_IS_REFERENCE(slot) else 0
     if kind >= PM_REF_CUSTOM:
         return UNKNOWN
-    block = <uint64_t *>pm_at(pool.p, slot & PM_OFFSET_MASK)
     if PyTuple_CheckExact(key):
         if PM_IS_REFERENCE(slot) and kind == PM_REF_OBJECT:
-            return persistent_tuple_equal(pool, <pm_list *>block, key)
-        if kind != PM_REF_TUPLE or block[0] != <uint64_t>PyTuple_GET_SIZE(key):
+            return persistent_tuple_equal(pool, <pm_list *>object_at_offset(pool, slot), key)
+        if kind != PM_REF_TUPLE:
+            return UNEQUAL
+        block = value_block(pool, slot)
+        if block[0] != <uint64_t>PyTuple_GET_SIZE(key):
             return UNEQUAL
         for i in range(PyTuple_GET_SIZE(key)):
             same |= plain_equal(pool, block[1 + i], <object>PyTuple_GET_ITEM(key, i))
         return UNEQUAL if same & UNEQUAL else UNKNOWN if same & UNKNOWN else EQUAL
-    return EQUAL if scalar_equal(pool, slot, kind, block, key) else UNEQUAL
+    return EQUAL if scalar_equal(pool, slot, kind, key) else UNEQUAL
 
 
-cdef bint scalar_equal(Pool pool, uint64_t slot, unsigned kind, uint64_t *block, object key) except -1:
+cdef bint scalar_equal(Pool pool, uint64_t slot, unsigned kind, object key) except -1:
+    cdef uint64_t *block
     if PyUnicode_CheckExact(key):
         return PM_REF_STR1 <= kind <= PM_REF_STR4 and slot_load(pool, slot) == key
     if PyBytes_CheckExact(key):
-        return kind == PM_REF_BYTES and block[0] == <uint64_t>PyBytes_GET_SIZE(key) and \
+        if kind != PM_REF_BYTES:
+            return False
+        block = value_block(pool, slot)
+        return block[0] == <uint64_t>PyBytes_GET_SIZE(key) and \
             memcmp(block + 1, PyBytes_AS_STRING(key), block[0]) == 0
     if not is_number(key):
         return False
@@ -152,9 +159,11 @@ cdef int64_t find_plain(Pool pool, pm_table *t, unsigned stride, object key, uin
     pm_probe_start(pool.p, t, hash, &probe)
     while True:
         i = pm_table_next(pool.p, t, stride, &probe)
+        if i == PM_DAMAGED:
+            raise_damaged(pool, t, "its entries or its index are not inside the pool")
         if i < 0:
             return PM_NOT_FOUND
-        same = plain_equal(pool, pm_vec_at(pool.p, &t.entries, i, stride)[1], key)
+        same = plain_equal(pool, vec_at(pool, &t.entries, i, stride)[1], key)
         if same != UNEQUAL:
             return i if same == EQUAL else PM_UNDECIDED
 
@@ -195,12 +204,14 @@ cdef int64_t find_other(Persistent o, unsigned stride, object key, uint64_t hash
         pm_probe_start(o.p, t, hash, &probe)
         while True:
             i = pm_table_next(o.p, t, stride, &probe)
+            if i == PM_DAMAGED:
+                raise_damaged(o.pool, t, "its entries or its index are not inside the pool")
             if i < 0:
                 return PM_NOT_FOUND
-            slot = pm_vec_at(o.p, &t.entries, i, stride)[1]
+            slot = vec_at(o.pool, &t.entries, i, stride)[1]
             same = same_key(slot_load(o.pool, slot), key)
             check_read(o)
-            if not same_stamp(o, seen) or pm_vec_at(o.p, &t.entries, i, stride)[1] != slot:
+            if not same_stamp(o, seen) or vec_at(o.pool, &t.entries, i, stride)[1] != slot:
                 break
             if same:
                 return i
@@ -287,6 +298,7 @@ cdef int compact(Pool pool, pm_table *t, unsigned stride, uint64_t room) except 
     cdef uint64_t _
     cdef uint64_t *to = NULL
     memset(&none, 0, sizeof(none))
+    vec_must_be_sound(pool, &old, 0, old.size, stride)
     put_vec(p, &t.entries, none)
     vec_reserve(pool, &t.entries, room, stride)
     fresh = t.entries
@@ -296,6 +308,8 @@ cdef int compact(Pool pool, pm_table *t, unsigned stride, uint64_t room) except 
         for _ in range(run):
             if entry[1]:
                 if space == 0:
+                    if n == fresh.cap:
+                        raise_damaged(pool, t, "it has more entries than it counts")
                     to = pm_vec_run(p, &fresh, n, fresh.cap, stride, &space)
                     filled = 0
                 memcpy(to + filled, entry, stride * 8)
@@ -336,7 +350,7 @@ cdef int table_make_room(Pool pool, pm_table *t, unsigned stride, uint64_t items
 cdef int table_delete(Pool pool, pm_table *t, unsigned stride, uint64_t number) except -1:
     """Deletes a live entry, with what its slots own."""
     cdef pm_pool *p = pool.p
-    cdef uint64_t *entry = pm_vec_at(p, &t.entries, number, stride)
+    cdef uint64_t *entry = vec_at(pool, &t.entries, number, stride)
     cdef uint64_t key = entry[1], value = entry[2] if stride == 3 else 0
     cdef uint64_t size
     pm_store(p, &t.used, t.used - 1)
@@ -350,9 +364,9 @@ cdef int table_delete(Pool pool, pm_table *t, unsigned stride, uint64_t number) 
     else:
         size = number
         pm_table_forget(p, t, entry[0], size)
-        while size and pm_vec_at(p, &t.entries, size - 1, stride)[1] == 0:
+        while size and vec_at(pool, &t.entries, size - 1, stride)[1] == 0:
             size -= 1
-            pm_table_forget(p, t, pm_vec_at(p, &t.entries, size, stride)[0], size)
+            pm_table_forget(p, t, vec_at(pool, &t.entries, size, stride)[0], size)
         pm_store(p, &t.entries.size, size)
     pm_keys_forget(p)
     slot_drop(pool, key)
@@ -379,8 +393,9 @@ cdef int drop_all(Pool pool, pm_table *t, unsigned stride) except -1:
     cdef uint64_t i = 0, run
     cdef uint64_t *entry
     cdef uint64_t _
+    vec_must_be_sound(pool, &t.entries, 0, t.entries.size, stride)
     while i < t.entries.size:
-        entry = pm_vec_run(pool.p, &t.entries, i, t.entries.size, stride, &run)
+        entry = vec_run(pool, &t.entries, i, t.entries.size, stride, &run)
         for _ in range(run):
             if entry[1]:
                 slot_drop(pool, entry[1])
@@ -432,10 +447,12 @@ cdef inline int store_simple(Pool pool, pm_table *t, unsigned stride, object key
             raise _Undecided
         if i < 0:
             pm_probe_free(p, t, hash, &probe)
+    if i == PM_DAMAGED:
+        raise_damaged(pool, t, "its entries or its index are not inside the pool")
     if i >= 0:
         if stride == 3:
             slot = encode_scalar(pool, value)
-            entry = pm_vec_at(p, &t.entries, i, 3)
+            entry = vec_at(pool, &t.entries, i, 3)
             old = entry[2]
             pm_store(p, entry + 2, slot)
             slot_drop(pool, old)
@@ -444,6 +461,7 @@ cdef inline int store_simple(Pool pool, pm_table *t, unsigned stride, object key
     old = encode_scalar(pool, value) if stride == 3 else 0
     if t.entries.size >= t.entries.cap or not pm_probe_has_room(t, &probe):
         return table_insert(pool, t, stride, probe.hash, slot, old)
+    vec_at(pool, &t.entries, t.entries.size, stride)        # is inside the pool
     pm_table_append(p, t, stride, &probe, slot, old)
     return 0
 
@@ -521,7 +539,7 @@ cdef class Batch:
         cdef uint64_t old, slot
         if stride == 3:
             slot = encode_value(pool, self.plan, self.values[i])
-            entry = pm_vec_at(pool.p, &t.entries, number, 3)
+            entry = vec_at(pool, &t.entries, number, 3)
             old = entry[2]
             pm_store(pool.p, entry + 2, slot)
             slot_drop(pool, old)
@@ -719,7 +737,7 @@ cdef object table_check(Persistent o, unsigned stride):
     seen = stamp_of(o)
     slots = []
     for i in range(t.entries.size):
-        entry = pm_vec_at(o.p, &t.entries, i, stride)
+        entry = vec_at(o.pool, &t.entries, i, stride)
         if entry[1] == 0:
             assert stride == 2 or entry[2] == 0, f"{where}: the deleted entry {i} has a value"
             assert i + 1 < t.entries.size, f"{where}: the last entry is deleted"

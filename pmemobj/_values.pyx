@@ -14,13 +14,13 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject, PyObject_Hash
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
 from pmemobj._cengine cimport pm_at, pm_fresh, pm_pool, pm_store, pm_vec, pm_vec_at, pm_vec_run
 from pmemobj._core cimport (
     Persistent, Pool, alloc, check_read, deque_push, object_keep, object_new, op_abort, op_begin, op_end,
-    pool_check_read, index_build, proxy_of, slot_drop, vec_reserve,
+    pool_check_read, index_build, proxy_of, raise_damaged, slot_drop, value_block, vec_reserve,
 )
 from pmemobj._layout cimport *
 
@@ -52,6 +52,9 @@ cdef extern from "_engine/objects/keys.h":
 
 cdef extern from "_engine/objects/slot.h":
     object pm_plain_block(const pm_pool *p, uint64_t slot)
+    const uint64_t *pm_value_block(const pm_pool *p, uint64_t slot) noexcept
+    bint pm_is_ascii(const void *text, size_t length) noexcept
+    bint pm_is_unicode(const uint32_t *text, size_t length) noexcept
 
 
 # --- registered types; filled by native.py, registry.py and pickling.py
@@ -526,7 +529,7 @@ cdef object slot_load_slow(Pool pool, uint64_t slot):
     """What pm_quick_value does not give."""
     cdef bint registered = False
     cdef int collecting
-    if PM_IS_REFERENCE(slot) and PM_SLOT_KIND(slot) == PM_REF_OBJECT:
+    if PM_IS_REFERENCE(slot) and PM_SLOT_KIND(slot) == PM_REF_OBJECT and slot:
         return proxy_of(pool, slot & PM_OFFSET_MASK)
     collecting = PyGC_Disable()         # a collection could run user code, which could free this very block
     try:
@@ -546,15 +549,22 @@ cdef object load_raw(Pool pool, uint64_t slot, bint *registered):
     if slot & 3 == 2:
         return PyFloat_FromDouble(pm_slot_float(slot))
     if slot & 7:
-        return pm_short_value(slot)
+        try:
+            return pm_short_value(slot)
+        except SystemError:
+            raise errors.PoolDamagedError(f"{pool.path}: slot {slot:#x} is not a value") from None
+    if slot == 0:
+        raise errors.PoolDamagedError(f"{pool.path}: there is an empty slot where a value should be")
     if PM_SLOT_KIND(slot) == PM_REF_OBJECT:
         return proxy_of(pool, slot & PM_OFFSET_MASK)
     return load_block(pool, slot, registered)
 
 
 cdef object load_block(Pool pool, uint64_t slot, bint *registered):
-    cdef uint64_t *block = <uint64_t *>pm_at(pool.p, slot & PM_OFFSET_MASK)
     cdef unsigned kind = PM_SLOT_KIND(slot)
+    if kind > PM_REF_PICKLE:
+        raise errors.PoolDamagedError(f"{pool.path}: slot {slot:#x} has an unknown kind")
+    cdef uint64_t *block = value_block(pool, slot)
     cdef double *parts = <double *>block
     cdef uint64_t i
     cdef _Raw raw
@@ -570,15 +580,24 @@ cdef object load_block(Pool pool, uint64_t slot, bint *registered):
             Py_LeaveRecursiveCall()
         return tuple(items) if kind == PM_REF_TUPLE else frozenset(items)
     if kind == PM_REF_CUSTOM or kind == PM_REF_PICKLE:
+        if block[0] != 2:
+            raise_damaged(pool, block, f"a value of a registered type has {block[0]} parts instead of two")
         raw = _Raw.__new__(_Raw)
         raw.kind = kind
-        raw.name = load_raw(pool, block[1], registered)
-        raw.payload = load_raw(pool, block[2], registered)
+        Py_EnterRecursiveCall(b" while loading a nested value")
+        try:
+            raw.name = load_raw(pool, block[1], registered)
+            raw.payload = load_raw(pool, block[2], registered)
+        finally:
+            Py_LeaveRecursiveCall()
+        if type(raw.name) is not str:
+            raise_damaged(pool, block, "a value of a registered type has no name")
         registered[0] = True
         return raw
-    if PM_REF_STR1 <= kind <= PM_REF_FLOAT:
-        return pm_plain_block(pool.p, slot)
-    raise errors.PoolDamagedError(f"{pool.path}: slot {slot:#x} has an unknown kind")
+    if kind == PM_REF_STR1 and not pm_is_ascii(block + 1, block[0]) or \
+            kind == PM_REF_STR4 and not pm_is_unicode(<const uint32_t *>(block + 1), block[0]):
+        raise_damaged(pool, block, "a text holds what is no character")
+    return pm_plain_block(pool.p, slot)
 
 
 cdef object decoded(Pool pool, object value):
@@ -690,7 +709,7 @@ cdef int hash_other(Pool pool, object key, type cls, uint64_t *hash) except -1:
 cdef int key_equal(Pool pool, uint64_t slot, object key) noexcept:
     cdef type cls = type(key)
     cdef uint64_t mine
-    cdef uint64_t *block
+    cdef const uint64_t *block
     cdef unsigned kind
     if cls is str:
         if pm_immediate(key, &mine):
@@ -698,8 +717,8 @@ cdef int key_equal(Pool pool, uint64_t slot, object key) noexcept:
         kind = PM_SLOT_KIND(slot)
         if not PM_IS_REFERENCE(slot) or kind < PM_REF_STR1 or kind > PM_REF_STR4:
             return 0
-        block = <uint64_t *>pm_at(pool.p, slot & PM_OFFSET_MASK)
-        if block[0] != <uint64_t>PyUnicode_GET_LENGTH(key):
+        block = pm_value_block(pool.p, slot)
+        if block == NULL or block[0] != <uint64_t>PyUnicode_GET_LENGTH(key):
             return 0
         if PyUnicode_KIND(key) != (4 if kind == PM_REF_STR4 else 2 if kind == PM_REF_STR2 else 1):
             return 0
@@ -711,8 +730,8 @@ cdef int key_equal(Pool pool, uint64_t slot, object key) noexcept:
     if cls is bytes:
         if not PM_IS_REFERENCE(slot) or PM_SLOT_KIND(slot) != PM_REF_BYTES:
             return 0
-        block = <uint64_t *>pm_at(pool.p, slot & PM_OFFSET_MASK)
-        return block[0] == <uint64_t>PyBytes_GET_SIZE(key) and \
+        block = pm_value_block(pool.p, slot)
+        return block != NULL and block[0] == <uint64_t>PyBytes_GET_SIZE(key) and \
             memcmp(block + 1, PyBytes_AS_STRING(key), block[0]) == 0
     if isinstance(key, Persistent):
         return slot == PM_REFERENCE(PM_REF_OBJECT, <uint64_t>(<char *>(<Persistent>key).head - pool.p.base)) or 2

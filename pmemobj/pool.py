@@ -19,9 +19,10 @@ from pmemobj.convert import to_python
 from pmemobj.durability import Durability, describe, describe_snapshot
 from pmemobj.leftovers import remove_leftovers
 from pmemobj.registry import PoolRegistry
+from pmemobj.repair import Repaired, repair_file
 from pmemobj.space import Compacted, Progress, Usage, compact_pool, usage_of
 
-__all__ = ["MIN_POOL_SIZE", "PersistentObjectPool", "check", "create", "open"]
+__all__ = ["MIN_POOL_SIZE", "PersistentObjectPool", "check", "create", "open", "repair"]
 
 #: Smallest ``max_size``, in bytes.
 MIN_POOL_SIZE = _core.MIN_SIZE
@@ -480,6 +481,22 @@ def check(path: Path, progress: Progress | None = None) -> Report:
     Raises OSError where the file cannot be read, PoolBusyError.
     """
     return check_file(PersistentObjectPool, path, progress)
+
+
+def repair(path: Path, to: Path, progress: Callable[[int], object] | None = None) -> Repaired:
+    """Saves what can be read of the damaged pool at `path` into a new pool at `to`; the damaged one is not changed.
+
+    Whatever the root leads to is copied: what cannot be read is left out and named in the result by its path, with None
+    in its place in lists and tuples.  A journal that cannot be read is left out as a whole.  Classes must be
+    importable, and registered types registered, as for reading them.  Identity, shared references and cycles
+    stay what they are.
+
+    progress: called now and then with the number of objects saved; an exception from it ends the repair.
+
+    Raises PoolFormatError when there is no pool to be read at `path`, FileExistsError, OSError; then nothing is at
+    `to`.
+    """
+    return repair_file(PersistentObjectPool, path, to, progress)
 
 
 @atexit.register

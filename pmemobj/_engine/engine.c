@@ -125,7 +125,9 @@ int pm_pool_init(pm_pool *p, uint64_t size)
 void pm_pool_placed(pm_pool *p, uint64_t low)
 {
     p->low = low;
+    p->floor = p->base + low;
     p->room = p->size - low;
+    p->reach = (p->room - PM_ITEM_BYTES) / 8;
 }
 
 void pm_log_undo(pm_pool *p, size_t mark)

@@ -88,6 +88,9 @@ typedef struct pm_pool {
     char *base;                 /* offset 0 of the pool file; mapped privately, or shared by the direct engine */
     uint64_t size;
     uint64_t low, room;         /* where offsets that are read from the pool may lead to: [low, low + room) */
+    uint64_t reach;             /* words from low on; see pm_leads_inside */
+    const char *floor;          /* base + low */
+    uint64_t sound_pages[PM_ALL_CLASSES];   /* the first page of a class, when it has been found sound: see slab.h */
     pm_root *root;
     uint64_t chunk_phase;       /* offset of every chunk modulo PM_CHUNK_STRIDE */
     uint32_t read_gate, write_gate;
@@ -133,8 +136,24 @@ static inline void *pm_at(const pm_pool *p, uint64_t offset) { return p->base + 
 /* The base and the size are known: so is where blocks may lie, which is behind libpmemobj's first table. */
 void pm_pool_placed(pm_pool *p, uint64_t low);
 
-/* What lies at an offset that was read from the pool, and so may be anything, is `bytes` long (at most some MiB) and
- * all of it inside the pool: it may be looked at.  Whether it is what it should be is another question. */
+/* Offsets that are read from the pool may be anything.  Is this one of a word inside the pool?  With this one compare
+ * up to PM_ITEM_BYTES from there on may be looked at: libpmemobj's chunks end with more bytes that no block has. */
+#define PM_ITEM_BYTES 40u
+
+static inline int pm_leads_inside(const pm_pool *p, uint64_t offset)
+{
+    uint64_t way = offset - p->low;
+    return __builtin_expect((way >> 3 | way << 61) <= p->reach, 1);
+}
+
+/* The same for an address that was made of one. */
+static inline int pm_is_inside(const pm_pool *p, const void *at)
+{
+    uint64_t way = (uint64_t)((const char *)at - p->floor);
+    return __builtin_expect((way >> 3 | way << 61) <= p->reach, 1);
+}
+
+/* What lies at the offset is `bytes` long, at most PM_CHUNK_STRIDE, and all of it inside the pool. */
 static inline int pm_inside(const pm_pool *p, uint64_t offset, uint64_t bytes)
 {
     return offset - p->low <= p->room - bytes;

@@ -49,3 +49,24 @@ int pm_next_allocation(const char *base, uint64_t pool_size, pm_allocation *a)
         }
     }
 }
+
+int pm_is_allocation(const char *base, uint64_t pool_size, uint64_t offset, uint64_t size, uint64_t type)
+{
+    uint64_t heap, at = offset - 16, rest;
+    pm_allocation a = {0, 0, 0, 0, 0};
+    struct chunk_header header;
+    struct zone_header head;
+    memcpy(&heap, base + PMDK_HEAP_OFFSET_AT, sizeof heap);
+    if (at < heap + PMDK_HEAP_HEADER || at >= pool_size)
+        return 0;
+    a.zone = (at - heap - PMDK_HEAP_HEADER) / PMDK_ZONE_BYTES;
+    uint64_t zone = heap + PMDK_HEAP_HEADER + a.zone * PMDK_ZONE_BYTES;
+    rest = at - zone;
+    if (rest < PMDK_ZONE_HEADER || (rest - PMDK_ZONE_HEADER) % PM_CHUNK_STRIDE)
+        return 0;
+    a.chunk = (rest - PMDK_ZONE_HEADER) / PM_CHUNK_STRIDE;
+    memcpy(&head, base + zone, sizeof head);
+    memcpy(&header, base + zone + PMDK_ZONE_TABLE_AT + 8 * a.chunk, sizeof header);
+    return head.magic == PMDK_ZONE_MAGIC && a.chunk < head.chunks && pool_size - at >= PM_CHUNK_STRIDE &&
+           is_ours(base + at, &header, &a, at, pool_size - at) && a.size >= size && a.type == type;
+}

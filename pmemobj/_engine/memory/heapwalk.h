@@ -16,4 +16,7 @@ typedef struct pm_allocation {
 /* The next one, all of it inside the pool; all zero before the first.  0: there is none. */
 int pm_next_allocation(const char *base, uint64_t pool_size, pm_allocation *a);
 
+/* Is there an allocation of that type and at least that size at this offset, which may be anything? */
+int pm_is_allocation(const char *base, uint64_t pool_size, uint64_t offset, uint64_t size, uint64_t type);
+
 #endif

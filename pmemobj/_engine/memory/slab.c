@@ -96,6 +96,75 @@ void pm_page_full(pm_pool *p, pm_page *page)
     unlist_page(p, page);
 }
 
+/* ------------------------------------------------------------------ is it sound? ------------------ */
+
+static int is_page_or_none(const pm_pool *p, uint64_t at)
+{
+    return at == 0 || (at % PM_PAGE_SIZE == 0 && pm_inside(p, at, PM_PAGE_SIZE));
+}
+
+static int is_chunk_or_none(const pm_pool *p, uint64_t at)
+{
+    return at == 0 || ((at - p->chunk_phase) % PM_CHUNK_STRIDE == 0 && pm_inside(p, at, PM_CHUNK_BYTES));
+}
+
+static uint64_t first_page_of(uint64_t chunk)
+{
+    return (chunk + sizeof(pm_chunk) + PM_PAGE_SIZE - 1) & ~(uint64_t)(PM_PAGE_SIZE - 1);
+}
+
+int pm_chunk_is_sound(const pm_pool *p, uint64_t offset)
+{
+    if (offset == 0 || !is_chunk_or_none(p, offset))
+        return 0;
+    const pm_chunk *chunk = (const pm_chunk *)pm_at(p, offset);
+    uint64_t pages = (offset + PM_CHUNK_BYTES - first_page_of(offset)) / PM_PAGE_SIZE;
+    return chunk->first_page == first_page_of(offset) && chunk->empty == ~0ull << pages &&
+           (chunk->empty & ~chunk->bitmap) == 0 && is_chunk_or_none(p, chunk->next) && is_chunk_or_none(p, chunk->prev);
+}
+
+/* A page of small blocks, in a chunk, whose neighbours on its list are inside the pool. */
+static int page_is_sound(const pm_pool *p, uint64_t at)
+{
+    if (at == 0 || !is_page_or_none(p, at))
+        return 0;
+    const pm_page *page = (const pm_page *)pm_at(p, at);
+    if (page->size_class >= PM_ALL_CLASSES || page->block_size != pm_class_size[page->size_class] ||
+        !is_page_or_none(p, page->next) || !is_page_or_none(p, page->prev) || !pm_chunk_is_sound(p, page->chunk))
+        return 0;
+    for (unsigned word = 0; word < PM_PAGE_BITS; word++)
+        if (empty_word(page->size_class, word) & ~page->bitmap[word])
+            return 0;
+    uint64_t rest = at - ((const pm_chunk *)pm_at(p, page->chunk))->first_page;
+    return rest < PM_CHUNK_PAGES * PM_PAGE_SIZE;
+}
+
+static int has_free_block(const pm_page *page)
+{
+    for (unsigned word = 0; word < PM_PAGE_BITS; word++)
+        if (page->bitmap[word] != ~0ull)
+            return 1;
+    return 0;
+}
+
+/* The first page of a class. */
+static int first_is_sound(const pm_pool *p, unsigned size_class)
+{
+    uint64_t at = p->root->pages[size_class];
+    const pm_page *page = (const pm_page *)pm_at(p, at);
+    return page_is_sound(p, at) && page->size_class == size_class && page->prev == 0 && has_free_block(page);
+}
+
+int pm_lists_are_sound(const pm_pool *p)
+{
+    for (unsigned i = 0; i < PM_ALL_CLASSES; i++)
+        if (p->root->pages[i] && !first_is_sound(p, i))
+            return 0;
+    return p->root->chunks == 0 || pm_chunk_is_sound(p, p->root->chunks);
+}
+
+/* ------------------------------------------------------------------ chunks and pages -------------- */
+
 int pm_chunk_add(pm_pool *p, uint64_t offset)
 {
     if ((offset - p->chunk_phase) % PM_CHUNK_STRIDE)
@@ -137,9 +206,11 @@ static void give_pages(pm_pool *p, pm_chunk *chunk, uint64_t mask, uint64_t *emp
  * abort must bring back the header of the page's former life, which a listed page may still point to. */
 static pm_page *take_page(pm_pool *p, unsigned size_class)
 {
-    if (p->root->chunks == 0)
+    if (!pm_chunk_is_sound(p, p->root->chunks))
         return NULL;
     pm_chunk *chunk = (pm_chunk *)pm_at(p, p->root->chunks);
+    if (chunk->bitmap == ~0ull)
+        return NULL;
     unsigned bit = (unsigned)__builtin_ctzll(~chunk->bitmap);
     take_pages(p, chunk, 1ull << bit);
     pm_page *page = (pm_page *)pm_at(p, chunk->first_page + (uint64_t)bit * PM_PAGE_SIZE);
@@ -153,7 +224,12 @@ static pm_page *take_page(pm_pool *p, unsigned size_class)
 
 uint64_t pm_small_alloc_slow(pm_pool *p, unsigned size_class)
 {
-    return take_page(p, size_class) == NULL ? 0 : pm_class_alloc(p, size_class);
+    if (p->root->pages[size_class] == 0 && take_page(p, size_class) == NULL)
+        return 0;
+    if (!first_is_sound(p, size_class))
+        return 0;
+    p->sound_pages[size_class] = p->root->pages[size_class];
+    return pm_class_alloc(p, size_class);
 }
 
 int pm_small_free(pm_pool *p, uint64_t offset, uint64_t *empty_chunk)
@@ -161,11 +237,11 @@ int pm_small_free(pm_pool *p, uint64_t offset, uint64_t *empty_chunk)
     uint64_t at = offset & ~(uint64_t)(PM_PAGE_SIZE - 1);
     pm_page *page = (pm_page *)pm_at(p, at);
     *empty_chunk = 0;
-    if (offset < at + sizeof(pm_page) || page->size_class >= PM_ALL_CLASSES
-            || page->block_size != pm_class_size[page->size_class])
+    if (!page_is_sound(p, at) || offset < at + sizeof(pm_page) || !is_chunk_or_none(p, p->root->chunks)
+            || !is_page_or_none(p, p->root->pages[page->size_class]))
         return -1;
     uint64_t rest = offset - at - sizeof(pm_page), block = rest / page->block_size;
-    if (rest % page->block_size || !(page->bitmap[block / 64] >> (block % 64) & 1))
+    if (rest % page->block_size || block >= PM_PAGE_BITS * 64 || !(page->bitmap[block / 64] >> (block % 64) & 1))
         return -1;
     pm_store(p, &page->bitmap[block / 64], page->bitmap[block / 64] & ~(1ull << (block % 64)));
     if (!page->listed)
@@ -208,6 +284,8 @@ uint64_t pm_span_alloc(pm_pool *p, unsigned pages)
 {
     uint64_t at = p->root->chunks;
     for (unsigned tries = 0; at && tries < SPAN_SEARCH; tries++) {
+        if (!pm_chunk_is_sound(p, at))
+            return 0;
         pm_chunk *chunk = (pm_chunk *)pm_at(p, at);
         uint64_t places = runs_of(~chunk->bitmap, pages);
         if (places) {
@@ -225,9 +303,12 @@ uint64_t pm_span_alloc(pm_pool *p, unsigned pages)
 
 int pm_span_free(pm_pool *p, uint64_t offset, unsigned pages, uint64_t *empty_chunk)
 {
-    pm_chunk *chunk = (pm_chunk *)pm_at(p, offset - (offset - p->chunk_phase) % PM_CHUNK_STRIDE);
-    uint64_t rest = offset - chunk->first_page, mask;
+    uint64_t at = offset - (offset - p->chunk_phase) % PM_CHUNK_STRIDE, mask;
     *empty_chunk = 0;
+    if (!pm_chunk_is_sound(p, at) || !is_chunk_or_none(p, p->root->chunks))
+        return -1;
+    pm_chunk *chunk = (pm_chunk *)pm_at(p, at);
+    uint64_t rest = offset - chunk->first_page;
     if (rest % PM_PAGE_SIZE || rest / PM_PAGE_SIZE + pages > PM_CHUNK_PAGES)
         return -1;
     unsigned first = (unsigned)(rest / PM_PAGE_SIZE);
@@ -255,10 +336,12 @@ uint64_t pm_chunk_in_use(pm_pool *p, uint64_t offset)
     while (pages) {
         const pm_page *page = (const pm_page *)pm_at(
             p, chunk->first_page + (uint64_t)__builtin_ctzll(pages) * PM_PAGE_SIZE);
+        pages &= pages - 1;
+        if (page->size_class >= PM_ALL_CLASSES)
+            continue;
         for (unsigned word = 0; word < PM_PAGE_BITS; word++)
             bytes += (uint64_t)page->block_size * (uint64_t)__builtin_popcountll(
                 page->bitmap[word] & ~empty_word(page->size_class, word));
-        pages &= pages - 1;
     }
     return bytes;
 }
@@ -270,7 +353,8 @@ uint64_t pm_chunk_objects(const pm_pool *p, uint64_t offset, unsigned page_numbe
     if (!((chunk->bitmap & ~chunk->empty & ~chunk->spans) >> page_number & 1))
         return 0;
     const pm_page *page = (const pm_page *)pm_at(p, at);
-    if (page->size_class < PM_CLASSES)
+    if (page->size_class < PM_CLASSES || page->size_class >= PM_ALL_CLASSES ||
+        page->block_size != pm_class_size[page->size_class])
         return 0;
     for (unsigned word = 0; word < PM_PAGE_BITS; word++) {
         uint64_t blocks = page->bitmap[word] & ~empty_word(page->size_class, word);

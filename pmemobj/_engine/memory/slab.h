@@ -15,6 +15,9 @@
  *     chunk the first one, of which the next page would be taken.
  *  3. A block freed in an operation is free again only when the operation or its outermost transaction
  *     commits (the caller defers), so fresh stores never overwrite what an abort brings back.
+ *  4. What the pool says may be damaged.  A page is looked at when it becomes the first one of its class, by the next
+ *     allocation: p->sound_pages[class] is its offset then.  Neighbours on a list are looked at before they are
+ *     changed.
  */
 #ifndef PM_SLAB_H
 #define PM_SLAB_H
@@ -25,7 +28,13 @@ extern const uint16_t pm_class_size[PM_ALL_CLASSES];
 extern const uint8_t pm_class_of[PM_SMALL_MAX / 8 + 1];     /* by (size + 7) / 8 */
 extern const uint8_t pm_object_class_of[PM_OBJECT_MAX / 8 + 1];
 
-/* Offset of a free block, or 0 when no chunk has room for it: add a chunk and call again. */
+/* The chunk at this offset, which may be anything, is one, and its neighbours on the list are inside the pool. */
+int pm_chunk_is_sound(const pm_pool *p, uint64_t offset);
+
+/* The first pages and chunks of all lists are sound. */
+int pm_lists_are_sound(const pm_pool *p);
+
+/* Offset of a free block, or 0 when no chunk has room for it, or a list is damaged: add a chunk and call again. */
 uint64_t pm_small_alloc_slow(pm_pool *p, unsigned size_class);
 
 void pm_page_full(pm_pool *p, pm_page *page);   /* takes it off its list */
@@ -33,11 +42,11 @@ void pm_page_full(pm_pool *p, pm_page *page);   /* takes it off its list */
 static inline uint64_t pm_class_alloc(pm_pool *p, unsigned size_class)
 {
     uint64_t at = p->root->pages[size_class];
-    if (__builtin_expect(at == 0, 0))
+    if (__builtin_expect(at != p->sound_pages[size_class] || at == 0, 0))
         return pm_small_alloc_slow(p, size_class);
     pm_page *page = (pm_page *)pm_at(p, at);
     unsigned word = 0;
-    while (page->bitmap[word] == ~0ull)         /* a listed page has a free block: ends before 4 */
+    while (page->bitmap[word] == ~0ull && word < PM_PAGE_BITS - 1)    /* a listed page has a free block */
         word++;
     uint64_t bits = page->bitmap[word];
     unsigned bit = (unsigned)__builtin_ctzll(~bits);
@@ -55,10 +64,10 @@ static inline uint64_t pm_class_alloc(pm_pool *p, unsigned size_class)
 static inline uint64_t *pm_class_bits(const pm_pool *p, unsigned size_class, unsigned blocks)
 {
     uint64_t at = p->root->pages[size_class];
-    if (__builtin_expect(at == 0, 0))
+    if (__builtin_expect(at != p->sound_pages[size_class] || at == 0, 0))
         return NULL;
     uint64_t *bits = ((pm_page *)pm_at(p, at))->bitmap;
-    while (*bits == ~0ull)                      /* a listed page has a free block */
+    while (*bits == ~0ull)                      /* a listed page has a free block; and behind the bitmap stands no ~0 */
         bits++;
     uint64_t unused = ~*bits;
     for (; blocks; blocks--)

@@ -30,16 +30,18 @@ static inline uint64_t *pm_item_at(const pm_pool *p, pm_object *head, PyObject *
     const pm_vec *v = pm_items(head);
     if (i < 0)
         i += (int64_t)v->size;
-    return (uint64_t)i < v->size ? pm_vec_at(p, v, (uint64_t)i, 1) : NULL;
+    return (uint64_t)i < v->size ? pm_vec_find(p, v, (uint64_t)i, 1) : NULL;
 }
 
 /* The item at *at, which moves on; NULL at the end, too. */
 static inline PyObject *pm_item_next(pm_pool *p, pm_object *head, uint64_t *at)
 {
     PyObject *value;
-    if (!pm_may_read(p, head) || *at >= pm_items(head)->size)
+    const uint64_t *cell;
+    if (!pm_may_read(p, head) || *at >= pm_items(head)->size ||
+        (cell = pm_vec_find(p, pm_items(head), *at, 1)) == NULL)
         return NULL;
-    value = pm_quick_value(p, *pm_vec_at(p, pm_items(head), *at, 1));
+    value = pm_quick_value(p, *cell);
     *at += value != NULL;
     return value;
 }
@@ -48,9 +50,11 @@ static inline PyObject *pm_item_next(pm_pool *p, pm_object *head, uint64_t *at)
 static inline PyObject *pm_item_previous(pm_pool *p, pm_object *head, uint64_t *left)
 {
     PyObject *value;
-    if (!pm_may_read(p, head) || *left - 1 >= pm_items(head)->size)
+    const uint64_t *cell;
+    if (!pm_may_read(p, head) || *left - 1 >= pm_items(head)->size ||
+        (cell = pm_vec_find(p, pm_items(head), *left - 1, 1)) == NULL)
         return NULL;
-    value = pm_quick_value(p, *pm_vec_at(p, pm_items(head), *left - 1, 1));
+    value = pm_quick_value(p, *cell);
     *left -= value != NULL;
     return value;
 }
@@ -66,10 +70,9 @@ static inline int pm_text_append(pm_pool *p, pm_vec *v, PyObject *text)
 {
     uint64_t words = pm_text_words(text), *bits, *cell;
     pm_direct d;
-    if (words == 0 || (bits = pm_class_bits(p, PM_CLASS_OF_WORDS(words), 1)) == NULL ||
-        !pm_direct_begin(&d, p, 7 + words))
+    if (words == 0 || (cell = pm_vec_find(p, v, v->size, 1)) == NULL ||
+        (bits = pm_class_bits(p, PM_CLASS_OF_WORDS(words), 1)) == NULL || !pm_direct_begin(&d, p, 7 + words))
         return 0;
-    cell = pm_vec_at(p, v, v->size, 1);
     pm_direct_store(&d, cell, pm_direct_text(&d, bits, text, words));
     pm_direct_store(&d, &v->size, v->size + 1);
     pm_direct_end(&d);
@@ -84,8 +87,10 @@ static inline int pm_item_append(pm_pool *p, pm_object *head, PyObject *value)
     pm_vec *v = pm_items(head);
     if (v->size >= v->cap)
         return 0;
-    if (pm_immediate(value, &slot))
-        return pm_put_two(p, pm_vec_at(p, v, v->size, 1), slot, &v->size, v->size + 1);
+    if (pm_immediate(value, &slot)) {
+        uint64_t *cell = pm_vec_find(p, v, v->size, 1);
+        return cell != NULL && pm_put_two(p, cell, slot, &v->size, v->size + 1);
+    }
     return PyUnicode_CheckExact(value) && pm_text_append(p, v, value);
 }
 

@@ -24,7 +24,6 @@
 #include "table.h"
 
 #define PM_SEED_STR 0x73747200u
-#define PM_NOT_FOUND (-1)
 #define PM_UNDECIDED (-3)       /* a key of another type may be equal: look closer */
 
 #define PM_KEY_ROWS 8192u       /* 256 KiB */
@@ -103,9 +102,12 @@ static inline int pm_same_text(const pm_pool *p, uint64_t slot, PyObject *text)
         return 0;
     if (width != (kind == PM_REF_STR4 ? 4 : kind == PM_REF_STR2 ? 2 : 1))
         return 0;
-    const uint64_t *block = (const uint64_t *)pm_at(p, slot & PM_OFFSET_MASK);
     uint64_t length = (uint64_t)PyUnicode_GET_LENGTH(text);
-    return block[0] == length && pm_same_bytes((const char *)(block + 1), (const char *)PyUnicode_DATA(text), length * width);
+    if (!pm_leads_inside(p, slot & PM_OFFSET_MASK))
+        return 0;
+    const uint64_t *block = (const uint64_t *)pm_at(p, slot & PM_OFFSET_MASK);
+    return block[0] == length && pm_inside_all(p, (slot & PM_OFFSET_MASK) + 8, length, width) &&
+           pm_same_bytes((const char *)(block + 1), (const char *)PyUnicode_DATA(text), length * width);
 }
 
 /* A key whose equality only Python can tell. */
@@ -125,7 +127,7 @@ static __attribute__((noinline)) int64_t pm_find_text(pm_pool *p, const pm_table
         if (pm_is_registered(slot))
             return PM_UNDECIDED;
     }
-    return PM_NOT_FOUND;
+    return i;
 }
 
 static __attribute__((noinline)) int64_t pm_find_short(const pm_pool *p, const pm_table *t, unsigned stride,
@@ -140,11 +142,11 @@ static __attribute__((noinline)) int64_t pm_find_short(const pm_pool *p, const p
         if (pm_is_registered(found))
             return PM_UNDECIDED;
     }
-    return PM_NOT_FOUND;
+    return i;
 }
 
 /* Entry number of an exact str.  If it is not there: PM_NOT_FOUND, and the probe has its hash and place; or
- * PM_UNDECIDED, when a key of a registered type has its hash. */
+ * PM_UNDECIDED, when a key of a registered type has its hash; or PM_DAMAGED. */
 static inline int64_t pm_find_str(pm_pool *p, const pm_table *t, unsigned stride, PyObject *key, pm_probe *probe)
 {
     uint64_t slot;
@@ -152,9 +154,11 @@ static inline int64_t pm_find_str(pm_pool *p, const pm_table *t, unsigned stride
         return pm_find_short(p, t, stride, key, slot, probe);
     if (p->keys != NULL) {
         const pm_key_row *row = pm_key_row_of(p->keys, t, key);
-        if (row->key == key && row->generation == p->key_generation && row->number < t->entries.size
-                && pm_vec_at(p, &t->entries, row->number, stride)[1] == row->slot)
-            return (int64_t)row->number;
+        if (row->key == key && row->generation == p->key_generation && row->number < t->entries.size) {
+            const uint64_t *entry = pm_vec_find(p, &t->entries, row->number, stride);
+            if (entry != NULL && entry[1] == row->slot)
+                return (int64_t)row->number;
+        }
     }
     return pm_find_text(p, t, stride, key, probe);
 }
@@ -177,7 +181,7 @@ static inline int64_t pm_find_int(const pm_pool *p, const pm_table *t, unsigned 
         if (!(found & 1))
             return PM_UNDECIDED;
     }
-    return PM_NOT_FOUND;
+    return i;
 }
 
 /* Fetches what the entries eight to fifteen further on refer to.  What lies there may be no entries: only the
@@ -189,7 +193,7 @@ static inline void pm_prefetch_texts(const pm_pool *p, const uint64_t *entry, un
         return;
     for (; ahead < end; ahead += stride)
         for (unsigned word = 1; word < stride; word++)
-            if (PM_IS_REFERENCE(ahead[word]))
+            if (PM_IS_REFERENCE(ahead[word]))   /* a wrong address does no harm */
                 pm_prefetch(p->base + (ahead[word] & PM_OFFSET_MASK));
 }
 
@@ -347,7 +351,8 @@ static inline int pm_table_insert(pm_pool *p, pm_table *t, unsigned stride, cons
     pm_direct d;
     uint64_t size = t->entries.size, words = 0, value_words = 0;
     uint64_t *bits = NULL, *value_bits = NULL;
-    if (size >= t->entries.cap || !pm_probe_has_room(t, probe))
+    uint64_t *entry = pm_vec_find(p, &t->entries, size, stride);
+    if (size >= t->entries.cap || !pm_probe_has_room(t, probe) || entry == NULL)
         return 0;
     if (text != NULL) {
         words = pm_text_words(text);
@@ -362,7 +367,6 @@ static inline int pm_table_insert(pm_pool *p, pm_table *t, unsigned stride, cons
     }
     if (!pm_direct_begin(&d, p, words + value_words + 6 + stride + 1 + 2 + 3))
         return 0;
-    uint64_t *entry = pm_vec_at(p, &t->entries, size, stride);
     if (d.to != NULL && t->index) {
         pm_table_record(p, t, stride, probe, entry, d.to, bits, text, words, key, value_bits, value_text, value_words,
                         value);
@@ -404,7 +408,7 @@ static inline int pm_table_put(pm_pool *p, pm_table *t, unsigned stride, PyObjec
     if (i == PM_UNDECIDED)
         return 0;
     if (i < 0)
-        return pm_table_insert(p, t, stride, &probe, text, slot, value_text, value);
+        return i == PM_NOT_FOUND && pm_table_insert(p, t, stride, &probe, text, slot, value_text, value);
     if (stride == 2)
         return 1;
     uint64_t *cell = pm_vec_at(p, &t->entries, (uint64_t)i, stride) + 2;

@@ -55,13 +55,14 @@ static inline Py_ssize_t pm_field_of(const pm_names *names, PyObject *o, PyObjec
     return cell->name != NULL ? cell->field : PM_NO_FIELD;
 }
 
-/* Where a field is, if the object has room for it and this thread may look at it; or NULL. */
+/* Where a field is, if the object has room for it, inside the pool, and this thread may look at it; or NULL. */
 static inline uint64_t *pm_field_at(const pm_pool *p, pm_object *head, Py_ssize_t field)
 {
     const pm_instance *instance = (const pm_instance *)head;
     if (field < 0 || !pm_may_read(p, head) || field >= (Py_ssize_t)instance->cap)
         return NULL;
-    return (uint64_t *)pm_at(p, instance->fields) + field;
+    uint64_t at = instance->fields + (uint64_t)field * 8;
+    return pm_leads_inside(p, at) ? (uint64_t *)pm_at(p, at) : NULL;
 }
 
 #endif

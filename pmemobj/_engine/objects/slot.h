@@ -179,13 +179,13 @@ static inline PyObject *pm_short_value(uint64_t slot)
 {
     unsigned kind = (unsigned)(slot >> 3) & 31;
     uint64_t data = slot >> 8;
-    if (kind < PM_IMM_BYTES) {
+    if (kind < PM_IMM_BYTES && !(data & 0x80808080808080ull)) {
         PyObject *text = PyUnicode_New((Py_ssize_t)kind, 127);
         if (text != NULL && kind)
             memcpy(PyUnicode_1BYTE_DATA(text), &data, kind);
         return text;
     }
-    if (kind < PM_IMM_NONE)
+    if (kind >= PM_IMM_BYTES && kind < PM_IMM_NONE)
         return PyBytes_FromStringAndSize((const char *)&data, (Py_ssize_t)(kind - PM_IMM_BYTES));
     switch (kind) {
     case PM_IMM_NONE: return pm_new_reference(Py_None);
@@ -201,21 +201,69 @@ static inline PyObject *pm_short_value(uint64_t slot)
     }
 }
 
-/* A block whose value is one object and no other blocks; NULL without an exception: not such a block. */
+/* The block of a reference, no object, if all of it lies inside the pool; else NULL. */
+static inline const uint64_t *pm_value_block(const pm_pool *p, uint64_t slot)
+{
+    uint64_t offset = slot & PM_OFFSET_MASK, most;
+    unsigned kind = PM_SLOT_KIND(slot);
+    if (!pm_leads_inside(p, offset))
+        return NULL;
+    const uint64_t *block = (const uint64_t *)pm_at(p, offset);
+    if (kind == PM_REF_FLOAT || kind == PM_REF_COMPLEX)
+        return block;
+    most = p->low + p->room - offset - 8;
+    if (kind >= PM_REF_TUPLE)
+        most /= 8;
+    else if (kind == PM_REF_STR2)
+        most /= 2;
+    else if (kind == PM_REF_STR4)
+        most /= 4;
+    return block[0] <= most ? block : NULL;
+}
+
+static inline int pm_is_ascii(const void *text, size_t length)
+{
+    const unsigned char *at = (const unsigned char *)text;
+    uint64_t all = 0, word;
+    for (; length >= 8; length -= 8, at += 8) {
+        memcpy(&word, at, 8);
+        all |= word;
+    }
+    for (; length; length--)
+        all |= *at++;
+    return (all & 0x8080808080808080ull) == 0;
+}
+
+static inline int pm_is_unicode(const uint32_t *text, size_t length)
+{
+    uint32_t largest = 0;
+    for (size_t i = 0; i < length; i++)
+        largest = text[i] > largest ? text[i] : largest;
+    return largest <= 0x10ffff;
+}
+
+/* A block whose value is one object and no other blocks; NULL without an exception: not such a block, or damaged. */
 static inline PyObject *pm_plain_block(const pm_pool *p, uint64_t slot)
 {
-    const uint64_t *block = (const uint64_t *)pm_at(p, slot & PM_OFFSET_MASK);
+    const uint64_t *block = pm_value_block(p, slot);
     PyObject *text;
     double value;
+    if (block == NULL)
+        return NULL;
     switch (PM_SLOT_KIND(slot)) {
     case PM_REF_STR1:
+        if (!pm_is_ascii(block + 1, block[0]))
+            return NULL;
         text = PyUnicode_New((Py_ssize_t)block[0], 127);
         if (text != NULL)
             memcpy(PyUnicode_1BYTE_DATA(text), block + 1, block[0]);
         return text;
     case PM_REF_STR1L: return PyUnicode_FromKindAndData(1, block + 1, (Py_ssize_t)block[0]);
     case PM_REF_STR2: return PyUnicode_FromKindAndData(2, block + 1, (Py_ssize_t)block[0]);
-    case PM_REF_STR4: return PyUnicode_FromKindAndData(4, block + 1, (Py_ssize_t)block[0]);
+    case PM_REF_STR4:
+        if (!pm_is_unicode((const uint32_t *)(block + 1), block[0]))
+            return NULL;
+        return PyUnicode_FromKindAndData(4, block + 1, (Py_ssize_t)block[0]);
     case PM_REF_BYTES: return PyBytes_FromStringAndSize((const char *)(block + 1), (Py_ssize_t)block[0]);
     case PM_REF_FLOAT:
         memcpy(&value, block, 8);

@@ -20,6 +20,9 @@
 #include "vec.h"
 
 #define PM_SEGMENT_LOG 12u                  /* log2 of the cells of a segment in a directory, at least */
+#define PM_DEPTH_MAX 32u                    /* of a directory; and log2 of the cells of a segment */
+#define PM_NOT_FOUND (-1)
+#define PM_DAMAGED (-4)
 #define PM_PROBE_MAX 256u                   /* cells; a longer way to a free one asks how full the segment is */
 
 #define PM_SEGMENT(offset, log, depth) ((offset) | (uint64_t)(depth) << 48 | (uint64_t)(log) << 56)
@@ -31,25 +34,71 @@ static inline uint64_t pm_tag(uint64_t hash) { return hash * 0x9e3779b97f4a7c15u
 /* Which cell of the segment a tag belongs to. */
 static inline uint64_t pm_tag_home(uint64_t tag, unsigned log, unsigned depth)
 {
-    return (uint32_t)(tag << depth) >> (32 - log);
+    return (uint32_t)(tag << (depth & 63)) >> ((32 - log) & 31);
 }
 
 static inline void pm_prefetch(const void *at) { __builtin_prefetch(at); }
 
 static inline uint64_t *pm_directory(const pm_pool *p, const pm_table *t) { return (uint64_t *)pm_at(p, t->index); }
 
-/* The segment that holds cells of that tag; there is an index. */
+/* The segment that holds cells of that tag; there is an index.  0: there should be, but its directory is damaged. */
 static inline uint64_t pm_table_segment(const pm_pool *p, const pm_table *t, uint64_t tag)
 {
-    return t->index_depth == 0 ? t->index : pm_directory(p, t)[tag >> (32 - t->index_depth)];
+    if (t->index_depth == 0)
+        return t->index;
+    uint64_t at = t->index + (tag >> ((32 - t->index_depth) & 63)) * 8;
+    return t->index_depth <= PM_DEPTH_MAX && pm_leads_inside(p, at) ? *(const uint64_t *)pm_at(p, at) : 0;
 }
 
-/* A search for a hash.  Tables without index are scanned: `at` counts entries then. */
+/* Its cells lie inside the pool, and its numbers are such as can be. */
+static inline int pm_segment_is_sound(const pm_pool *p, uint64_t segment)
+{
+    unsigned log = PM_SEGMENT_CELLS(segment);
+    return log - 4 <= PM_DEPTH_MAX - 4 && PM_SEGMENT_DEPTH(segment) <= PM_DEPTH_MAX && (segment & 7) == 0 &&
+           pm_inside_all(p, segment & PM_OFFSET_MASK, 1ull << log, 8);
+}
+
+/* All of an index: each segment is where its depth says, and nowhere else. */
+static inline int pm_index_is_sound(const pm_pool *p, const pm_table *t)
+{
+    if (t->index == 0 || t->index_depth == 0)
+        return t->index_depth == 0 && (t->index == 0 || pm_segment_is_sound(p, t->index));
+    if (t->index_depth > PM_DEPTH_MAX || t->index & 7 || !pm_inside_all(p, t->index, 1ull << t->index_depth, 8))
+        return 0;
+    const uint64_t *directory = pm_directory(p, t);
+    for (uint64_t i = 0, run = 1; i < 1ull << t->index_depth; i += run) {
+        uint64_t segment = directory[i];
+        run = 1;
+        if (segment == 0)                       /* has been given back */
+            continue;
+        if (!pm_segment_is_sound(p, segment) || PM_SEGMENT_DEPTH(segment) > t->index_depth)
+            return 0;
+        run = 1ull << (t->index_depth - PM_SEGMENT_DEPTH(segment));
+        if (i & (run - 1))
+            return 0;
+        for (uint64_t k = 1; k < run; k++)
+            if (directory[i + k] != segment)
+                return 0;
+    }
+    return 1;
+}
+
+/* A search for a hash.  Tables without index are scanned: `at` counts entries then.  segment is 0 when the index has
+ * turned out to be damaged: there is no room then.  What it says of a segment is not believed: each cell is looked for
+ * inside the pool. */
 typedef struct pm_probe {
     uint64_t hash, wanted;      /* the cell looked for, without its entry number */
     uint64_t *cells;
-    uint64_t segment, mask, at;
+    uint64_t segment, mask, at, home;
 } pm_probe;
+
+static uint64_t pm_no_cells[1];
+
+static inline void pm_probe_fails(pm_probe *probe)
+{
+    probe->segment = probe->mask = probe->at = probe->home = 0;
+    probe->cells = pm_no_cells;
+}
 
 static inline void pm_probe_start(const pm_pool *p, const pm_table *t, uint64_t hash, pm_probe *probe)
 {
@@ -62,42 +111,58 @@ static inline void pm_probe_start(const pm_pool *p, const pm_table *t, uint64_t 
     probe->wanted = tag << 32;
     probe->segment = segment;
     probe->cells = (uint64_t *)pm_at(p, segment & PM_OFFSET_MASK);
-    probe->mask = (1ull << log) - 1;
-    probe->at = pm_tag_home(tag, log, PM_SEGMENT_DEPTH(segment));
+    probe->mask = (1ull << (log & 63)) - 1;
+    probe->home = probe->at = pm_tag_home(tag, log, PM_SEGMENT_DEPTH(segment));
 }
 
-/* The next entry number with that hash, or -1 at the end; with an index, `at` is the free cell there. */
+/* To the next cell; 0: all of them have been seen, and none is free, which no sound segment is like. */
+static inline int pm_probe_step(pm_probe *probe)
+{
+    probe->at = (probe->at + 1) & probe->mask;
+    return __builtin_expect(probe->at != probe->home, 1);
+}
+
+/* The next entry number with that hash, or PM_NOT_FOUND at the end; with an index, `at` is the free cell there.
+ * PM_DAMAGED: what the table says leads out of the pool, or nowhere. */
 static inline int64_t pm_table_next(const pm_pool *p, const pm_table *t, unsigned stride, pm_probe *probe)
 {
     uint64_t size = t->entries.size;
     if (t->index == 0) {
         for (; probe->at < size; probe->at++) {
-            const uint64_t *entry = pm_vec_at(p, &t->entries, probe->at, stride);
+            const uint64_t *entry = pm_vec_find(p, &t->entries, probe->at, stride);
+            if (entry == NULL)
+                return PM_DAMAGED;
             if (entry[0] == probe->hash && entry[1] != 0)
                 return (int64_t)probe->at++;
         }
-        return -1;
+        return PM_NOT_FOUND;
     }
-    for (;;) {
-        uint64_t cell = probe->cells[probe->at], number = (cell ^ probe->wanted) - 1;
+    do {
+        const uint64_t *at = probe->cells + probe->at;
+        if (!pm_is_inside(p, at))
+            break;
+        uint64_t cell = *at, number = (cell ^ probe->wanted) - 1;
         if (cell == 0)
-            return -1;
+            return PM_NOT_FOUND;
         if (number < size) {
-            const uint64_t *entry = pm_vec_at(p, &t->entries, number, stride);
+            const uint64_t *entry = pm_vec_find(p, &t->entries, number, stride);
+            if (entry == NULL)
+                return PM_DAMAGED;
             if (entry[0] == probe->hash && entry[1] != 0) {
                 probe->at = (probe->at + 1) & probe->mask;
                 return (int64_t)number;
             }
         }
-        probe->at = (probe->at + 1) & probe->mask;
-    }
+    } while (pm_probe_step(probe));
+    pm_probe_fails(probe);
+    return PM_DAMAGED;
 }
 
 /* Up to how many entries of the table a segment of a directory takes new cells: from half full for the first
  * tags to three quarters for the last, so that not all segments are divided at the same time. */
 static inline uint64_t pm_segment_limit(uint64_t tag, unsigned log, unsigned depth)
 {
-    return ((0x20000 + (tag >> 16)) << (log + depth)) >> 18;
+    return ((0x20000 + (tag >> 16)) << ((log + depth) & 63)) >> 18;
 }
 
 /* The free cell at the end of the probe may be taken: its segment is not too full. */
@@ -108,7 +173,7 @@ static inline int pm_probe_has_room(const pm_table *t, const pm_probe *probe)
         return size < PM_TABLE_SMALL;
     unsigned log = PM_SEGMENT_CELLS(probe->segment), depth = PM_SEGMENT_DEPTH(probe->segment);
     if (t->index_depth == 0)
-        return 3 * (size + 1) <= 2ull << log;
+        return 3 * (size + 1) <= 2ull << (log & 63);
     uint64_t tag = probe->wanted >> 32;
     return size < pm_segment_limit(tag, log, depth)
         && ((probe->at - pm_tag_home(tag, log, depth)) & probe->mask) < PM_PROBE_MAX;
@@ -118,7 +183,7 @@ static inline int pm_probe_has_room(const pm_table *t, const pm_probe *probe)
 static inline void pm_cells_put(uint64_t *cells, unsigned log, unsigned depth, uint64_t cell)
 {
     uint64_t mask = (1ull << log) - 1, at = pm_tag_home(cell >> 32, log, depth);
-    while (cells[at])
+    for (uint64_t left = mask; cells[at] && left; left--)      /* there is room but where the cells are damaged */
         at = (at + 1) & mask;
     cells[at] = cell;
 }
@@ -127,9 +192,12 @@ static inline void pm_cells_put(uint64_t *cells, unsigned log, unsigned depth, u
 static inline void pm_probe_free(const pm_pool *p, const pm_table *t, uint64_t hash, pm_probe *probe)
 {
     pm_probe_start(p, t, hash, probe);
+    if (t->index && !pm_segment_is_sound(p, probe->segment))
+        pm_probe_fails(probe);
     if (t->index)
         while (probe->cells[probe->at])
-            probe->at = (probe->at + 1) & probe->mask;
+            if (!pm_probe_step(probe))
+                pm_probe_fails(probe);
 }
 
 /* A new last entry, with the free cell that the probe found; there is room.  `value` is that of a dict.  Inside
@@ -160,12 +228,15 @@ static inline void pm_table_forget(pm_pool *p, const pm_table *t, uint64_t hash,
     if (t->index == 0)
         return;
     pm_probe_start(p, t, hash, &probe);
+    if (!pm_segment_is_sound(p, probe.segment))
+        return;
     uint64_t *cells = probe.cells, mask = probe.mask, hole = probe.at;
     unsigned log = PM_SEGMENT_CELLS(probe.segment), depth = PM_SEGMENT_DEPTH(probe.segment);
+    uint64_t left = mask;
     for (; cells[hole] != (probe.wanted | (number + 1)); hole = (hole + 1) & mask)
-        if (cells[hole] == 0)
+        if (cells[hole] == 0 || left-- == 0)
             return;
-    for (uint64_t at = (hole + 1) & mask; cells[at]; at = (at + 1) & mask) {
+    for (uint64_t at = (hole + 1) & mask; cells[at] && left; at = (at + 1) & mask, left--) {
         if (((at - pm_tag_home(cells[at] >> 32, log, depth)) & mask) >= ((at - hole) & mask)) {
             pm_store(p, cells + hole, cells[at]);
             hole = at;

@@ -22,7 +22,7 @@ static inline int pm_text_fits(const pm_pool *p, uint64_t offset, uint64_t lengt
 {
     const pm_page *page = (const pm_page *)pm_at(p, offset & ~(uint64_t)(PM_PAGE_SIZE - 1));
     uint64_t size = page->block_size, need = 8 + length;
-    return need <= size && (2 * need > size || size <= 32);
+    return need <= size && (2 * need > size || size <= 32) && (offset & (PM_PAGE_SIZE - 1)) + need <= PM_PAGE_SIZE;
 }
 
 /* Writes `value` over the text in this slot.  1: done.  0: nothing has been done. */
@@ -33,7 +33,8 @@ static inline int pm_text_over(pm_pool *p, uint64_t slot, PyObject *value)
     uint64_t offset = slot & PM_OFFSET_MASK, *block = (uint64_t *)pm_at(p, offset);
     uint64_t length = (uint64_t)PyUnicode_GET_LENGTH(value), words = 1 + (length + 7) / 8;
     pm_direct d;
-    if (length < 8 || length > PM_TEXT_OVER || block[0] > PM_TEXT_OVER || !pm_text_fits(p, offset, length) ||
+    if (length < 8 || length > PM_TEXT_OVER || !pm_leads_inside(p, offset) || block[0] > PM_TEXT_OVER ||
+        !pm_text_fits(p, offset, length) ||
         !pm_direct_begin(&d, p, 1 + words))
         return 0;
     pm_direct_keep(&d, block, words);
@@ -53,7 +54,7 @@ static inline uint64_t *pm_own_bit(const pm_pool *p, uint64_t slot, uint64_t *bi
 {
     uint64_t offset = slot & PM_OFFSET_MASK, at = offset & ~(uint64_t)(PM_PAGE_SIZE - 1);
     unsigned kind = PM_SLOT_KIND(slot);
-    if (kind < PM_REF_STR1 || kind > PM_REF_FLOAT)
+    if (kind < PM_REF_STR1 || kind > PM_REF_FLOAT || !pm_leads_inside(p, offset))
         return NULL;
     if (kind != PM_REF_FLOAT && *(const uint64_t *)pm_at(p, offset) > (PM_SMALL_MAX - 8) / 4)
         return NULL;            /* perhaps not on a page */
