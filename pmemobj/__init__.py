@@ -12,6 +12,12 @@ with pmemobj.open("notes.pool") as pool:
 
 from pmemobj._deque import PersistentDeque
 from pmemobj._dict import PersistentDict
+from pmemobj._dict_kinds import (
+    PersistentCounter,
+    PersistentDefaultDict,
+    PersistentOrderedDict,
+    register_factory,
+)
 from pmemobj._list import PersistentList
 from pmemobj._object import PersistentObject, PersistentPlaceholder
 from pmemobj._set import PersistentSet
@@ -42,11 +48,14 @@ __all__ = [
     "CrossPoolError",
     "ForkedPoolError",
     "JournalError",
+    "PersistentCounter",
+    "PersistentDefaultDict",
     "PersistentDeque",
     "PersistentDict",
     "PersistentList",
     "PersistentObject",
     "PersistentObjectPool",
+    "PersistentOrderedDict",
     "PersistentPlaceholder",
     "PersistentSet",
     "PersistentSortedDict",
@@ -66,6 +75,7 @@ __all__ = [
     "create",
     "open",
     "register",
+    "register_factory",
     "register_key",
     "repair",
 ]

@@ -26,7 +26,8 @@ from pmemobj._core import blocks_in_use
 
 cdef dict NAMES = {
     PM_TYPE_LIST: "list", PM_TYPE_DICT: "dict", PM_TYPE_SET: "set", PM_TYPE_TUPLE: "tuple", PM_TYPE_OBJECT: "object",
-    PM_TYPE_DEQUE: "deque",
+    PM_TYPE_DEQUE: "deque", PM_TYPE_DEFAULTDICT: "defaultdict", PM_TYPE_COUNTER: "Counter",
+    PM_TYPE_ORDEREDDICT: "OrderedDict",
     PM_TYPE_SORTED_DICT: "sorted dict", PM_TYPE_SORTED_SET: "sorted set",
 }
 
@@ -133,7 +134,7 @@ cdef class Checker:
             return "." + self.field_name((<pm_instance *>o).class_id, number)
         if o.type == PM_TYPE_SORTED_DICT or o.type == PM_TYPE_SORTED_SET:
             return f" key #{number}" if at == KEY else f"[#{number}]"
-        if o.type != PM_TYPE_DICT and o.type != PM_TYPE_SET:
+        if not PM_IS_TABLE(o.type):
             return f"[{number}]"
         if o.type == PM_TYPE_SET or at == KEY:
             return f" {'member' if o.type == PM_TYPE_SET else 'key'} #{number}"
@@ -320,6 +321,8 @@ cdef class Checker:
             return self.deque(<pm_deque *>o)
         if o.type == PM_TYPE_SORTED_DICT or o.type == PM_TYPE_SORTED_SET:
             return check_sorted(self, <pm_sorted *>o)
+        if o.type == PM_TYPE_DEFAULTDICT:
+            self.slot((<pm_defaultdict *>o).factory)
         return self.table(<pm_table *>o)
 
     cdef bint vector(self, pm_vec *v, unsigned stride) except -1:
@@ -408,7 +411,7 @@ cdef class Checker:
         return 0
 
     cdef int table(self, pm_table *t) except -1:
-        cdef unsigned stride = 3 if t.head.type == PM_TYPE_DICT else 2
+        cdef unsigned stride = PM_TABLE_STRIDE(t.head.type)
         cdef uint64_t i, live = 0
         cdef uint64_t *entry
         if not self.vector(&t.entries, stride) or not self.index(t, stride):
@@ -420,7 +423,7 @@ cdef class Checker:
             self.number = i
             self.at = KEY
             if entry[1] == 0:
-                if stride == 3 and entry[2]:
+                if stride == 3 and entry[2] and not (i == 0 and t.head.type == PM_TYPE_ORDEREDDICT and entry[2] & 1):
                     self.fault("is deleted but still has a value")
                 continue
             live += 1
@@ -553,8 +556,8 @@ cdef class Checker:
 
 
 cdef uint64_t size_of(const pm_object *o) noexcept:
-    if o.type == PM_TYPE_DICT or o.type == PM_TYPE_SET:
-        return sizeof(pm_table)
+    if PM_IS_TABLE(o.type):
+        return sizeof(pm_defaultdict) if o.type == PM_TYPE_DEFAULTDICT else sizeof(pm_table)
     if o.type == PM_TYPE_DEQUE:
         return sizeof(pm_deque)
     if o.type == PM_TYPE_SORTED_DICT or o.type == PM_TYPE_SORTED_SET:

@@ -70,8 +70,8 @@ cdef class Copier:
             return new
         if o.type == PM_TYPE_LIST or o.type == PM_TYPE_TUPLE:
             size = sizeof(pm_list)
-        elif o.type == PM_TYPE_DICT or o.type == PM_TYPE_SET:
-            size = sizeof(pm_table)
+        elif PM_IS_TABLE(o.type):
+            size = sizeof(pm_defaultdict) if o.type == PM_TYPE_DEFAULTDICT else sizeof(pm_table)
         elif o.type == PM_TYPE_DEQUE:
             size = sizeof(pm_deque)
         elif o.type == PM_TYPE_OBJECT:
@@ -225,7 +225,9 @@ cdef class Copier:
             return self.deque(<pm_deque *>o, new)
         if o.type == PM_TYPE_SORTED_DICT or o.type == PM_TYPE_SORTED_SET:
             return copy_sorted(self, <pm_sorted *>o, new)
-        return self.table(<pm_table *>o, new, 3 if o.type == PM_TYPE_DICT else 2)
+        if o.type == PM_TYPE_DEFAULTDICT:
+            pm_store(self.target.p, &(<pm_defaultdict *>to).factory, self.slot((<pm_defaultdict *>o).factory))
+        return self.table(<pm_table *>o, new, PM_TABLE_STRIDE(o.type))
 
     cdef int copy_all(self) except -1:
         cdef uint64_t offset, new, types, root

@@ -84,10 +84,10 @@ cdef class _Marks:
         cdef uint64_t i
         if o.type == PM_TYPE_LIST or o.type == PM_TYPE_TUPLE:
             return self.vector(&(<pm_list *>o).items, 1, 0)
-        if o.type == PM_TYPE_DICT:
-            return self.vector(&(<pm_table *>o).entries, 3, 1)
-        if o.type == PM_TYPE_SET:
-            return self.vector(&(<pm_table *>o).entries, 2, 1)
+        if PM_IS_TABLE(o.type):
+            if o.type == PM_TYPE_DEFAULTDICT:
+                self.slot((<pm_defaultdict *>o).factory)
+            return self.vector(&(<pm_table *>o).entries, PM_TABLE_STRIDE(o.type), 1)
         if o.type == PM_TYPE_DEQUE:
             return self.deque(<pm_deque *>o)
         if o.type == PM_TYPE_SORTED_DICT or o.type == PM_TYPE_SORTED_SET:
@@ -192,7 +192,7 @@ cdef bint empty_step(Pool pool, uint64_t offset, uint64_t *budget) except -1:
         drop_items(pool, v, 1, 0, budget)
     else:
         v = &(<pm_table *>o).entries
-        drop_items(pool, v, 3 if o.type == PM_TYPE_DICT else 2, 1, budget)
+        drop_items(pool, v, PM_TABLE_STRIDE(o.type), 1, budget)
     return v.size == 0
 
 

@@ -249,15 +249,18 @@ cdef bint destroy_step(Pool pool, pm_object *o) except -1:
             return False
         vec_free(pool, v, 1)
         size = sizeof(pm_list)
-    elif o.type == PM_TYPE_DICT or o.type == PM_TYPE_SET:
+    elif PM_IS_TABLE(o.type):
         table = <pm_table *>o
-        drop_items(pool, &table.entries, 3 if o.type == PM_TYPE_DICT else 2, 1, &budget)
+        drop_items(pool, &table.entries, PM_TABLE_STRIDE(o.type), 1, &budget)
         if table.entries.size:
             return False
-        vec_free(pool, &table.entries, 3 if o.type == PM_TYPE_DICT else 2)
+        vec_free(pool, &table.entries, PM_TABLE_STRIDE(o.type))
         if not index_drop(pool, table, DESTROY_SEGMENTS):
             return False
         size = sizeof(pm_table)
+        if o.type == PM_TYPE_DEFAULTDICT:
+            slot_drop(pool, (<pm_defaultdict *>o).factory)
+            size = sizeof(pm_defaultdict)
     elif o.type == PM_TYPE_DEQUE:
         deque = <pm_deque *>o
         deque_drop(pool, deque, &budget)

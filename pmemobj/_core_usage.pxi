@@ -47,9 +47,9 @@ cdef uint64_t container_bytes(pm_pool *p, uint64_t offset) noexcept:
         return 0
     if o.type == PM_TYPE_LIST or o.type == PM_TYPE_TUPLE:
         return vector_bytes(&(<pm_list *>o).items, 1)
-    if o.type == PM_TYPE_DICT or o.type == PM_TYPE_SET:
+    if PM_IS_TABLE(o.type):
         table = <pm_table *>o
-        return vector_bytes(&table.entries, 3 if o.type == PM_TYPE_DICT else 2) + index_bytes(p, table)
+        return vector_bytes(&table.entries, PM_TABLE_STRIDE(o.type)) + index_bytes(p, table)
     if o.type == PM_TYPE_DEQUE:
         return deque_bytes(p, <pm_deque *>o)
     if o.type == PM_TYPE_SORTED_DICT or o.type == PM_TYPE_SORTED_SET:

@@ -63,8 +63,9 @@ cdef class PersistentDict(Persistent):
     @classmethod
     def _p_new(cls, Pool pool not None, tuple args, dict kwargs):
         if len(args) == 1 and PyDict_CheckExact(args[0]) and not kwargs:
-            return table_new(PersistentDict.__new__(cls), pool, 3, (<dict>args[0]).copy(), args[0])
-        return table_new(PersistentDict.__new__(cls), pool, 3, items_of(args, kwargs, "PersistentDict"), None)
+            return table_new(PersistentDict.__new__(cls), pool, PM_TYPE_DICT, (<dict>args[0]).copy(), args[0])
+        items = items_of(args, kwargs, "PersistentDict")
+        return table_new(PersistentDict.__new__(cls), pool, PM_TYPE_DICT, items, None)
 
     # --- one key
 

@@ -29,6 +29,9 @@ cdef extern from "_engine/layout.h" nogil:
         PM_TYPE_TUPLE
         PM_TYPE_OBJECT
         PM_TYPE_DEQUE
+        PM_TYPE_DEFAULTDICT
+        PM_TYPE_COUNTER
+        PM_TYPE_ORDEREDDICT
         PM_TYPE_SORTED_DICT
         PM_TYPE_SORTED_SET
         PM_TYPES
@@ -104,6 +107,14 @@ cdef extern from "_engine/layout.h" nogil:
         pm_vec entries
         uint64_t index
         uint64_t index_depth
+
+    ctypedef struct pm_defaultdict:
+        pm_table table
+        uint64_t factory
+
+    bint PM_IS_DICT(unsigned type)
+    bint PM_IS_TABLE(unsigned type)
+    unsigned PM_TABLE_STRIDE(unsigned type)
 
     ctypedef struct pm_instance:
         pm_object head

@@ -49,7 +49,7 @@ cdef class PersistentSet(Persistent):
             raise TypeError("PersistentSet() takes no keyword arguments")
         if len(args) > 1:
             raise TypeError(f"PersistentSet expected at most 1 argument, got {len(args)}")
-        return table_new(PersistentSet.__new__(cls), pool, 2, dict.fromkeys(*args) if args else {}, None)
+        return table_new(PersistentSet.__new__(cls), pool, PM_TYPE_SET, dict.fromkeys(*args) if args else {}, None)
 
     # --- one element
 

@@ -89,7 +89,10 @@ cdef inline int table_insert(Pool pool, pm_table *t, unsigned stride, uint64_t h
 
 # --- whole operations
 
-cdef object table_new(Persistent o, Pool pool, unsigned stride, dict items, object source)
+cdef object table_new(Persistent o, Pool pool, unsigned type, dict items, object source)
+# An entry that is not the last live one goes to the end; to the front, which takes as long as there are items.
+cdef int table_move_to_end(Persistent o, uint64_t number) except -1
+cdef int table_move_to_front(Persistent o, uint64_t number) except -1
 cdef int table_remove(Persistent o, unsigned stride, uint64_t number) except -1
 cdef int table_clear(Persistent o, unsigned stride) except -1
 # Removes those entries and stores those items, all or nothing.  False: user code has changed the table since

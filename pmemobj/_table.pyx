@@ -26,7 +26,8 @@ from pmemobj._core cimport (
 )
 from pmemobj._layout cimport *
 from pmemobj._values cimport (
-    PM_IS_REFERENCE, PM_SLOT_KIND, Plan, encode_value, fill_table, pm_immediate, prepare, slot_load, stable_hash,
+    PM_IMMEDIATE, PM_IS_REFERENCE, PM_SLOT_KIND, Plan, encode_value, fill_table, pm_immediate, prepare, slot_load,
+    stable_hash,
 )
 
 from numbers import Number
@@ -289,24 +290,30 @@ cdef void put_vec(pm_pool *p, pm_vec *v, pm_vec value) noexcept:
     pm_store(p, &v.dir_cap, value.dir_cap)
 
 
-cdef int compact(Pool pool, pm_table *t, unsigned stride, uint64_t room) except -1:
-    """Moves the live entries to a fresh vector with `room` items."""
+cdef int compact(Pool pool, pm_table *t, unsigned stride, uint64_t room, int64_t front=-1) except -1:
+    """Moves the live entries to a fresh vector with `room` items; entry number `front` comes first."""
     cdef pm_pool *p = pool.p
     cdef pm_vec old = t.entries, fresh, none
     cdef uint64_t i = 0, run, n = 0, space = 0, filled = 0
     cdef uint64_t *entry
-    cdef uint64_t _
+    cdef uint64_t k
     cdef uint64_t *to = NULL
     memset(&none, 0, sizeof(none))
     vec_must_be_sound(pool, &old, 0, old.size, stride)
     put_vec(p, &t.entries, none)
     vec_reserve(pool, &t.entries, room, stride)
     fresh = t.entries
+    if front >= 0:
+        to = pm_vec_run(p, &fresh, 0, fresh.cap, stride, &space)
+        memcpy(to, pm_vec_at(p, &old, front, stride), stride * 8)
+        filled = stride
+        space -= 1
+        n = 1
     while i < old.size:
         entry = pm_vec_run(p, &old, i, old.size, stride, &run)
         i += run
-        for _ in range(run):
-            if entry[1]:
+        for k in range(run):
+            if entry[1] and <int64_t>(i - run + k) != front:
                 if space == 0:
                     if n == fresh.cap:
                         raise_damaged(pool, t, "it has more entries than it counts")
@@ -407,6 +414,43 @@ cdef int drop_all(Pool pool, pm_table *t, unsigned stride) except -1:
     index_drop(pool, t, ~<uint64_t>0)
     pm_store(pool.p, &t.used, 0)
     pm_keys_forget(pool.p)
+    return 0
+
+
+cdef int table_move_to_end(Persistent o, uint64_t number) except -1:
+    """The entry's slots move as they are."""
+    cdef Pool pool = o.pool
+    cdef pm_table *t = table_of(o)
+    cdef uint64_t *entry = pm_vec_at(pool.p, &t.entries, number, 3)
+    cdef uint64_t hash = entry[0], key = entry[1], value = entry[2]
+    op_begin(pool)
+    try:
+        pm_store(pool.p, entry + 1, 0)
+        pm_store(pool.p, entry + 2, 0)
+        pm_store(pool.p, &t.used, t.used - 1)
+        pm_keys_forget(pool.p)
+        table_insert(pool, t, 3, hash, key, value)
+    except BaseException:
+        op_abort(pool)
+        raise
+    op_end(pool)
+    return 0
+
+
+cdef int table_move_to_front(Persistent o, uint64_t number) except -1:
+    cdef Pool pool = o.pool
+    cdef pm_table *t = table_of(o)
+    op_begin(pool)
+    try:
+        compact(pool, t, 3, t.used + t.used // 2, number)
+        index_drop(pool, t, ~<uint64_t>0)
+        if t.used > PM_TABLE_SMALL:
+            index_build(pool, t, 3, t.used)
+        pm_keys_forget(pool.p)
+    except BaseException:
+        op_abort(pool)
+        raise
+    op_end(pool)
     return 0
 
 
@@ -642,16 +686,17 @@ cdef int table_update(Persistent o, unsigned stride, dict items) except -1:
     raise RuntimeError(f"this {type(o).__name__} is changed again and again while it is being updated")
 
 
-cdef object table_new(Persistent o, Pool pool, unsigned stride, dict items, object source):
+cdef object table_new(Persistent o, Pool pool, unsigned type, dict items, object source):
     """Makes o, not bound yet, the proxy of a new table with these items, in limbo.  `source` is the builtin object
     that the items are from: where it contains itself, so does the new one."""
     try:
-        return make_table(o, pool, stride, items, source, False)
+        return make_table(o, pool, type, items, source, False)
     except _Undecided:
-        return make_table(o, pool, stride, items, source, True)
+        return make_table(o, pool, type, items, source, True)
 
 
-cdef object make_table(Persistent o, Pool pool, unsigned stride, dict items, object source, bint careful):
+cdef object make_table(Persistent o, Pool pool, unsigned type, dict items, object source, bint careful):
+    cdef unsigned stride = PM_TABLE_STRIDE(type)
     cdef Batch batch = Batch.__new__(Batch)
     cdef uint64_t offset
     cdef bint level = len(items) > LEVEL_ITEMS
@@ -663,7 +708,10 @@ cdef object make_table(Persistent o, Pool pool, unsigned stride, dict items, obj
     try:
         op_begin(pool)
         try:
-            offset = object_new(pool, PM_TYPE_DICT if stride == 3 else PM_TYPE_SET, sizeof(pm_table), False)
+            offset = object_new(
+                pool, type, sizeof(pm_defaultdict) if type == PM_TYPE_DEFAULTDICT else sizeof(pm_table), False)
+            if type == PM_TYPE_DEFAULTDICT:
+                (<pm_defaultdict *>pm_at(pool.p, offset)).factory = PM_IMMEDIATE(PM_IMM_NONE)
             batch.plan.stored[id(source)] = offset
             batch.store(pool, <pm_table *>pm_at(pool.p, offset), stride)
         except BaseException:
@@ -731,7 +779,7 @@ cdef object table_check(Persistent o, unsigned stride):
     check_read(o)
     t = table_of(o)
     where = f"{type(o).__name__} at {<uint64_t>(<char *>o.head - o.p.base):#x}"
-    assert t.head.type == (PM_TYPE_DICT if stride == 3 else PM_TYPE_SET), f"{where}: type {t.head.type}"
+    assert PM_IS_TABLE(t.head.type) and PM_TABLE_STRIDE(t.head.type) == stride, f"{where}: type {t.head.type}"
     assert t.entries.size <= t.entries.cap, f"{where}: {t.entries.size} entries, room for {t.entries.cap}"
     check_index(o.p, t, where)
     seen = stamp_of(o)
@@ -739,7 +787,8 @@ cdef object table_check(Persistent o, unsigned stride):
     for i in range(t.entries.size):
         entry = vec_at(o.pool, &t.entries, i, stride)
         if entry[1] == 0:
-            assert stride == 2 or entry[2] == 0, f"{where}: the deleted entry {i} has a value"
+            noted = i == 0 and t.head.type == PM_TYPE_ORDEREDDICT and entry[2] & 1
+            assert stride == 2 or entry[2] == 0 or noted, f"{where}: the deleted entry {i} has a value"
             assert i + 1 < t.entries.size, f"{where}: the last entry is deleted"
             continue
         live += 1

@@ -24,7 +24,7 @@ from pmemobj._core cimport (
 )
 from pmemobj._layout cimport *
 
-from collections import deque
+from collections import Counter, OrderedDict, defaultdict, deque
 
 from pmemobj import errors
 
@@ -167,6 +167,9 @@ cdef int look_through(Pool pool, Plan plan, object value) except -1:
     if cls is list or cls is tuple or cls is dict or cls is set or cls is frozenset or cls is deque:
         look_through_container(pool, plan, value, cls)
         return 0
+    if cls is OrderedDict or cls is Counter or cls is defaultdict:
+        look_through_dict(pool, plan, value)
+        return 0
     codec = codec_for(pool, cls)
     if codec is None:
         raise _Unsupported(_unsupported(value))
@@ -245,6 +248,31 @@ cdef int look_through_container(Pool pool, Plan plan, object value, type cls) ex
     return 0
 
 
+cdef int look_through_dict(Pool pool, Plan plan, object value) except -1:
+    """One of the subclasses of dict in collections.  Its items are noted, in its order, which user code may give."""
+    if plan.encoded is None:
+        plan.encoded = {}
+    if id(value) in plan.encoded:
+        return 0
+    items = dict(value)
+    factory = value.default_factory if type(value) is defaultdict else None
+    plan.encoded[id(value)] = (value, items, factory)
+    if factory is not None:
+        trust_factory(factory)
+        look_through(pool, plan, factory)
+    look_through_container(pool, plan, items, dict)
+    return 0
+
+
+cdef object trust_factory = None
+
+
+def set_trust_factory(function):
+    """What is asked before the factory of a defaultdict is stored; it stands in a layer above."""
+    global trust_factory
+    trust_factory = function
+
+
 cdef extern from "Python.h":
     int Py_EnterRecursiveCall(const char *where) except -1
     void Py_LeaveRecursiveCall() noexcept
@@ -318,6 +346,8 @@ cdef uint64_t encode_nested(Pool pool, Plan plan, object value, type cls) except
             return encode_container(pool, plan, value, cls)
         if cls is deque:
             return encode_deque(pool, plan, value)
+        if cls is OrderedDict or cls is Counter or cls is defaultdict:
+            return encode_dict(pool, plan, value, cls)
         found = plan.encoded.get(id(value)) if plan is not None and plan.encoded is not None else None
         if found is None:
             raise RuntimeError("the value changed while it was being stored")
@@ -415,6 +445,30 @@ cdef uint64_t encode_container(Pool pool, Plan plan, object value, type cls) exc
         fill_list(pool, plan, offset, tuple(value))
     else:
         fill_table(pool, plan, offset, value, cls is dict)
+    return PM_REFERENCE(PM_REF_OBJECT, offset)
+
+
+cdef uint64_t encode_dict(Pool pool, Plan plan, object value, type cls) except 0:
+    """As encode_container(), of the items that look_through_dict() has noted."""
+    cdef uint64_t offset
+    cdef unsigned type_number = PM_TYPE_DEFAULTDICT if cls is defaultdict else \
+        PM_TYPE_COUNTER if cls is Counter else PM_TYPE_ORDEREDDICT
+    noted = plan.encoded.get(id(value)) if plan.encoded is not None else None
+    if noted is None:
+        changed_meanwhile()
+    if plan.stored is None:
+        plan.stored = {}
+    found = plan.stored.get(id(value))
+    if found is not None:
+        object_keep(pool, found)
+        return PM_REFERENCE(PM_REF_OBJECT, found)
+    offset = object_new(
+        pool, type_number, sizeof(pm_defaultdict) if cls is defaultdict else sizeof(pm_table), True)
+    plan.stored[id(value)] = offset
+    if cls is defaultdict:
+        (<pm_defaultdict *>pm_at(pool.p, offset)).factory = PM_IMMEDIATE(PM_IMM_NONE)
+        (<pm_defaultdict *>pm_at(pool.p, offset)).factory = encode_value(pool, plan, noted[2])
+    fill_table(pool, plan, offset, noted[1], True)
     return PM_REFERENCE(PM_REF_OBJECT, offset)
 
 

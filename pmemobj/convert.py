@@ -1,10 +1,11 @@
 """pool.to_python(): plain builtin copies of what is stored."""
 
-from collections import deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from typing import Any, TypeVar
 
 from pmemobj._deque import PersistentDeque
 from pmemobj._dict import PersistentDict
+from pmemobj._dict_kinds import PersistentCounter, PersistentDefaultDict, PersistentOrderedDict
 from pmemobj._list import PersistentList
 from pmemobj._set import PersistentSet
 from pmemobj._sorted import PersistentSortedDict, PersistentSortedSet
@@ -49,6 +50,12 @@ class _Copy:
             return known[0]
         if cls is list or isinstance(obj, PersistentList):
             return self.later(obj, [])
+        if cls is defaultdict or isinstance(obj, PersistentDefaultDict):
+            return self.later(obj, defaultdict(obj.default_factory))
+        if cls is Counter or isinstance(obj, PersistentCounter):
+            return self.later(obj, Counter())
+        if cls is OrderedDict or isinstance(obj, PersistentOrderedDict):
+            return self.later(obj, OrderedDict())
         if cls is dict or isinstance(obj, (PersistentDict, PersistentSortedDict)):
             return self.later(obj, {})
         if cls is deque or isinstance(obj, PersistentDeque):

@@ -2,7 +2,7 @@
 
 import datetime
 import operator
-from collections import deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from functools import partial
 
 import pmemobj
@@ -25,10 +25,14 @@ class World:
             "tuple": None,
             "thing": None,
             "deque": deque([1, 2]),
+            "defaultdict": defaultdict(list, {1: 1}),
+            "counter": Counter({1: 1}),
+            "ordered": OrderedDict({1: 1, 2: 2}),
         }
         pool.root["tuple"] = pool.new(pmemobj.PersistentTuple, (1, [2]))
         pool.root["thing"] = pool.new(Thing)
-        self.list, self.dict, self.set, self.tuple, self.thing, self.deque = pool.root.values()
+        self.list, self.dict, self.set, self.tuple, self.thing, self.deque, *more = pool.root.values()
+        self.defaultdict, self.counter, self.ordered = more
         self.sorted_dict = pool.root["sorted dict"] = pool.new(pmemobj.PersistentSortedDict, {1: 1, 2: {}})
         self.sorted_set = pool.root["sorted set"] = pool.new(pmemobj.PersistentSortedSet, [1, 2])
         self.sorted_keys = self.sorted_dict.keys(1, 3)
@@ -69,6 +73,9 @@ class World:
             ("set", SET),
             ("thing", THING),
             ("deque", DEQUE),
+            ("defaultdict", DEFAULTDICT),
+            ("counter", COUNTER),
+            ("ordered", ORDEREDDICT),
             ("keys", KEYS),
             ("items", KEYS),
             ("values", VALUES),
@@ -153,6 +160,18 @@ DICT = calls(
     __ior__=lambda o: operator.ior(o, {1: 2}), __eq__=COMPARED["__eq__"], __ne__=lambda o: o != {},
     _p_mm=lambda o: o._p_mm,
 )  # fmt: skip
+DEFAULTDICT = DICT | {
+    "__missing__": lambda o: o.__missing__(9),
+    "default_factory": lambda o: o.default_factory,
+}
+COUNTER = DICT | COMPARED | calls(
+    ("__add__", Counter()), ("__and__", Counter()), ("__or__", Counter()), ("__sub__", Counter()),
+    ("__radd__", Counter()), ("__rand__", Counter()), ("__ror__", Counter()), ("__rsub__", Counter()),
+    ("__missing__", 9), ("__pos__",), ("__neg__",), ("elements",), ("most_common",), ("subtract", [1]), ("total",),
+    __iadd__=lambda o: operator.iadd(o, Counter()), __isub__=lambda o: operator.isub(o, Counter()),
+    __iand__=lambda o: operator.iand(o, Counter()), __ior__=lambda o: operator.ior(o, Counter()),
+)  # fmt: skip
+ORDEREDDICT = DICT | calls(("move_to_end", 1))
 PAIR = {(1, 1)}
 OPERATORS = calls(
     ("__and__", PAIR), ("__or__", PAIR), ("__sub__", PAIR), ("__xor__", PAIR), ("__rand__", PAIR), ("__ror__", PAIR),

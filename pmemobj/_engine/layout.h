@@ -119,10 +119,18 @@ enum pm_type {                  /* type numbers of persistent objects */
     PM_TYPE_TUPLE = 4,
     PM_TYPE_OBJECT = 5,
     PM_TYPE_DEQUE = 6,
+    PM_TYPE_DEFAULTDICT = 8,
+    PM_TYPE_COUNTER = 9,
+    PM_TYPE_ORDEREDDICT = 10,
     PM_TYPE_SORTED_DICT = 16,
     PM_TYPE_SORTED_SET = 17,
     PM_TYPES = 32
 };
+
+/* Those whose body begins with a pm_table, and the words of its entries. */
+#define PM_IS_DICT(type) ((type) == PM_TYPE_DICT || ((type) >= PM_TYPE_DEFAULTDICT && (type) <= PM_TYPE_ORDEREDDICT))
+#define PM_IS_TABLE(type) ((type) == PM_TYPE_SET || PM_IS_DICT(type))
+#define PM_TABLE_STRIDE(type) ((type) == PM_TYPE_SET ? 2u : 3u)
 
 /* libpmemobj type numbers of our large allocations, for POBJ_FOREACH and pmempool info */
 enum pm_alloc_type { PM_ALLOC_CHUNK = 1, PM_ALLOC_BLOCK = 2 };
@@ -193,6 +201,14 @@ typedef struct pm_table {
 } pm_table;                     /* 88 bytes */
 
 #define PM_TABLE_SMALL 8u
+
+typedef struct pm_defaultdict {
+    pm_table table;
+    uint64_t factory;           /* slot of default_factory */
+} pm_defaultdict;               /* 96 bytes */
+
+/* In an ordered dict whose entry 0 is deleted, the value slot of that entry may hold an int: so many entries, at least,
+ * are deleted at the front. */
 
 typedef struct pm_instance {    /* a PersistentObject */
     pm_object head;

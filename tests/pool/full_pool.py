@@ -1,16 +1,18 @@
 """Pools that are full to the last block, and mutators tried at every amount of free space up to what they need."""
 
-from collections import deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pmemobj
 from pmemobj import (
+    PersistentCounter,
     PersistentDeque,
     PersistentDict,
     PersistentList,
     PersistentObject,
+    PersistentOrderedDict,
     PersistentSet,
     PersistentSortedDict,
     PersistentSortedSet,
@@ -97,6 +99,10 @@ def plain(value: Any) -> Any:
         return deque(plain(item) for item in value)
     if isinstance(value, (PersistentTuple, tuple)):
         return tuple(plain(item) for item in value)
+    if isinstance(value, (PersistentOrderedDict, OrderedDict)):
+        return OrderedDict((key, plain(item)) for key, item in value.items())
+    if isinstance(value, (PersistentCounter, Counter)):
+        return Counter(dict(value.items()))
     if isinstance(value, (PersistentDict, PersistentSortedDict, dict)):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (PersistentSet, PersistentSortedSet, set)):
@@ -167,6 +173,8 @@ def on_sorted_set(n: int, act: Callable[[Any], Any]) -> Mutator:
         return before
 
     return Mutator(subject, lambda pool, x: act(x), model)
+def to_front(ordered: Any) -> None:
+    ordered.move_to_end(20, last=False)
 
 
 T20, T600, T3000, T90K = (text(n, "t") for n in (20, 600, 3000, 90_000))
@@ -247,6 +255,9 @@ MUTATORS: dict[str, Mutator] = {
     "sorted dict.update inserts": on_sorted(200, lambda x: x.update((f"{i:05}+", i) for i in range(200))),
     "sorted set.add divides": on_sorted_set(56, lambda x: x.add(T20)),
     "sorted set.update": on_sorted_set(100, lambda x: x.update([f"{i:05}+" for i in range(300)])),
+    "counter.update": on(lambda: Counter(range(30)), lambda x: x.update({T600: 1, 2: 5, T20: 7})),
+    "counter +=": on(lambda: Counter(range(8)), lambda x: x.__iadd__(Counter(range(1, 3000)))),
+    "ordered.move_to_end": on(lambda: OrderedDict.fromkeys(range(40)), to_front),
     "object.name =": Mutator(lambda pool: pool.new(Thing), lambda pool, x: setattr(x, "first", T600)),
     "object.name = over": Mutator(lambda pool: pool.new(Other, a=T20), lambda pool, x: setattr(x, "a", T90K)),
     "object names": Mutator(lambda pool: pool.new(Other, a=1), set_many_names),

@@ -4,12 +4,15 @@ from collections.abc import Mapping, MappingView
 
 import pytest
 from every_use import (
+    COUNTER,
+    DEFAULTDICT,
     DEQUE,
     DICT,
     HARMLESS,
     HARMLESS_OF_POOL,
     KEYS,
     LIST,
+    ORDEREDDICT,
     POOL,
     SET,
     SORTED_DICT,
@@ -38,6 +41,9 @@ def test_the_table_names_everything(pool):
         (world.dict, DICT),
         (world.set, SET),
         (world.deque, DEQUE),
+        (world.defaultdict, DEFAULTDICT),
+        (world.counter, COUNTER),
+        (world.ordered, ORDEREDDICT),
         (pool.new(pmemobj.PersistentObject), THING),
         (world.keys, KEYS),
         (world.items, KEYS),

@@ -1,6 +1,6 @@
 """Operations of every container, for exploration: a start, and operations one after the other."""
 
-from collections import deque
+from collections import Counter, OrderedDict, defaultdict, deque
 
 from pmemobj import PersistentObject
 
@@ -111,6 +111,54 @@ def insert_in_the_middle(pool):
     pool.root.insert(6, [TEXT.format(8)])
 
 
+def start_ordered(pool):
+    pool.root = OrderedDict((f"key number {i}", i) for i in range(9))
+
+
+def to_end(pool):
+    pool.root.move_to_end("key number 4")
+
+
+def to_front(pool):
+    pool.root.move_to_end("key number 5", last=False)
+
+
+def pop_first(pool):
+    pool.root.popitem(last=False)
+
+
+def start_counter(pool):
+    pool.root = Counter({f"key number {i}": i for i in range(8)})
+
+
+def count(pool):
+    pool.root.update(["key number 1", "a key that is new", "a key that is new"])
+
+
+def count_down(pool):
+    pool.root -= Counter({"key number 2": 2, "key number 3": 1})
+
+
+def insert_count(pool):
+    pool.root["a key of its own, long"] = 1 << 80
+
+
+def list_of_items(pool):
+    return list(pool.root.items())
+
+
+def start_defaultdict(pool):
+    pool.root = defaultdict(list, {i: [i] for i in range(8)})
+
+
+def missing(pool):
+    pool.root["a key that is missing"]
+
+
+def set_factory(pool):
+    pool.root.default_factory = dict
+
+
 def start_object(pool):
     pool.root = pool.new(Thing)
     pool.root.name = "first"
@@ -191,6 +239,9 @@ WORK = {
         ],
         None,
     ),
+    "ordered dict": (start_ordered, [to_end, insert, to_front, pop_first, pop_first, clear], list_of_items),
+    "counter": (start_counter, [count, count_down, insert_count, clear], None),
+    "defaultdict": (start_defaultdict, [missing, set_factory, insert, clear], None),
     "object": (start_object, [set_attribute, new_attribute, delete_attribute], of_object),
     "transactions": (start_list, [transaction, savepoint, abort], None),
     "checkpoint, collection": (start_list, [append, checkpoint, cycle, collect], None),

@@ -70,7 +70,8 @@ PATHS = [
     ({"x": {(1, U): 1}}, "['x'] key (1, <unsupported>)[1]"),
     ((U,), "[0]"),
     ([[[U]]], "[0][0][0]"),
-    ([collections.OrderedDict()], "[0]"),
+    ([collections.OrderedDict(a=U)], "[0]['a']"),
+    ([collections.UserDict()], "[0]"),
     ({"a": bytearray()}, "['a']"),
 ]
 
@@ -103,8 +104,8 @@ def test_subclasses_of_builtins_are_refused(pool):
 
     for value in (
         Int(1),
-        collections.OrderedDict(),
-        collections.Counter(),
+        type("D", (collections.OrderedDict,), {})(),
+        type("C", (collections.Counter,), {})(),
         type("S", (str,), {})("s"),
     ):
         with pytest.raises(TypeError, match="subclass of"):
