@@ -5,8 +5,10 @@ What each adds is made of the operations of _table.pyx; what reads or counts goe
 
 from libc.stdint cimport int64_t, uint64_t
 
-from pmemobj._cengine cimport pm_store, pm_vec_at
-from pmemobj._core cimport Pool, check_read, op_abort, op_begin, op_end, register_class, slot_drop
+from pmemobj._cengine cimport pm_store
+from pmemobj._core cimport (
+    Pool, check_read, op_abort, op_begin, op_end, raise_damaged, register_class, slot_drop, vec_at,
+)
 from pmemobj._dict cimport PersistentDict, dict_of, items_of, same_item, store
 from pmemobj._layout cimport (
     PM_TYPE_COUNTER, PM_TYPE_DEFAULTDICT, PM_TYPE_ORDEREDDICT, pm_defaultdict, pm_table,
@@ -123,7 +125,7 @@ cdef class PersistentDefaultDict(PersistentDict):
         i = table_find(self, 3, key)
         if i < 0:
             return self.__missing__(key)
-        return slot_load(self.pool, pm_vec_at(self.p, &table_of(self).entries, i, 3)[2])
+        return slot_load(self.pool, vec_at(self.pool, &table_of(self).entries, i, 3)[2])
 
     def __missing__(self, key, /):
         """Stores what default_factory gives for the key, and gives what is stored; KeyError without a factory.
@@ -228,7 +230,7 @@ cdef class PersistentCounter(PersistentDict):
         i = table_find(self, 3, key)
         if i < 0:
             return self.__missing__(key)
-        return slot_load(self.pool, pm_vec_at(self.p, &table_of(self).entries, i, 3)[2])
+        return slot_load(self.pool, vec_at(self.pool, &table_of(self).entries, i, 3)[2])
 
     def __missing__(self, key, /):
         """The count of what is not there: zero."""
@@ -387,17 +389,19 @@ cdef object in_place_counts(PersistentCounter c, object iterable, dict more, bin
 
 # --- order
 
-cdef uint64_t first_live(PersistentOrderedDict d) noexcept:
+cdef uint64_t first_live(PersistentOrderedDict d) except? 0:
     """The first entry that is not deleted, of a table that has one.  What is known of those before it is kept in the
     deleted entry 0: see pm_defaultdict in layout.h."""
     cdef pm_table *t = table_of(d)
-    cdef uint64_t *entry = pm_vec_at(d.p, &t.entries, 0, 3)
+    cdef uint64_t *entry = vec_at(d.pool, &t.entries, 0, 3)
     cdef uint64_t i = 0
     if entry[1] == 0 and entry[2] & 1:
         i = entry[2] >> 1
-    while pm_vec_at(d.p, &t.entries, i, 3)[1] == 0:
+    while i < t.entries.size:
+        if vec_at(d.pool, &t.entries, i, 3)[1]:
+            return i
         i += 1
-    return i
+    raise_damaged(d.pool, t, "it counts entries that it has not")
 
 
 cdef object remove_first(PersistentOrderedDict d, uint64_t number):
@@ -408,7 +412,7 @@ cdef object remove_first(PersistentOrderedDict d, uint64_t number):
     try:
         table_delete(pool, t, 3, number)
         if t.used:
-            pm_store(pool.p, pm_vec_at(pool.p, &t.entries, 0, 3) + 2, (number + 1) << 1 | 1)
+            pm_store(pool.p, vec_at(pool, &t.entries, 0, 3) + 2, (number + 1) << 1 | 1)
     except BaseException:
         op_abort(pool)
         raise
@@ -462,8 +466,8 @@ cdef class PersistentOrderedDict(PersistentDict):
             if seen.used == 0:
                 raise KeyError("dictionary is empty")
             number = seen.size - 1 if from_end else first_live(self)
-            key_slot = pm_vec_at(self.p, &table_of(self).entries, number, 3)[1]
-            slot = pm_vec_at(self.p, &table_of(self).entries, number, 3)[2]
+            key_slot = vec_at(self.pool, &table_of(self).entries, number, 3)[1]
+            slot = vec_at(self.pool, &table_of(self).entries, number, 3)[2]
             key = slot_load(self.pool, key_slot)
             if not quiet(key_slot) and not same_item(self, seen, number, key_slot, slot):
                 continue

@@ -664,15 +664,15 @@ class PersistentPlaceholder(PersistentObject):
     """
 
     def __setattr__(self, name, value):
-        module, qualname, why = _why(self)
+        _, qualname, why = _why(self)
         raise errors.ClassNotFoundError(f"an attribute of this {qualname} cannot be set: {why}")
 
     def __delattr__(self, name):
-        module, qualname, why = _why(self)
+        _, qualname, why = _why(self)
         raise errors.ClassNotFoundError(f"an attribute of this {qualname} cannot be deleted: {why}")
 
     def __getattr__(self, name):
-        module, qualname, why = _why(self)
+        _, qualname, why = _why(self)
         raise AttributeError(f"this {qualname} has no stored attribute {name!r}; {why}", name=name, obj=self)
 
     def __repr__(self):

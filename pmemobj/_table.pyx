@@ -305,7 +305,7 @@ cdef int compact(Pool pool, pm_table *t, unsigned stride, uint64_t room, int64_t
     fresh = t.entries
     if front >= 0:
         to = pm_vec_run(p, &fresh, 0, fresh.cap, stride, &space)
-        memcpy(to, pm_vec_at(p, &old, front, stride), stride * 8)
+        memcpy(to, vec_at(pool, &old, front, stride), stride * 8)
         filled = stride
         space -= 1
         n = 1
@@ -421,7 +421,7 @@ cdef int table_move_to_end(Persistent o, uint64_t number) except -1:
     """The entry's slots move as they are."""
     cdef Pool pool = o.pool
     cdef pm_table *t = table_of(o)
-    cdef uint64_t *entry = pm_vec_at(pool.p, &t.entries, number, 3)
+    cdef uint64_t *entry = vec_at(pool, &t.entries, number, 3)
     cdef uint64_t hash = entry[0], key = entry[1], value = entry[2]
     op_begin(pool)
     try:

@@ -173,6 +173,8 @@ def on_sorted_set(n: int, act: Callable[[Any], Any]) -> Mutator:
         return before
 
     return Mutator(subject, lambda pool, x: act(x), model)
+
+
 def to_front(ordered: Any) -> None:
     ordered.move_to_end(20, last=False)
 
