@@ -201,6 +201,8 @@ cdef int level_begin(Pool pool) except -1:
             no_memory()
         pool.levels = grown
         pool.levels_cap = 2 * pool.levels_cap + 8
+    if p.depth == <size_t>PyList_GET_SIZE(pool.callbacks):
+        pool.callbacks.append(None)         # what may fail comes before the gates close
     if p.depth == 0:
         p.owner = pm_this_thread()
         p.turn = pm_this_turn()
@@ -210,8 +212,6 @@ cdef int level_begin(Pool pool) except -1:
     p.epoch = p.last_epoch
     pool.levels[p.depth].epoch = p.epoch
     pool.levels[p.depth].start = here(pool)
-    if p.depth == <size_t>PyList_GET_SIZE(pool.callbacks):
-        pool.callbacks.append(None)
     p.depth += 1
     if p.depth == 1:
         try:
@@ -299,6 +299,7 @@ cdef class Transaction:
     cdef uint32_t depth             # 0: not open
     cdef bint explicit              # opened by begin(), not by a with statement
     cdef list when_committed, when_aborted
+    cdef Transaction undone_after   # while abort_to() undoes several
 
     def __init__(self, *args, **kwargs):
         raise TypeError("use pool.transaction()")
@@ -524,17 +525,27 @@ cdef int commit_level_and_tell(Pool pool) except -1:
 
 
 cdef int abort_to(Pool pool, uint32_t depth) except -1:
-    """Undoes levels until only `depth` are open, innermost first, then runs their callbacks."""
-    cdef Transaction ended
-    functions = []
+    """Undoes levels until only `depth` are open, innermost first, then runs their callbacks.  Nothing is allocated
+    before all of them are undone, since a failure would leave a level open."""
+    cdef Transaction ended, first = None, last = None
     while pool.p.depth > depth:
         ended = pool.callbacks[pool.p.depth - 1]
-        if ended is not None:
-            functions += ended.when_aborted or []
+        if ended is not None and ended.when_aborted is not None:
+            if last is None:
+                first = ended
+            else:
+                last.undone_after = ended
+            last = ended
         level_abort(pool)
     if pool.p.depth == 0:
         drain_quietly(pool)
-    if functions:
+    if first is not None:
+        functions = []
+        while first is not None:
+            functions += first.when_aborted
+            ended = first
+            first = ended.undone_after
+            ended.undone_after = None
         run_all(functions)
     return 0
 

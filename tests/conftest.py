@@ -25,6 +25,9 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("default")
 
+#: For machines of containers that are another one with more methods.
+hypothesis.settings.register_profile("fewer", hypothesis.settings.get_profile("default"), max_examples=15)
+
 
 def pytest_addoption(parser):
     parser.addoption("--engine", choices=["auto", "direct"], default="auto", help="the engine of every pool")

@@ -3,6 +3,7 @@
 import copy
 from collections import deque
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 from life import ContainerLife
@@ -109,3 +110,4 @@ class BoundedDequeLife(DequeLife):
 
 TestDequeLife = DequeLife.TestCase
 TestBoundedDequeLife = BoundedDequeLife.TestCase
+TestBoundedDequeLife.settings = settings.get_profile("fewer")

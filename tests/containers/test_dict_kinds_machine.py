@@ -3,6 +3,7 @@
 import copy
 from collections import Counter, OrderedDict, defaultdict
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 from life import ContainerLife
@@ -109,5 +110,8 @@ class DefaultLife(ContainerLife):
 
 
 TestOrderedLife = OrderedLife.TestCase
+TestOrderedLife.settings = settings.get_profile("fewer")
 TestCounterLife = CounterLife.TestCase
+TestCounterLife.settings = settings.get_profile("fewer")
 TestDefaultLife = DefaultLife.TestCase
+TestDefaultLife.settings = settings.get_profile("fewer")

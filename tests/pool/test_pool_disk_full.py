@@ -104,20 +104,20 @@ CASES = [("manual", 0), ("manual", 1 << 20), ("interval", 64 << 10)]
 @pytest.mark.parametrize(("sync", "free"), CASES)
 def test_work(run, sync, free):
     """Refused changes have not happened; with space again it goes on; all is there at the next open."""
-    run(48, WORK + GOES_ON, sync, free, 1 << 30)
+    run(96, WORK + GOES_ON, sync, free, 1 << 30)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("free", FREE)
 @pytest.mark.parametrize("sync", ["manual", "commit", "interval"])
 def test_work_with_every_policy(run, sync, free):
-    run(48, WORK + GOES_ON, sync, free, 1 << 30)
+    run(96, WORK + GOES_ON, sync, free, 1 << 30)
 
 
 def test_work_with_little_memory(run):
     """Pages are dropped, and read again from the file, while the disk is full."""
     run(
-        48,
+        96,
         WORK
         + """
 for i in range(200):
@@ -143,7 +143,7 @@ with pmemobj.open(path) as pool:
 def test_close_and_the_next_open(run, sync):
     """What cannot go to the pool file stays in the journal, until there is space."""
     out = run(
-        48,
+        96,
         WORK
         + """
 assert pool.root == model
@@ -178,7 +178,7 @@ print(closing, opened)
 @pytest.mark.parametrize("sync", ["manual", pytest.param("commit", marks=pytest.mark.long)])
 def test_killed_on_a_full_disk(run, sync):
     run(
-        48,
+        96,
         """
 reader, writer = os.pipe()
 child = os.fork()
@@ -213,7 +213,7 @@ with pmemobj.open(path) as pool:
 def test_space_functions(run):
     """resize() needs no space, compact() and trim() say what is missing."""
     run(
-        48,
+        96,
         """
 with pmemobj.open(path, max_size=64 << 20, sync="manual") as pool:
     pool.root = {"a": [f"{i:05}" * 100 for i in range(5000)], "b": "b" * (8 << 20)}

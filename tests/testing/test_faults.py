@@ -39,7 +39,7 @@ def test_what_is_left_half_done_in_a_full_pool_is_found():
 
 @pytest.mark.skipif(testcapi is None, reason="this interpreter has no module _testcapi")
 def test_failing_memory():
-    report = explore([op.insert, op.append, op.remove_last], op.start, faults=MEMORY)
+    report = explore([op.insert, op.append, op.remove_last, op.transfer, op.undone], op.start, faults=MEMORY)
     assert report.ok, report
     assert report.failed_memory > 0
     report = explore(op.two_insertions, op.start, faults=MEMORY)

@@ -98,12 +98,13 @@ enum pf_kind pf_probe(int fd, struct pf_info *info)
     info->heap_size = word_at(bytes, PMDK_HEAP_SIZE_AT);
     if (!fits(info->heap_offset, info->heap_size, info->size))
         return PF_TRUNCATED;
-    if (info->heap_offset < PMDK_DESCRIPTOR_END || info->heap_offset % PM_PAGE_SIZE ||
-        info->size - info->heap_offset < PMDK_HEAP_HEADER + PMDK_ZONE_HEADER + PM_CHUNK_STRIDE)
-        return PF_DAMAGED;
     info->root_offset = word_at(bytes, PMDK_ROOT_OFFSET_AT);
     info->run_id = word_at(bytes, PMDK_RUN_ID_AT);
-    return probe_root(fd, info, word_at(bytes, PMDK_ROOT_SIZE_AT));
+    enum pf_kind kind = probe_root(fd, info, word_at(bytes, PMDK_ROOT_SIZE_AT));
+    if (kind == PF_OK && (info->heap_offset < PMDK_DESCRIPTOR_END || info->heap_offset % PM_PAGE_SIZE ||
+        info->size - info->heap_offset < PMDK_HEAP_HEADER + PMDK_ZONE_HEADER + PM_CHUNK_STRIDE))
+        return PF_DAMAGED;
+    return kind;
 }
 
 #define HUGE_PAGE ((uint64_t)2 << 20)

@@ -122,7 +122,6 @@ enum jr_found jr_next(struct jr_cursor *c, const uint64_t **payload, uint64_t *w
  * disk, so a granule is allocated before the first store to it; `granules` says which have been.
  */
 #define JR_GRANULE_SHIFT 16
-#define JR_LONG_EXTENT 4096u    /* bytes; from here on a pwrite takes less time than the page faults */
 #define JR_LITTLE_SPACE ((uint64_t)1 << 30)     /* bytes; many times what one checkpoint may take */
 
 /* Drops the page table entries of a shared file mapping.  Nothing is lost: what they know of dirty pages goes

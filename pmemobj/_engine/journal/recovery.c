@@ -205,7 +205,7 @@ int jr_apply(struct jr_target *t, const uint64_t *payload, uint64_t words)
     while (at < end) {
         uint64_t offset = *at >> 16, n = *at & JR_EXTENT_MAX;
         int error = is_allocated(t, offset, n * 8) ? 0 : jr_target_allocate(t, offset, n * 8);
-        bool by_write = !t->map || t->by_write || n * 8 >= JR_LONG_EXTENT;
+        bool by_write = !t->map || t->by_write;
         if (!error && by_write)
             error = io_write_all(t->fd, at + 1, n * 8, (off_t)offset);
         if (error)

@@ -305,7 +305,13 @@ static int make_progress(struct jr *j)
         pthread_cond_timedwait(&m->progress, &m->wake_lock, &until);
     atomic_store_explicit(&m->awaited, false, memory_order_relaxed);
     pthread_mutex_unlock(&m->wake_lock);
-    return jr_failed(j);
+    if (atomic_load_explicit(&r->merged, memory_order_acquire) != seen)
+        return jr_failed(j);
+    /* The merger is stuck: what it meets, a full disk perhaps, is for the appender to know. */
+    pthread_mutex_lock(&m->lock);
+    int error = drain_locked(j, seen + r->words / 16);
+    pthread_mutex_unlock(&m->lock);
+    return error;
 }
 
 int jr_make_ready(struct jr *j, uint64_t words)
