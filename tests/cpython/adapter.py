@@ -29,7 +29,7 @@ class CodecsByType(dict):
             kept = {}
             name = f"{cls.__qualname__}-{next(self.numbers)}"
             self[cls] = _values.Codec(name, self.encoder(kept), kept.__getitem__)
-            _values.add_codec(cls, self[cls])
+            _values.add_codec(object(), self[cls])  # found by its name; by its type in this pool only
         return self[cls]
 
 
