@@ -36,7 +36,7 @@ import test_kill
 import workload
 
 ENGINES = ("journal", "direct")
-TARGET = {"journal": 25_000, "direct": 25_000}
+TARGET = {"journal": 50_000, "direct": 50_000}
 RECORDS = (
     Path(__file__).resolve().parents[2] / "build" / "campaign"
 )  # one file of each run; those of a page together
