@@ -56,6 +56,7 @@ class ContainerLife(RuleBasedStateMachine):
     def abort(self):
         self.pool.abort()
         self.model = self.saved.pop()
+        self.stored = self.pool.root
 
     @precondition(lambda self: not self.saved)
     @rule(checkpoint=st.booleans())
@@ -73,6 +74,12 @@ class ContainerLife(RuleBasedStateMachine):
         assert self.plain(self.stored) == self.model
         self.stored._check()
 
+    def end(self):
+        """What becomes of the container before the pool lets go of it."""
+        self.stored.clear()
+        assert len(self.stored) == 0
+        assert self.stored == self.empty()
+
     def teardown(self):
         try:
             while self.saved:
@@ -80,8 +87,7 @@ class ContainerLife(RuleBasedStateMachine):
             self.equal()
             assert self.pool.check().ok
             self.pool._check_references()
-            self.stored.clear()
-            assert len(self.stored) == 0
+            self.end()
             self.pool.root = None
             self.stored = None
             assert in_use(self.pool) == self.before

@@ -1,14 +1,10 @@
 """A long random life of a set beside a builtin one: transactions, savepoints, aborts, close and reopen."""
 
-import shutil
-import tempfile
-from pathlib import Path
-
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from table_support import exact, in_use, keys
+from hypothesis.stateful import invariant, rule
+from life import ContainerLife
+from table_support import exact, keys
 
-import pmemobj
 from pmemobj._set import PersistentSet
 
 batches = st.one_of(
@@ -20,142 +16,90 @@ METHODS = ["update", "intersection_update", "difference_update", "symmetric_diff
 OPERATORS = ["__ior__", "__iand__", "__isub__", "__ixor__"]
 
 
-class SetLife(RuleBasedStateMachine):
-    def __init__(self):
-        super().__init__()
-        self.folder = Path(tempfile.mkdtemp(prefix="set-life-"))
-        self.pool = pmemobj.open(self.folder / "pool", max_size=64 << 20, sync="manual")
-        self.before = in_use(self.pool)
-        self.pool.root = set()
-        self.set = self.pool.root
-        self.model = set()
-        self.saved = []  # the model at the start of each open transaction or savepoint
+class SetLife(ContainerLife):
+    empty = set
 
     # --- changes
 
     @rule(key=keys)
     def add(self, key):
-        self.set.add(key)
+        self.stored.add(key)
         self.model.add(key)
 
     @rule(key=keys)
     def discard(self, key):
-        self.set.discard(key)
+        self.stored.discard(key)
         self.model.discard(key)
 
     @rule(n=st.integers(1, 30))
     def pop(self, n):
         for _ in range(min(n, len(self.model))):
-            self.model.remove(self.set.pop())
+            self.model.remove(self.stored.pop())
 
     @rule(n=st.integers(1, 200))
     def remove_many(self, n):
-        for key in list(self.set)[:n]:
-            self.set.remove(key)
+        for key in list(self.stored)[:n]:
+            self.stored.remove(key)
             self.model.remove(key)
 
     @rule(name=st.sampled_from(METHODS), new=batches)
     def change(self, name, new):
-        getattr(self.set, name)(iter(new))
+        getattr(self.stored, name)(iter(new))
         getattr(self.model, name)(new)
 
     @rule(name=st.sampled_from(METHODS[:-1]), new=batches, more=batches)
     def change_by_two(self, name, new, more):
-        getattr(self.set, name)(new, set(more))
+        getattr(self.stored, name)(new, set(more))
         getattr(self.model, name)(new, more)
 
     @rule(name=st.sampled_from(OPERATORS), new=batches, persistent=st.booleans())
     def change_in_place(self, name, new, persistent):
         other = self.pool.new(PersistentSet, new) if persistent else frozenset(new)
-        assert getattr(self.set, name)(other) is self.set
+        assert getattr(self.stored, name)(other) is self.stored
         getattr(self.model, name)(set(new))
 
     @rule(name=st.sampled_from(OPERATORS))
     def change_by_itself(self, name):
-        getattr(self.set, name)(self.set)
+        getattr(self.stored, name)(self.stored)
         getattr(self.model, name)(self.model)
 
     @rule()
     def clear(self):
-        self.set.clear()
+        self.stored.clear()
         self.model.clear()
 
     # --- looking
 
     @rule(key=keys)
     def look_up(self, key):
-        assert (key in self.set) == (key in self.model)
+        assert (key in self.stored) == (key in self.model)
 
     @rule(new=batches)
     def compare(self, new):
         other = set(new)
-        assert (self.set == other, self.set <= other, self.set > other) == (
+        assert (self.stored == other, self.stored <= other, self.stored > other) == (
             self.model == other,
             self.model <= other,
             self.model > other,
         )
-        assert self.set | other == self.model | other
-        assert other & self.set == other & self.model
-        assert self.set - other == self.model - other
-        assert other - self.set == other - self.model
-        assert self.set ^ other == self.model ^ other
-        assert self.set.isdisjoint(other) == self.model.isdisjoint(other)
-
-    # --- transactions
-
-    @precondition(lambda self: len(self.saved) < 4)
-    @rule()
-    def begin(self):
-        self.pool.begin()
-        self.saved.append(set(self.model))
-
-    @precondition(lambda self: self.saved)
-    @rule()
-    def commit(self):
-        self.pool.commit()
-        self.saved.pop()
-
-    @precondition(lambda self: self.saved)
-    @rule()
-    def abort(self):
-        self.pool.abort()
-        self.model = self.saved.pop()
-
-    @precondition(lambda self: not self.saved)
-    @rule(checkpoint=st.booleans())
-    def reopen(self, checkpoint):
-        if checkpoint:
-            self.pool.checkpoint()
-        self.set = None
-        self.pool.close()
-        self.pool = pmemobj.open(self.folder / "pool", sync="manual")
-        self.set = self.pool.root
+        assert self.stored | other == self.model | other
+        assert other & self.stored == other & self.model
+        assert self.stored - other == self.model - other
+        assert other - self.stored == other - self.model
+        assert self.stored ^ other == self.model ^ other
+        assert self.stored.isdisjoint(other) == self.model.isdisjoint(other)
 
     # --- always
 
     @invariant()
     def equal(self):
-        self.set._check()
-        assert len(self.set) == len(self.model)
-        assert self.set == self.model
+        super().equal()
+        assert self.stored == self.model
         # Which of 1, 1.0 and True stays is the same, but for & and ^ that may keep either set's elements.
-        assert len(exact(self.set)) == len(self.model)
+        assert len(exact(self.stored)) == len(self.model)
 
-    def teardown(self):
-        try:
-            while self.saved:
-                self.abort()
-            self.equal()
-            self.pool.root = None
-            self.set = None
-            assert in_use(self.pool) == self.before
-            assert self.pool._limbo() == 0
-        finally:
-            while self.pool.in_transaction:
-                self.pool.abort()
-            self.set = None
-            self.pool.close()
-            shutil.rmtree(self.folder)
+    def end(self):
+        """It is destroyed as it is."""
 
 
 TestSetLife = SetLife.TestCase
