@@ -11,6 +11,7 @@ cdef class PersistentDict(Persistent):
 
 # The items as a plain dict; those that dict(*args, **kwargs) would have.
 cdef dict dict_of(PersistentDict d)
+cdef object plain(object mapping)       # the same of a PersistentDict; anything else as it is
 cdef dict items_of(tuple args, dict kwargs, str name)
 # d[key] = value; the value's slot.  only_new: an equal key keeps its value.
 cdef uint64_t store(PersistentDict d, object key, object value, bint only_new=*) except 0

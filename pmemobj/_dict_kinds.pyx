@@ -9,7 +9,7 @@ from pmemobj._cengine cimport pm_store
 from pmemobj._core cimport (
     Pool, check_read, op_abort, op_begin, op_end, raise_damaged, register_class, slot_drop, vec_at,
 )
-from pmemobj._dict cimport PersistentDict, dict_of, items_of, same_item, store
+from pmemobj._dict cimport PersistentDict, dict_of, items_of, plain, same_item, store
 from pmemobj._layout cimport (
     PM_TYPE_COUNTER, PM_TYPE_DEFAULTDICT, PM_TYPE_ORDEREDDICT, pm_defaultdict, pm_table,
 )
@@ -29,8 +29,26 @@ from pmemobj._values import set_trust_factory
 __all__ = ["PersistentCounter", "PersistentDefaultDict", "PersistentOrderedDict", "register_factory"]
 
 
-cdef object plain(object mapping):
-    return dict_of(mapping) if isinstance(mapping, PersistentDict) else mapping
+cdef object item_or_missing(PersistentDict d, object key):
+    cdef int64_t i
+    check_read(d)
+    i = table_find(d, 3, key)
+    if i < 0:
+        return d.__missing__(key)
+    return slot_load(d.pool, vec_at(d.pool, &table_of(d).entries, i, 3)[2])
+
+
+cdef bint is_dict(object other) except -1:
+    return isinstance(other, (dict, PersistentDict))
+
+
+cdef object joined(object empty, object other, PersistentDict d):
+    """other | d, put into an empty builtin dict."""
+    if not is_dict(other):
+        return NotImplemented
+    empty.update(plain(other))
+    empty.update(dict_of(d))
+    return empty
 
 
 # --- factories
@@ -120,12 +138,7 @@ cdef class PersistentDefaultDict(PersistentDict):
         set_factory(self, factory)
 
     def __getitem__(self, key):
-        cdef int64_t i
-        check_read(self)
-        i = table_find(self, 3, key)
-        if i < 0:
-            return self.__missing__(key)
-        return slot_load(self.pool, vec_at(self.pool, &table_of(self).entries, i, 3)[2])
+        return item_or_missing(self, key)
 
     def __missing__(self, key, /):
         """Stores what default_factory gives for the key, and gives what is stored; KeyError without a factory.
@@ -151,17 +164,11 @@ cdef class PersistentDefaultDict(PersistentDict):
 
     def __or__(self, other):
         check_read(self)
-        if not isinstance(other, (dict, PersistentDict)):
-            return NotImplemented
-        return self.copy() | plain(other)
+        return self.copy() | plain(other) if is_dict(other) else NotImplemented
 
     def __ror__(self, other):
         check_read(self)
-        if not isinstance(other, (dict, PersistentDict)):
-            return NotImplemented
-        result = defaultdict(self.default_factory, plain(other))
-        result.update(dict_of(self))
-        return result
+        return joined(defaultdict(self.default_factory), other, self)
 
     def __repr__(self):
         items = PersistentDict.__repr__(self)
@@ -225,12 +232,7 @@ cdef class PersistentCounter(PersistentDict):
         return table_new(PersistentCounter.__new__(cls), pool, PM_TYPE_COUNTER, items, None)
 
     def __getitem__(self, key):
-        cdef int64_t i
-        check_read(self)
-        i = table_find(self, 3, key)
-        if i < 0:
-            return self.__missing__(key)
-        return slot_load(self.pool, vec_at(self.pool, &table_of(self).entries, i, 3)[2])
+        return item_or_missing(self, key)
 
     def __missing__(self, key, /):
         """The count of what is not there: zero."""
@@ -500,17 +502,11 @@ cdef class PersistentOrderedDict(PersistentDict):
 
     def __or__(self, other):
         check_read(self)
-        if not isinstance(other, (dict, PersistentDict)):
-            return NotImplemented
-        return self.copy() | plain(other)
+        return self.copy() | plain(other) if is_dict(other) else NotImplemented
 
     def __ror__(self, other):
         check_read(self)
-        if not isinstance(other, (dict, PersistentDict)):
-            return NotImplemented
-        result = OrderedDict(plain(other))
-        result.update(dict_of(self))
-        return result
+        return joined(OrderedDict(), other, self)
 
     def __eq__(self, other):
         equal = PersistentDict.__eq__(self, other)

@@ -1,5 +1,6 @@
 """Every file call fails once, and from then on for ever, in every way: see sweep.py for what must hold."""
 
+import contextlib
 import errno
 import os
 import signal
@@ -134,54 +135,47 @@ def test_a_sync_that_is_repeated_is_found():
 # --- what the sweep has found
 
 
-def test_a_sync_of_the_undo_log_that_says_full_is_a_failure(pool_path):
-    """It was taken for a full disk, and the log synced again."""
-    pmemobj.open(pool_path, max_size=sweep.MAX_SIZE).close()
+@contextlib.contextmanager
+def direct_pool_that_fails(path, kind, error):
+    """A pool under the direct engine whose next call of that kind fails.  It has failed then, with its last commit."""
+    pmemobj.open(path, max_size=sweep.MAX_SIZE).close()
     _core._faults_install()
     try:
-        with pmemobj.open(pool_path, engine="direct") as pool:
+        with pmemobj.open(path, engine="direct") as pool:
             pool.root = [1, 2, 3]
             _core._faults_trace()
-            _core._faults_arm(["msync"], 1, errno.ENOSPC)
-            with pytest.raises(OSError):
-                pool.root.append("a text that needs a block")
-            with pytest.raises(pmemobj.PoolFailedError):
-                pool.root.append(4)
+            _core._faults_arm([kind], 1, error)
+            yield pool
             assert pool.root == [1, 2, 3]
-            assert [call["error"] for call in _core._faults_traced() if call["kind"] == "msync"] == [
-                errno.ENOSPC
-            ]
             with pytest.raises(pmemobj.PoolFailedError):
                 pool.close()
     finally:
         _core._faults_disarm()
         _core._faults_remove()
-    with pmemobj.open(pool_path) as pool:
+    with pmemobj.open(path) as pool:
         assert pool.root == [1, 2, 3]
+
+
+def test_a_sync_of_the_undo_log_that_says_full_is_a_failure(pool_path):
+    """It was taken for a full disk, and the log synced again."""
+    with direct_pool_that_fails(pool_path, "msync", errno.ENOSPC) as pool:
+        with pytest.raises(OSError):
+            pool.root.append("a text that needs a block")
+        with pytest.raises(pmemobj.PoolFailedError):
+            pool.root.append(4)
+        assert pool.root == [1, 2, 3]
+        synced = [call["error"] for call in _core._faults_traced() if call["kind"] == "msync"]
+        assert synced == [errno.ENOSPC]
 
 
 def test_nothing_is_synced_after_a_failed_commit(pool_path):
     """libpmemobj's own flushes, when it takes back what was reserved, were msync calls of the failed pool."""
-    pmemobj.open(pool_path, max_size=sweep.MAX_SIZE).close()
-    _core._faults_install()
-    try:
-        with pmemobj.open(pool_path, engine="direct") as pool:
-            pool.root = [1, 2, 3]
-            _core._faults_trace()
-            _core._faults_arm(["fdatasync"], 1, errno.EIO)
-            with pytest.raises(pmemobj.PoolFailedError):
-                pool.root.append("x" * 3_000_000)
-            calls = _core._faults_traced()
-            failed = next(call["number"] for call in calls if call["error"])
-            assert [call for call in calls if call["number"] > failed and call["kind"] in sweep.SYNCS] == []
-            assert pool.root == [1, 2, 3]
-            with pytest.raises(pmemobj.PoolFailedError):
-                pool.close()
-    finally:
-        _core._faults_disarm()
-        _core._faults_remove()
-    with pmemobj.open(pool_path) as pool:
-        assert pool.root == [1, 2, 3]
+    with direct_pool_that_fails(pool_path, "fdatasync", errno.EIO) as pool:
+        with pytest.raises(pmemobj.PoolFailedError):
+            pool.root.append("x" * 3_000_000)
+        calls = _core._faults_traced()
+        failed = next(call["number"] for call in calls if call["error"])
+        assert [call for call in calls if call["number"] > failed and call["kind"] in sweep.SYNCS] == []
 
 
 def test_without_any_way_to_undo_the_program_ends(direct_scenarios, tmp_path):
