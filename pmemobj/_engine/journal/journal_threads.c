@@ -14,10 +14,10 @@
 #include "journal_private.h"
 #include "layout.h"
 
-/* New space is zero-filled in writes of this size.  The page cache keeps it in folios as large as the write:
- * small ones cost a page fault each, while with one big write each sync of a mapped store cleans up a folio
- * of megabytes (ext4, Linux 6.18: 560 us instead of 114). */
-#define FILL_PIECE 65536u
+/* New space is zero-filled in writes of this size.  The page cache keeps it in folios as large as the write, and a sync
+ * writes a folio of which a word has changed as a whole: one big write makes each sync write megabytes, while small folios
+ * cost a page fault each. */
+#define FILL_PIECE 16384u
 
 #define AT_LIMIT_SIZE 0u
 #define HELD_PAUSE_NS 10000000u     /* until readers are looked for again */
