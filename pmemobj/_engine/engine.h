@@ -119,8 +119,9 @@ typedef struct pm_pool {
     size_t nranges, ranges_cap;
 
     void *keys;                 /* see keys.h; NULL while there are none */
+    uint64_t key_mask;          /* number of its rows - 1, a power of two - 1 */
     uint64_t key_generation;    /* what `keys` says holds only while this is the same */
-    uint64_t key_conflicts;     /* keys that met a row of another one */
+    uint64_t key_conflicts;     /* keys that met a row of another one, since there are so many rows */
     uint64_t deque_generation;  /* while this is the same, every block of a deque is where it was */
 
     struct direct *direct;      /* NULL: the journal engine */

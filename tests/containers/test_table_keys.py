@@ -207,6 +207,25 @@ def test_close_releases_the_keys(pool_path):
     assert [sys.getrefcount(key) for key in keys] == before
 
 
+def test_more_keys_than_rows(pool):
+    """There come to be more rows for them; the old ones hold no key any more, and each key is found as before."""
+    count = 40_000
+    keys = [f"one of many keys {i}" for i in range(count)]
+    pool.root = {key: i for i, key in enumerate(keys)}
+    d = pool.root
+    before = [sys.getrefcount(key) for key in keys]
+    for _ in range(4):
+        assert [d[key] for key in keys] == list(range(count))
+    held = [sys.getrefcount(key) for key in keys]
+    assert sum(held) - sum(before) > 2 * 8192  # of 8192 rows
+    assert max(map(int.__sub__, held, before)) == 1
+    for i in range(0, count, 2):
+        del d[keys[i]]
+    assert [key in d for key in keys] == [False, True] * (count // 2)
+    pool.close()
+    assert [sys.getrefcount(key) for key in keys] == before
+
+
 def test_temporary_and_very_long_keys_are_not_held(pool):
     big = "x" * 100_000
     count = sys.getrefcount(big)

@@ -26,8 +26,9 @@
 #define PM_SEED_STR 0x73747200u
 #define PM_UNDECIDED (-3)       /* a key of another type may be equal: look closer */
 
-#define PM_KEY_ROWS 8192u       /* 256 KiB */
-#define PM_KEY_LENGTH 256       /* of a str that is remembered, at most */
+#define PM_KEY_ROWS 8192u       /* at first: 256 KiB */
+#define PM_KEY_ROWS_MAX 131072u /* 4 MiB */
+#define PM_KEY_LENGTH 128       /* of a str that is remembered, at most */
 
 typedef struct pm_key_row {
     PyObject *key;              /* NULL: free */
@@ -40,29 +41,54 @@ static inline void pm_keys_forget(pm_pool *p) { p->key_generation++; }
 static inline void pm_keys_release(pm_pool *p)
 {
     pm_key_row *rows = (pm_key_row *)p->keys;
+    uint64_t n = rows != NULL ? p->key_mask + 1 : 0;
     p->keys = NULL;
-    for (unsigned i = 0; rows != NULL && i < PM_KEY_ROWS; i++)
+    for (uint64_t i = 0; i < n; i++)
         Py_XDECREF(rows[i].key);
     free(rows);
 }
 
 /* Str objects that are not immediates lie at least 64 bytes apart. */
-static inline pm_key_row *pm_key_row_of(void *rows, const pm_table *t, const PyObject *key)
+static inline pm_key_row *pm_key_row_of(const pm_pool *p, const pm_table *t, const PyObject *key)
 {
     uintptr_t at = ((uintptr_t)key >> 6) + ((uintptr_t)t >> 3) * 0x9e3779b1u;
-    return (pm_key_row *)rows + at % PM_KEY_ROWS;
+    return (pm_key_row *)p->keys + (at & p->key_mask);
+}
+
+/* So many rows, all of them free.  Where there is no memory for them, all stays as it is. */
+static inline void pm_keys_renew(pm_pool *p, uint64_t rows)
+{
+    void *fresh = calloc(rows, sizeof(pm_key_row));
+    p->key_conflicts = 0;
+    if (fresh == NULL)
+        return;
+    pm_keys_release(p);
+    p->keys = fresh;
+    p->key_mask = rows - 1;
+}
+
+/* Another key in use has the row of this one.  Does this one get it?  Where more keys are in use than there are rows, each
+ * would be replaced before it comes again: so a few of them stay, and in the long run there are more rows. */
+static inline int pm_key_replaces(pm_pool *p)
+{
+    uint64_t rows = p->key_mask + 1;
+    if (++p->key_conflicts < 4 * rows || rows >= PM_KEY_ROWS_MAX)
+        return p->key_conflicts % 16 == 0;
+    pm_keys_renew(p, 4 * rows);
+    return 0;
 }
 
 static inline void pm_key_remember(pm_pool *p, const pm_table *t, PyObject *key, uint64_t slot, uint64_t number)
 {
     if (Py_REFCNT(key) == 1 || PyUnicode_GET_LENGTH(key) > PM_KEY_LENGTH)
         return;                                 /* its owner will not come again with it, or it is too large */
-    if (p->keys == NULL && (p->keys = calloc(PM_KEY_ROWS, sizeof(pm_key_row))) == NULL)
+    if (p->keys == NULL)
+        pm_keys_renew(p, PM_KEY_ROWS);
+    if (p->keys == NULL)
         return;
-    pm_key_row *row = pm_key_row_of(p->keys, t, key);
+    pm_key_row *row = pm_key_row_of(p, t, key);
     PyObject *before = row->key;
-    /* Where more keys are in use than there are rows, each would be replaced before it comes again. */
-    if (before != NULL && before != key && row->generation == p->key_generation && ++p->key_conflicts % 16)
+    if (before != NULL && before != key && row->generation == p->key_generation && !pm_key_replaces(p))
         return;
     Py_INCREF(key);
     row->key = key;
@@ -153,7 +179,7 @@ static inline int64_t pm_find_str(pm_pool *p, const pm_table *t, unsigned stride
     if (pm_immediate_str(key, &slot))
         return pm_find_short(p, t, stride, key, slot, probe);
     if (p->keys != NULL) {
-        const pm_key_row *row = pm_key_row_of(p->keys, t, key);
+        const pm_key_row *row = pm_key_row_of(p, t, key);
         if (row->key == key && row->generation == p->key_generation && row->number < t->entries.size) {
             const uint64_t *entry = pm_vec_find(p, &t->entries, row->number, stride);
             if (entry != NULL && entry[1] == row->slot)
