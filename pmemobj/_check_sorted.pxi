@@ -11,11 +11,21 @@ cdef extern from "_engine/objects/sorted.h":
     int pm_compare_slots(const pm_pool *p, uint64_t a, uint64_t b) noexcept
 
 
+cdef extern from "_engine/objects/heads.h":
+    ctypedef struct pm_headed:
+        pass
+
+    pm_headed pm_leaf_headed(pm_leaf *leaf) noexcept
+    pm_headed pm_inner_headed(pm_inner *inner) noexcept
+    unsigned pm_heads_wrong(const pm_pool *p, const pm_headed *node) noexcept
+
+
 cdef class SortedChecker:
     """One sorted container: its nodes first, then what the entries hold."""
     cdef Checker checker
     cdef pm_sorted *t
     cdef list leaves                    # in order
+    cdef list inners                    # the sound ones
     cdef uint64_t last_key              # of the entries met so far
 
     cdef bint node(self, uint64_t offset, uint64_t height, bint is_last, uint64_t *count, uint64_t *smallest) except -1:
@@ -48,6 +58,8 @@ cdef class SortedChecker:
             elif key != inner.keys[i]:
                 self.checker.fault(f"the node at {offset:#x} has another key than that of its child {i}")
             count[0] += below
+        if sound:
+            self.inners.append(offset)
         return sound
 
     cdef bint leaf(self, uint64_t offset, bint is_last, uint64_t *count, uint64_t *smallest) except -1:
@@ -97,12 +109,26 @@ cdef class SortedChecker:
                 self.checker.slot(leaf.values[leaf.order[i]])
         return 0
 
+    cdef int heads(self, uint64_t offset, bint is_leaf) except -1:
+        """Of a node whose keys are all sound."""
+        cdef pm_pool *p = self.checker.pool.p
+        cdef pm_headed node
+        cdef unsigned wrong
+        node = pm_leaf_headed(pm_leaf_at(p, offset)) if is_leaf else pm_inner_headed(pm_inner_at(p, offset))
+        wrong = pm_heads_wrong(p, &node)
+        if wrong:
+            what = "leaf" if is_leaf else "node"
+            self.checker.fault(f"the {what} at {offset:#x} does not tell how its key at {wrong - 1} begins")
+        return 0
+
     cdef int run(self) except -1:
         cdef pm_pool *p = self.checker.pool.p
         cdef pm_sorted *t = self.t
         cdef uint64_t count = 0, smallest = 0, before = 0, number = 0, offset
         cdef bint sound
         self.leaves = []
+        self.inners = []
+        faults = len(self.checker.findings)
         if t.key_name:
             self.checker.slot(t.key_name)
         if t.height > PM_SORTED_HEIGHT or (t.height == 0) != (t.root == 0):
@@ -120,6 +146,11 @@ cdef class SortedChecker:
         self.checker.number = -1
         if sound and before and pm_leaf_at(p, before).next:
             self.checker.fault(f"the last leaf at {before:#x} names another one")
+        if len(self.checker.findings) == faults:
+            for offset in self.leaves:
+                self.heads(offset, True)
+            for offset in self.inners:
+                self.heads(offset, False)
         return 0
 
 

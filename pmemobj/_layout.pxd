@@ -126,14 +126,22 @@ cdef extern from "_engine/layout.h" nogil:
         pm_object head
         uint64_t count, version, root, height, key_name
 
+    ctypedef struct pm_common:
+        uint64_t length
+        uint64_t bytes[3]
+
     ctypedef struct pm_leaf:
         uint64_t used, next, prev
-        uint8_t order[56]
-        uint64_t keys[56]
-        uint64_t values[56]
+        uint8_t order[48]
+        pm_common common
+        uint64_t heads[48]
+        uint64_t keys[48]
+        uint64_t values[48]
 
     ctypedef struct pm_inner:
         uint64_t size
-        uint64_t keys[80]
-        uint64_t children[80]
-        uint64_t counts[80]
+        pm_common common
+        uint64_t heads[60]
+        uint64_t keys[60]
+        uint64_t children[60]
+        uint64_t counts[60]

@@ -85,6 +85,16 @@ cdef extern from "_engine/objects/sorted.h":
     pm_leaf *pm_walk_next(const pm_pool *p, pm_walk *w, unsigned *position) noexcept
     pm_leaf *pm_walk_back(const pm_pool *p, pm_walk *w, unsigned *position) noexcept
 
+cdef extern from "_engine/objects/heads.h":
+    ctypedef struct pm_headed:
+        pass
+
+    pm_headed pm_leaf_headed(pm_leaf *leaf) noexcept
+    pm_headed pm_inner_headed(pm_inner *inner) noexcept
+    void pm_heads_renew(pm_pool *p, const pm_headed *node, bint fresh) noexcept
+    void pm_heads_add(pm_pool *p, const pm_headed *node, unsigned at) noexcept
+    unsigned pm_heads_wrong(const pm_pool *p, const pm_headed *node) noexcept
+
 cdef enum:
     RETRIES = 100               # of what user code keeps spoiling, before RuntimeError
 

@@ -1,8 +1,8 @@
 # Many entries at once: a new tree from sorted keys, and changes that are made together or not at all.
 
 cdef enum:
-    LEAF_FILL = 48              # entries of a leaf, and children of a node, in a tree built from sorted keys
-    INNER_FILL = 64
+    LEAF_FILL = 42              # entries of a leaf, and children of a node, in a tree built from sorted keys
+    INNER_FILL = 48
     LEVEL_ITEMS = 256           # more changes than this are recorded by line, not by word
 
 
@@ -40,6 +40,7 @@ cdef int build_inner(Pool pool, branch *below, uint64_t count, uint64_t nodes) e
             node.counts[k] = below[done + k].count
             made.count += below[done + k].count
         node.size = size
+        renew_inner(p, node, True)
         pm_fresh(p, node, sizeof(pm_inner))
         done += size
         below[i] = made
@@ -63,6 +64,7 @@ cdef int build_leaves(
             if has_values(t):
                 leaf.values[k] = scalar_slot(pool, plan, values[done + k])
         leaf.used = (<uint64_t>1 << size) - 1
+        renew_leaf(p, leaf, True)
         leaves[i].key = leaf.keys[0]
         leaves[i].count = size
         pm_fresh(p, leaf, pm_leaf_bytes(t))

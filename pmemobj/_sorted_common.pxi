@@ -77,6 +77,7 @@ cdef object check_node(Persistent o, uint64_t node, uint64_t height, bint is_las
     cdef pm_sorted *t = tree_of(o)
     cdef pm_inner *inner
     cdef pm_leaf *leaf
+    cdef pm_headed headed
     cdef uint64_t i, total = 0, smallest = 0
     if height == 1:
         leaf = pm_leaf_at(o.p, node)
@@ -86,6 +87,8 @@ cdef object check_node(Persistent o, uint64_t node, uint64_t height, bint is_las
             assert pm_leaf_size(leaf) >= PM_LEAF_MIN, f"{where}: a leaf of {pm_leaf_size(leaf)} entries"
         places = {leaf.order[i] for i in range(pm_leaf_size(leaf))}
         assert places == {i for i in range(PM_LEAF_KEYS) if leaf.used >> i & 1}, f"{where}: a leaf's order is wrong"
+        headed = pm_leaf_headed(leaf)
+        assert pm_heads_wrong(o.p, &headed) == 0, f"{where}: a leaf's heads are wrong"
         leaves.append(node)
         return pm_leaf_size(leaf), leaf.keys[leaf.order[0]]
     inner = pm_inner_at(o.p, node)
@@ -102,6 +105,8 @@ cdef object check_node(Persistent o, uint64_t node, uint64_t height, bint is_las
         else:
             smallest = key
         total += inner.counts[i]
+    headed = pm_inner_headed(inner)
+    assert pm_heads_wrong(o.p, &headed) == 0, f"{where}: a node's heads are wrong"
     return total, smallest
 
 

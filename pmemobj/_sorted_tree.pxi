@@ -3,6 +3,7 @@
 #  1. Everything here runs inside an operation, is undone with it, and runs no Python code.
 #  2. Nodes in use are changed word by word with pm_store; new ones are filled plainly, then pm_fresh.
 #  3. The number of entries below each node is right again at the end of each function that says so.
+#  4. Whoever puts a key into a node says so to its heads (see heads.h), after the node's other words are right.
 
 cdef inline bint has_values(pm_sorted *t) noexcept:
     return t.head.type == PM_TYPE_SORTED_DICT
@@ -11,6 +12,29 @@ cdef inline bint has_values(pm_sorted *t) noexcept:
 cdef void set_count(pm_pool *p, pm_sorted *t, uint64_t count) noexcept:
     pm_store(p, &t.count, count)
     pm_store(p, &t.version, next_version())
+
+
+# --- heads
+
+cdef inline void renew_leaf(pm_pool *p, pm_leaf *leaf, bint fresh) noexcept:
+    cdef pm_headed node = pm_leaf_headed(leaf)
+    pm_heads_renew(p, &node, fresh)
+
+
+cdef inline void renew_inner(pm_pool *p, pm_inner *inner, bint fresh) noexcept:
+    cdef pm_headed node = pm_inner_headed(inner)
+    pm_heads_renew(p, &node, fresh)
+
+
+cdef inline void leaf_has(pm_pool *p, pm_leaf *leaf, unsigned position) noexcept:
+    """A new key."""
+    cdef pm_headed node = pm_leaf_headed(leaf)
+    pm_heads_add(p, &node, position)
+
+
+cdef inline void inner_has(pm_pool *p, pm_inner *inner, unsigned at) noexcept:
+    cdef pm_headed node = pm_inner_headed(inner)
+    pm_heads_add(p, &node, at)
 
 
 # --- leaves
@@ -36,6 +60,7 @@ cdef void leaf_put(pm_pool *p, pm_sorted *t, pm_leaf *leaf, unsigned at, uint64_
     order[at] = <uint8_t>position
     put_order(p, leaf, order)
     pm_store(p, &leaf.used, leaf.used | <uint64_t>1 << position)
+    leaf_has(p, leaf, position)
 
 
 cdef void leaf_take(pm_pool *p, pm_leaf *leaf, unsigned at, unsigned count) noexcept:
@@ -58,7 +83,7 @@ cdef void leaf_move(
     """Entries of a leaf join its neighbour, which has room for them."""
     cdef uint8_t order[PM_LEAF_KEYS]
     cdef unsigned size = pm_leaf_size(to), i, position, start = 0 if in_front else size
-    cdef uint64_t used = to.used
+    cdef uint64_t used = to.used, before = used
     memcpy(order, to.order, PM_LEAF_KEYS)
     if in_front:
         memmove(order + count, order, size)
@@ -71,6 +96,9 @@ cdef void leaf_move(
             pm_store(p, &to.values[position], source.values[source.order[at + i]])
     put_order(p, to, order)
     pm_store(p, &to.used, used)
+    for i in range(PM_LEAF_KEYS):
+        if (used & ~before) >> i & 1:
+            leaf_has(p, to, i)
     leaf_take(p, source, at, count)
 
 
@@ -96,10 +124,11 @@ cdef uint64_t new_leaf(Pool pool, pm_sorted *t, uint64_t prev, uint64_t next_) e
 # --- inner nodes
 
 cdef void shift_children(pm_pool *p, pm_inner *node, unsigned at, int by) noexcept:
-    """Moves children at..size-1 on or back by so many places."""
+    """Moves children at..size-1 on or back by so many places, with their heads."""
     cdef unsigned count = <unsigned>node.size - at, i, k
     for i in range(count):
         k = at + (count - 1 - i if by > 0 else i)
+        pm_store(p, &node.heads[k + by], node.heads[k])
         pm_store(p, &node.keys[k + by], node.keys[k])
         pm_store(p, &node.children[k + by], node.children[k])
         pm_store(p, &node.counts[k + by], node.counts[k])
@@ -118,6 +147,7 @@ cdef void set_smallest(pm_pool *p, pm_path *path, int level, uint64_t key) noexc
         if path.child[level]:
             node = pm_inner_at(p, path.nodes[level])
             pm_store(p, &node.keys[path.child[level]], key)
+            inner_has(p, node, path.child[level])
             return
         level -= 1
 
@@ -138,6 +168,7 @@ cdef int add_root(Pool pool, pm_sorted *t, uint64_t key, uint64_t right) except 
     node.keys[1] = key
     node.counts[0] = pm_node_count(p, t.root, t.height == 1)
     node.counts[1] = pm_node_count(p, right, t.height == 1)
+    renew_inner(p, node, True)
     pm_fresh(p, node, sizeof(pm_inner))
     pm_store(p, &t.root, offset)
     pm_store(p, &t.height, t.height + 1)
@@ -165,6 +196,7 @@ cdef int divided(
         shift_children(p, node, at, 1)
         put_child(p, node, at, key, right, pm_node_count(p, right, is_leaf))
         pm_store(p, &node.size, node.size + 1)
+        inner_has(p, node, at)
         return 0
     offset = alloc(pool, sizeof(pm_inner))
     half = pm_inner_at(p, offset)
@@ -177,6 +209,7 @@ cdef int divided(
     half.size = PM_INNER_CHILDREN - keep
     up = key if append else half.keys[0]
     if at <= keep and not append:
+        renew_inner(p, half, True)
         pm_fresh(p, half, sizeof(pm_inner))
         pm_store(p, &node.size, keep)
         shift_children(p, node, at, 1)
@@ -194,8 +227,11 @@ cdef int divided(
         half.children[at] = right
         half.counts[at] = pm_node_count(p, right, is_leaf)
         half.size += 1
+        renew_inner(p, half, True)
         pm_fresh(p, half, sizeof(pm_inner))
         pm_store(p, &node.size, keep)
+    if not append:
+        renew_inner(p, node, False)
     return divided(pool, t, path, level - 1, up, offset, append)
 
 
@@ -222,9 +258,11 @@ cdef int divide_leaf(Pool pool, pm_sorted *t, pm_path *path, uint64_t key) excep
                 half.values[i] = leaf.values[position]
         half.used = (<uint64_t>1 << (PM_LEAF_KEYS - keep)) - 1
         key = half.keys[0]
+    renew_leaf(p, half, True)
     pm_fresh(p, half, pm_leaf_bytes(t))
     if not append:
         pm_store(p, &leaf.used, leaf.used & ~moved)
+        renew_leaf(p, leaf, False)
     divided(pool, t, path, <int>path.height - 2, key, right, append)
     if append:
         pm_last_place(p, t, path)
@@ -254,6 +292,7 @@ cdef int tree_insert(Pool pool, pm_sorted *t, pm_path *path, uint64_t key, uint6
         leaf.keys[0] = key
         if has_values(t):
             leaf.values[0] = value
+        renew_leaf(p, leaf, True)
         pm_fresh(p, leaf, pm_leaf_bytes(t))
         pm_store(p, &t.root, offset)
         pm_store(p, &t.height, 1)
@@ -332,6 +371,7 @@ cdef int fill_inner(Pool pool, pm_sorted *t, pm_path *path, int level) except -1
     half = <unsigned>(left.size + right.size) // 2
     if left.size + right.size <= PM_INNER_CHILDREN * 3 // 4:
         inner_move(p, right, 0, <unsigned>right.size, left, <unsigned>left.size)
+        renew_inner(p, left, False)
         release(pool, offset, sizeof(pm_inner))
         pm_store(p, &parent.counts[at], pm_node_count(p, parent.children[at], False))
         return remove_child(pool, t, path, level - 1, at + 1)
@@ -339,7 +379,10 @@ cdef int fill_inner(Pool pool, pm_sorted *t, pm_path *path, int level) except -1
         inner_move(p, right, 0, half - <unsigned>left.size, left, <unsigned>left.size)
     else:
         inner_move(p, left, half, <unsigned>left.size - half, right, 0)
+    renew_inner(p, left, False)
+    renew_inner(p, right, False)
     pm_store(p, &parent.keys[at + 1], right.keys[0])
+    inner_has(p, parent, at + 1)
     pm_store(p, &parent.counts[at], pm_node_count(p, parent.children[at], False))
     pm_store(p, &parent.counts[at + 1], pm_node_count(p, offset, False))
     return 0
@@ -379,6 +422,7 @@ cdef int fill_leaf(Pool pool, pm_sorted *t, pm_path *path) except -1:
     else:
         leaf_move(p, t, left, half, lefts - half, right, True)
     pm_store(p, &parent.keys[at + 1], smallest_of(right))
+    inner_has(p, parent, at + 1)
     pm_store(p, &parent.counts[at], half)
     pm_store(p, &parent.counts[at + 1], lefts + rights - half)
     return 0

@@ -236,8 +236,8 @@ def test_deque(made, where, change, text):
 
 
 COUNT, TREE_ROOT, HEIGHT, KEY_NAME = 32, 48, 56, 64  # of a sorted container
-LEAF_NEXT, LEAF_PREV, ORDER, LEAF_KEYS, LEAF_VALUES = 8, 16, 24, 80, 528  # of its leaves
-INNER_KEYS, CHILDREN, COUNTS = 8, 648, 1288  # of its nodes
+LEAF_NEXT, LEAF_PREV, ORDER, LEAF_KEYS, LEAF_VALUES = 8, 16, 24, 488, 872  # of its leaves
+INNER_KEYS, CHILDREN, COUNTS = 520, 1000, 1480  # of its nodes
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ INNER_KEYS, CHILDREN, COUNTS = 8, 648, 1288  # of its nodes
         (COUNT, lambda word: word + 1, "counts 501 entries, has 500"),
         (HEIGHT, lambda word: 17, "height 17"),
         (HEIGHT, lambda word: 0, "height 0"),
-        (HEIGHT, lambda word: 3, "bytes but needs 1928"),
+        (HEIGHT, lambda word: 3, "bytes but needs 1960"),
         (TREE_ROOT, lambda word: word + 8, "not in use"),
         (KEY_NAME, lambda word: 13 << 48, "unknown kind"),
         (("node", 0), lambda word: 81, "has 81 children"),
@@ -256,7 +256,7 @@ INNER_KEYS, CHILDREN, COUNTS = 8, 648, 1288  # of its nodes
         (("node", INNER_KEYS + 8), lambda word: word + 2, "another key than that of its child 1"),
         (("leaf", 0), lambda word: 0, "uses 0x0"),
         (("leaf", 0), lambda word: word | 1 << 60, "uses"),
-        (("leaf", 0), lambda word: word >> 40, "has 5 entries"),
+        (("leaf", 0), lambda word: word >> 36, "has 5 entries"),
         (("leaf", LEAF_NEXT), lambda word: 0, "not linked"),
         (("leaf", LEAF_PREV), lambda word: 8, "not linked"),
         (("leaf", ORDER), lambda word: word & ~0xFF | 99, "its order names"),

@@ -225,11 +225,13 @@ typedef struct pm_instance {    /* a PersistentObject */
  *     each but the first.  That slot is the leaf's, which owns what it refers to.
  *  3. Every leaf but the root and the last one has PM_LEAF_MIN entries at least; every inner node that is not the
  *     last of its height has PM_INNER_MIN children at least, and the root has two. */
-#define PM_LEAF_KEYS 56u
-#define PM_LEAF_MIN 14u
-#define PM_INNER_CHILDREN 80u
-#define PM_INNER_MIN 20u
+#define PM_LEAF_KEYS 48u
+#define PM_LEAF_MIN 12u
+#define PM_INNER_CHILDREN 60u
+#define PM_INNER_MIN 15u
 #define PM_SORTED_HEIGHT 16u    /* more than any pool can hold */
+#define PM_COMMON_MAX 24u       /* bytes */
+#define PM_NO_HEADS (~0ull)
 
 typedef struct pm_sorted {
     pm_object head;
@@ -240,20 +242,29 @@ typedef struct pm_sorted {
     uint64_t key_name;          /* 0, or the slot of the name of the key function */
 } pm_sorted;                    /* 72 bytes */
 
+typedef struct pm_common {      /* what all keys of a node begin with (see heads.h) */
+    uint64_t length;            /* PM_NO_HEADS: the node's heads mean nothing */
+    uint64_t bytes[PM_COMMON_MAX / 8];
+} pm_common;                    /* 32 bytes */
+
 typedef struct pm_leaf {
     uint64_t used;              /* bit i: there is an entry at position i */
     uint64_t next, prev;        /* leaves */
     uint8_t order[PM_LEAF_KEYS];
+    pm_common common;
+    uint64_t heads[PM_LEAF_KEYS];
     uint64_t keys[PM_LEAF_KEYS];
     uint64_t values[PM_LEAF_KEYS];
-} pm_leaf;                      /* 976 bytes; a set's 528 */
+} pm_leaf;                      /* 1256 bytes; a set's 872 */
 
 typedef struct pm_inner {
     uint64_t size;              /* children */
+    pm_common common;
+    uint64_t heads[PM_INNER_CHILDREN];
     uint64_t keys[PM_INNER_CHILDREN];       /* the first is not used */
     uint64_t children[PM_INNER_CHILDREN];
     uint64_t counts[PM_INNER_CHILDREN];
-} pm_inner;                     /* 1928 bytes */
+} pm_inner;                     /* 1960 bytes */
 
 /* ------------------------------------------------------------------ slots ------------------------- */
 

@@ -13,7 +13,8 @@ import pmemobj
 
 
 class ContainerLife(RuleBasedStateMachine):
-    """Subclasses have empty(), which gives a builtin container, and rules that change `stored` and `model` alike."""
+    """Subclasses have empty(), which gives a builtin container, and rules that change `stored` and `model` alike.
+    Where storing the builtin one does not give the container they are about, new() does."""
 
     def __init__(self):
         super().__init__()
@@ -21,9 +22,12 @@ class ContainerLife(RuleBasedStateMachine):
         self.pool = pmemobj.open(self.folder / "pool", max_size=64 << 20, sync="manual")
         self.before = in_use(self.pool)
         self.model = self.empty()
-        self.pool.root = self.model
+        self.pool.root = self.new()
         self.stored = self.pool.root
         self.saved = []  # the model at the start of each open transaction or savepoint
+
+    def new(self):
+        return self.model
 
     def both(self, change):
         """Does the same with both; either both raise the same, or both give the same."""

@@ -12,7 +12,7 @@ import pmemobj
 from pmemobj import PersistentList, PersistentObject, PersistentSortedDict, PersistentSortedSet
 
 BOTH = [PersistentSortedDict, PersistentSortedSet]
-SIZES = [1, 56, 57, 3000]
+SIZES = [1, 48, 49, 3000]
 
 
 class Ranked(PersistentObject):

@@ -189,7 +189,7 @@ SET: dict[str, Operation] = {
     "clear": lambda pool, x: x.clear(),
 }
 
-# --- sorted dicts and sets: a leaf has room for 56 entries, a node for 80 children
+# --- sorted dicts and sets: a leaf has room for 48 entries, a node for 60 children
 
 
 def name_of(number: int) -> str:
@@ -206,16 +206,16 @@ def appended(pool: Any, size: int) -> Any:
 
 def thin(pool: Any, size: int) -> Any:
     """Two leaves, or four, the first of which has as few entries as may be."""
-    made = appended(pool, size + 57)
+    made = appended(pool, size + 49)
     made.popitem()
-    for i in range(56):
+    for i in range(48):
         del made[name_of(i)]
     return made
 
 
 def thin_nodes(pool: Any, size: int) -> Any:
     """Under the root are two nodes, the first of which has few children; deleting the first entry joins them."""
-    made = pool.new(pmemobj.PersistentSortedDict, [(name_of(i), i) for i in range(48 * 65)])
+    made = pool.new(pmemobj.PersistentSortedDict, [(name_of(i), i) for i in range(42 * 49)])
     while made.minKey() != name_of(size):
         made.popitem(0)
     return made
@@ -571,12 +571,12 @@ ROWS: dict[str, Row] = {
         small=8,
         unlike=frozenset({"pop"}),
     ),
-    # 56, 113: the last leaf is full; 57: it has one entry; 4,480, 4,481: the same of a node of leaves
+    # 48, 97: the last leaf is full; 49: it has one entry; 2,880, 2,881: the same of a node of leaves
     "sorted dict": Row(
         appended,
-        (0, 1, 13, 14, 55, 56, 57, 58, 113),
+        (0, 1, 11, 12, 47, 48, 49, 50, 97),
         SORTED_DICT,
-        large=(4479, 4480, 4481, 4536),
+        large=(2879, 2880, 2881, 2928),
         at_large=(
             "insert last",
             "insert in the middle",
@@ -586,33 +586,33 @@ ROWS: dict[str, Row] = {
             "clear",
         ),
         max_size=16 << 20,
-        small=56,
+        small=48,
         unlike=None,
     ),
     "thin sorted dict": Row(
         thin,
-        (27, 28, 42, 43, 70),
+        (23, 24, 36, 37, 60),
         {n: SORTED_DICT[n] for n in ("delete first", "delete last", "delete many", "insert first", "clear")},
-        small=42,
+        small=36,
         unlike=None,
     ),
     "sorted dict of thin nodes": Row(
         thin_nodes,
-        (1500,),
+        (431,),
         {n: SORTED_DICT[n] for n in ("delete first", "delete many", "insert first", "clear")},
         large=(),
         max_size=16 << 20,
-        small=1500,
+        small=431,
         unlike=None,
     ),
     "sorted set": Row(
         sorted_set,
-        (0, 1, 14, 55, 56, 57, 113),
+        (0, 1, 12, 47, 48, 49, 97),
         SORTED_SET,
-        large=(4480, 4481),
+        large=(2880, 2881),
         at_large=("add last", "add in the middle", "pop", "pop first", "delete slice", "clear"),
         max_size=16 << 20,
-        small=56,
+        small=48,
         unlike=None,
     ),
     "tuple": Row(new_tuple, (1,), TUPLE, small=1, unlike=None),

@@ -2,33 +2,13 @@
  * sorted.h: looking up and walking the B+-tree of sorted dicts and sets (pm_sorted in layout.h).
  *
  *  1. Nothing here changes the tree or runs Python code.
- *  2. Keys are compared here when both are ints, floats, bools, strings or bytes.  Any other pair is PM_UNORDERED,
- *     and the caller leaves it to Python.
+ *  2. What sought.h does not compare is left to Python by the caller.
  *  3. A path names nodes by their offsets.  It holds as long as the tree's version is the same.
  */
 #ifndef PM_SORTED_H
 #define PM_SORTED_H
 
-#include <Python.h>
-
-#include "engine.h"
-#include "slot.h"
-
-#define PM_UNORDERED 2
-
-enum pm_sought_kind { PM_SOUGHT_INT, PM_SOUGHT_FLOAT, PM_SOUGHT_STR, PM_SOUGHT_BYTES, PM_SOUGHT_OTHER, PM_SOUGHT_NAN };
-
-/* A key to be compared with those of a tree. */
-typedef struct pm_sought {
-    int kind;
-    unsigned width;             /* bytes of a character */
-    int64_t word;               /* of an int: its slot */
-    double number;              /* of an int: near to it; exact up to 2^53 */
-    uint64_t prefix;            /* the first eight bytes as a big-endian number, of characters of one byte */
-    uint64_t length;            /* in characters */
-    const void *data;
-    uint64_t chars;             /* of a string in a slot */
-} pm_sought;
+#include "heads.h"
 
 typedef struct pm_path {
     unsigned height;            /* 0: the tree is empty */
@@ -50,213 +30,29 @@ static inline uint64_t pm_leaf_bytes(const pm_sorted *t)
 
 static inline uint64_t pm_path_leaf(const pm_path *path) { return path->nodes[path->height - 1]; }
 
-/* --- comparing: the sign of (stored - sought), or PM_UNORDERED ---------------------------------------- */
-
-static inline uint64_t pm_prefix(const void *data, uint64_t bytes)
-{
-    uint64_t first = 0;
-    memcpy(&first, data, bytes < 8 ? bytes : 8);
-    return __builtin_bswap64(first);
-}
-
-static inline void pm_sought_text(pm_sought *k, int kind, const void *data, uint64_t length, unsigned width)
-{
-    k->kind = kind;
-    k->width = width;
-    k->length = length;
-    k->data = data;
-    k->prefix = width == 1 ? pm_prefix(data, length) : 0;
-}
-
-static inline void pm_sought_int(pm_sought *k, int64_t n)
-{
-    k->kind = PM_SOUGHT_INT;
-    k->word = (int64_t)((uint64_t)n << 1 | 1);
-    k->number = (double)n;
-}
-
-/* `key` must live as long as k. */
-static inline void pm_sought_set(pm_sought *k, PyObject *key)
-{
-    PyTypeObject *type = Py_TYPE(key);
-    int64_t n;
-    k->kind = PM_SOUGHT_OTHER;
-    if (type == &PyLong_Type) {
-        if (pm_int64(key, &n) && n <= INT64_MAX / 2 && n >= INT64_MIN / 2)
-            pm_sought_int(k, n);
-    } else if (type == &PyUnicode_Type) {
-        pm_sought_text(k, PM_SOUGHT_STR, PyUnicode_DATA(key), (uint64_t)PyUnicode_GET_LENGTH(key), PyUnicode_KIND(key));
-    } else if (type == &PyFloat_Type) {
-        k->number = PyFloat_AS_DOUBLE(key);
-        k->kind = k->number == k->number ? PM_SOUGHT_FLOAT : PM_SOUGHT_NAN;
-    } else if (type == &PyBytes_Type) {
-        pm_sought_text(k, PM_SOUGHT_BYTES, PyBytes_AS_STRING(key), (uint64_t)PyBytes_GET_SIZE(key), 1);
-    } else if (type == &PyBool_Type) {
-        pm_sought_int(k, key == Py_True);
-    }
-}
-
-/* The key in a slot, for comparing two stored ones. */
-static inline void pm_sought_slot(const pm_pool *p, pm_sought *k, uint64_t slot)
-{
-    unsigned kind = PM_IS_REFERENCE(slot) ? PM_SLOT_KIND(slot) : 0;
-    const uint64_t *block = (const uint64_t *)pm_at(p, slot & PM_OFFSET_MASK);
-    k->kind = PM_SOUGHT_OTHER;
-    if (slot & 1) {
-        pm_sought_int(k, (int64_t)slot >> 1);
-    } else if (slot & 2) {
-        k->kind = PM_SOUGHT_FLOAT;
-        k->number = pm_slot_float(slot);
-    } else if (slot & 4) {
-        unsigned immediate = (unsigned)(slot >> 3) & 31;
-        k->chars = slot >> 8;
-        if (immediate < PM_IMM_BYTES)
-            pm_sought_text(k, PM_SOUGHT_STR, &k->chars, immediate, 1);
-        else if (immediate < PM_IMM_NONE)
-            pm_sought_text(k, PM_SOUGHT_BYTES, &k->chars, immediate - PM_IMM_BYTES, 1);
-        else if (immediate == PM_IMM_FALSE || immediate == PM_IMM_TRUE)
-            pm_sought_int(k, immediate == PM_IMM_TRUE);
-    } else if (kind >= PM_REF_STR1 && kind <= PM_REF_STR4) {
-        pm_sought_text(k, PM_SOUGHT_STR, block + 1, block[0], kind == PM_REF_STR4 ? 4 : kind == PM_REF_STR2 ? 2 : 1);
-    } else if (kind == PM_REF_BYTES) {
-        pm_sought_text(k, PM_SOUGHT_BYTES, block + 1, block[0], 1);
-    } else if (kind == PM_REF_FLOAT) {
-        memcpy(&k->number, block, 8);
-        k->kind = k->number == k->number ? PM_SOUGHT_FLOAT : PM_SOUGHT_NAN;
-    }
-}
-
-static inline int pm_sign(int64_t a, int64_t b) { return (a > b) - (a < b); }
-static inline int pm_sign_double(double a, double b) { return (a > b) - (a < b); }
-
-#define PM_EXACT_DOUBLE ((int64_t)1 << 53)
-
-/* Not both ints that fit a slot. */
-static inline int pm_compare_number(const pm_pool *p, uint64_t slot, const pm_sought *k)
-{
-    double stored;
-    if (slot & 1) {
-        int64_t n = (int64_t)slot >> 1;
-        if (n > PM_EXACT_DOUBLE || n < -PM_EXACT_DOUBLE)
-            return PM_UNORDERED;
-        stored = (double)n;
-    } else if (slot & 2) {
-        stored = pm_slot_float(slot);
-    } else if (slot == PM_IMMEDIATE(PM_IMM_TRUE) || slot == PM_IMMEDIATE(PM_IMM_FALSE)) {
-        stored = slot == PM_IMMEDIATE(PM_IMM_TRUE);
-    } else if (PM_IS_REFERENCE(slot) && PM_SLOT_KIND(slot) == PM_REF_FLOAT) {
-        memcpy(&stored, pm_at(p, slot & PM_OFFSET_MASK), 8);
-    } else {
-        return PM_UNORDERED;
-    }
-    if (k->kind == PM_SOUGHT_INT && (k->word >> 1 > PM_EXACT_DOUBLE || k->word >> 1 < -PM_EXACT_DOUBLE))
-        return PM_UNORDERED;
-    return pm_sign_double(stored, k->number);
-}
-
-static inline uint32_t pm_character(const void *data, unsigned width, uint64_t i)
-{
-    if (width == 1)
-        return ((const uint8_t *)data)[i];
-    return width == 2 ? ((const uint16_t *)data)[i] : ((const uint32_t *)data)[i];
-}
-
-static __attribute__((noinline, unused)) int pm_compare_wide(const void *stored, uint64_t length, unsigned width,
-                                                             const pm_sought *k)
-{
-    uint64_t n = length < k->length ? length : k->length;
-    for (uint64_t i = 0; i < n; i++) {
-        uint32_t a = pm_character(stored, width, i), b = pm_character(k->data, k->width, i);
-        if (a != b)
-            return a < b ? -1 : 1;
-    }
-    return pm_sign((int64_t)length, (int64_t)k->length);
-}
-
-/* Characters of one byte on both sides. */
-static inline int pm_compare_bytes(const char *stored, uint64_t length, uint64_t prefix, const pm_sought *k)
-{
-    uint64_t n = length < k->length ? length : k->length;
-    if (prefix != k->prefix)
-        return prefix < k->prefix ? -1 : 1;
-    if (n > 8) {
-        int order = memcmp(stored + 8, (const char *)k->data + 8, n - 8);
-        if (order)
-            return order < 0 ? -1 : 1;
-    }
-    return pm_sign((int64_t)length, (int64_t)k->length);
-}
-
-/* A string (immediate 0, blocks STR1 to STR4) or bytes. */
-static inline int pm_compare_text(const pm_pool *p, uint64_t slot, const pm_sought *k, unsigned immediate,
-                                  unsigned first, unsigned last)
-{
-    if (slot & 7) {
-        uint64_t chars = slot >> 8;
-        unsigned length = ((unsigned)(slot >> 3) & 31) - immediate;
-        if ((slot & 7) != 4 || length > 7)
-            return PM_UNORDERED;
-        return k->width == 1 ? pm_compare_bytes((const char *)&chars, length, __builtin_bswap64(chars), k)
-                             : pm_compare_wide(&chars, length, 1, k);
-    }
-    unsigned kind = PM_SLOT_KIND(slot);
-    if (kind < first || kind > last)
-        return PM_UNORDERED;
-    const uint64_t *block = (const uint64_t *)pm_at(p, slot & PM_OFFSET_MASK);
-    unsigned width = kind == PM_REF_STR4 ? 4 : kind == PM_REF_STR2 ? 2 : 1;
-    if (width != 1 || k->width != 1)
-        return pm_compare_wide(block + 1, block[0], width, k);
-    uint64_t prefix = block[0] >= 8 ? __builtin_bswap64(block[1]) : pm_prefix(block + 1, block[0]);
-    return pm_compare_bytes((const char *)(block + 1), block[0], prefix, k);
-}
-
-static inline __attribute__((always_inline)) int pm_compare(const pm_pool *p, uint64_t slot, const pm_sought *k,
-                                                            const int kind)
-{
-    if (kind == PM_SOUGHT_INT)
-        return slot & 1 ? pm_sign((int64_t)slot, k->word) : pm_compare_number(p, slot, k);
-    if (kind == PM_SOUGHT_FLOAT)
-        return pm_compare_number(p, slot, k);
-    if (kind == PM_SOUGHT_STR)
-        return pm_compare_text(p, slot, k, PM_IMM_STR, PM_REF_STR1, PM_REF_STR4);
-    if (kind == PM_SOUGHT_BYTES)
-        return pm_compare_text(p, slot, k, PM_IMM_BYTES, PM_REF_BYTES, PM_REF_BYTES);
-    return PM_UNORDERED;
-}
-
-static inline int pm_compare_any(const pm_pool *p, uint64_t slot, const pm_sought *k)
-{
-    switch (k->kind) {
-    case PM_SOUGHT_INT: return pm_compare(p, slot, k, PM_SOUGHT_INT);
-    case PM_SOUGHT_FLOAT: return pm_compare(p, slot, k, PM_SOUGHT_FLOAT);
-    case PM_SOUGHT_STR: return pm_compare(p, slot, k, PM_SOUGHT_STR);
-    case PM_SOUGHT_BYTES: return pm_compare(p, slot, k, PM_SOUGHT_BYTES);
-    default: return PM_UNORDERED;
-    }
-}
-
-/* The sign of (a - b), two stored keys; PM_UNORDERED: only Python can tell. */
-static inline int pm_compare_slots(const pm_pool *p, uint64_t a, uint64_t b)
-{
-    pm_sought k;
-    pm_sought_slot(p, &k, b);
-    return pm_compare_any(p, a, &k);
-}
-
 /* --- descending --------------------------------------------------------------------------------------- */
 
-static inline void pm_prefetch_leaf(const pm_pool *p, uint64_t offset)
+static inline void pm_prefetch_range(const char *from, const char *to)
 {
-    const char *leaf = p->base + offset;
-    for (unsigned at = 0; at < offsetof(pm_leaf, values); at += 64)
-        __builtin_prefetch(leaf + at);
+    for (; from < to; from += 64)
+        __builtin_prefetch(from);
 }
 
-static inline void pm_prefetch_inner(const pm_pool *p, uint64_t offset)
+/* What a search reads of the node: by_heads those, else the keys. */
+static inline void pm_prefetch_leaf(const pm_pool *p, uint64_t offset, int by_heads)
 {
-    const char *keys = p->base + offset;
-    for (unsigned at = 0; at < offsetof(pm_inner, children); at += 64)
-        __builtin_prefetch(keys + at);
+    const char *leaf = p->base + offset;
+    pm_prefetch_range(leaf, leaf + (by_heads ? offsetof(pm_leaf, keys) : offsetof(pm_leaf, heads)));
+    if (!by_heads)
+        pm_prefetch_range(leaf + offsetof(pm_leaf, keys), leaf + offsetof(pm_leaf, values));
+}
+
+static inline void pm_prefetch_inner(const pm_pool *p, uint64_t offset, int by_heads)
+{
+    const char *inner = p->base + offset;
+    pm_prefetch_range(inner, inner + (by_heads ? offsetof(pm_inner, keys) : offsetof(pm_inner, heads)));
+    if (!by_heads)
+        pm_prefetch_range(inner + offsetof(pm_inner, keys), inner + offsetof(pm_inner, children));
 }
 
 /* Strings lie in blocks anywhere: fetches those of the n keys from `low` on that the next three steps of a search may
@@ -279,6 +75,13 @@ static inline __attribute__((always_inline)) int pm_search_inner(const pm_pool *
                                                                  const pm_sought *k, const int kind)
 {
     unsigned low = 0, n = (unsigned)node->size, step = 0;
+    if (kind == PM_SOUGHT_STR && k->width == 1 && pm_has_heads(&node->common)) {
+        pm_headed headed = pm_inner_headed((pm_inner *)node);
+        int order = n > 1 ? pm_common_order(&node->common, k) : 1;
+        if (order)
+            return order < 0 ? (int)n - 1 : 0;
+        return pm_search_heads(p, &headed, 0, n, pm_head(k, node->common.length), k);
+    }
     while (n > 1) {
         unsigned half = n / 2;
         if (kind == PM_SOUGHT_STR && step++ % 3 == 0)
@@ -297,6 +100,27 @@ static inline __attribute__((always_inline)) int pm_search_inner(const pm_pool *
     return (int)low;
 }
 
+/* pm_search_leaf by heads; n > 0 entries. */
+static inline int pm_search_headed(const pm_pool *p, const pm_leaf *leaf, unsigned n, const pm_sought *k, int *found)
+{
+    int order = pm_common_order(&leaf->common, k);
+    if (order)
+        return order < 0 ? (int)n : 0;
+    uint64_t head = pm_head(k, leaf->common.length);
+    pm_headed headed = pm_leaf_headed((pm_leaf *)leaf);
+    int low = pm_search_heads(p, &headed, 0, n, head, k);
+    if (low < 0)
+        return -1;
+    unsigned at = leaf->order[low];
+    if (leaf->heads[at] != head)
+        return leaf->heads[at] < head ? low + 1 : low;
+    order = pm_compare(p, leaf->keys[at], k, PM_SOUGHT_STR);
+    if (order == PM_UNORDERED)
+        return -1;
+    *found = order == 0;
+    return order < 0 ? low + 1 : low;
+}
+
 /* Where the key is in the leaf, or would be; *found says which.  -1: Python must compare. */
 static inline __attribute__((always_inline)) int pm_search_leaf(const pm_pool *p, const pm_leaf *leaf,
                                                                 const pm_sought *k, const int kind, int *found)
@@ -305,6 +129,8 @@ static inline __attribute__((always_inline)) int pm_search_leaf(const pm_pool *p
     *found = 0;
     if (n == 0)
         return 0;
+    if (kind == PM_SOUGHT_STR && k->width == 1 && pm_has_heads(&leaf->common))
+        return pm_search_headed(p, leaf, n, k, found);
     while (n > 1) {
         unsigned half = n / 2;
         if (kind == PM_SOUGHT_STR && step++ % 3 == 0)
@@ -347,9 +173,9 @@ static inline __attribute__((always_inline)) int pm_descend(const pm_pool *p, co
         path->child[level] = (unsigned)at;
         node = inner->children[at];
         if (level + 2 == height)
-            pm_prefetch_leaf(p, node);
+            pm_prefetch_leaf(p, node, kind == PM_SOUGHT_STR);
         else
-            pm_prefetch_inner(p, node);
+            pm_prefetch_inner(p, node, kind == PM_SOUGHT_STR);
     }
     path->nodes[level] = node;
     path->child[level] = 0;
@@ -472,7 +298,7 @@ static inline pm_leaf *pm_walk_next(const pm_pool *p, pm_walk *w, unsigned *posi
         w->size = pm_leaf_size(leaf);
         w->at = 0;
         if (leaf->next)
-            pm_prefetch_leaf(p, leaf->next);
+            pm_prefetch_leaf(p, leaf->next, 0);
     }
     *position = leaf->order[w->at++];
     w->left--;
