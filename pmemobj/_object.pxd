@@ -12,10 +12,12 @@ cdef extern from "_engine/objects/names.h":
     enum:
         PM_NO_FIELD
         PM_OF_CLASS
+        PM_TYPED
 
     ctypedef struct pm_name:
         PyObject *name
-        Py_ssize_t field
+        Py_ssize_t field, settable
+        unsigned kinds
 
     ctypedef struct pm_names:
         unsigned version
@@ -26,6 +28,8 @@ cdef extern from "_engine/objects/names.h":
     bint pm_is_type(object o, unsigned version) noexcept
     pm_name *pm_name_cell(const pm_names *names, object name) noexcept
     Py_ssize_t pm_field_of(const pm_names *names, object o, object name) noexcept
+    Py_ssize_t pm_settable_field_of(const pm_names *names, object o, object name) noexcept
+    Py_ssize_t pm_typed_field_of(const pm_names *names, object name, object value) noexcept
     uint64_t *pm_field_at(const pm_pool *p, pm_object *head, Py_ssize_t field) noexcept
 
 
@@ -51,10 +55,11 @@ cdef class ClassInfo:
     cdef bint own_init
 
     cdef int clear_cells(self, size_t size) except -1
-    cdef int learn(self, str name, object o) except -1
+    cdef int learn(self, str name, object o, int kinds=*) except -1
     cdef int cut(self, Py_ssize_t count) except -1
     cdef int refresh(self, object cls) except -1
-    cdef int add_cell(self, object name, Py_ssize_t field) except -1
+    cdef int add_cell(self, object name, Py_ssize_t field, Py_ssize_t settable, unsigned kinds) except -1
+    cdef int add_field(self, str name, Py_ssize_t field, int kinds) except -1
     cdef int met_in_class(self, object o, str name) except -1
     cdef Py_ssize_t field_of(self, object cls, str name) except -2
 
@@ -67,7 +72,7 @@ cdef class ClassTable:
     cdef int keep(self, ClassInfo info) except -1
     cdef ClassInfo info(self, Pool pool, uint32_t class_id)
     cdef ClassInfo info_for(self, Pool pool, object cls)
-    cdef ClassInfo add(self, Pool pool, object cls, str module, str qualname)
+    cdef ClassInfo add(self, Pool pool, object cls, str module, str qualname, list names)
 
 
 cdef class PersistentObject(Persistent):

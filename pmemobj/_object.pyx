@@ -39,6 +39,7 @@ import types
 import weakref
 
 from pmemobj import errors
+from pmemobj import fields as typed_fields
 
 cdef extern from *:
     """
@@ -313,11 +314,11 @@ cdef object get_slow(PersistentObject o, object given):
     info = <ClassInfo>o.info
     field = info.field_of(type(o), name)
     if field >= 0:
+        if not pm_is_type(o, info.fast.version):
+            info.refresh(type(o))
         check_read(o)                           # may wait for another thread's transaction, which may add names
         field = info.field_of(type(o), name)
         at = field_at(o, field) if field >= 0 else NULL
-        if not pm_is_type(o, info.fast.version):
-            info.refresh(type(o))
         if at != NULL and at[0]:
             return slot_load(o.pool, at[0])
     elif info is not not_ready and pm_type_lookup(type(o), name) != NULL:
@@ -375,7 +376,15 @@ cdef int reserve_field(Pool pool, pm_instance *instance, uint64_t field, uint64_
     return 0
 
 
-cdef int set_slow(PersistentObject o, object given, object value) except -1:
+cdef bint set_typed(PersistentObject o, object name, object value) noexcept:
+    """The fast way of a typed field; the table of names holds for the class of o.  False: nothing has been done."""
+    cdef Py_ssize_t field = pm_typed_field_of(o.fast, name, value)
+    cdef uint64_t *at = pm_field_at(o.p, o.head, field)
+    return at != NULL and (at[0] or is_stored(o, field)) and pm_replace(o.p, at, value)
+
+
+cdef int set_slow(PersistentObject o, object given, object value, bint checked=True) except -1:
+    """checked: the value must be one that the class declares for the field."""
     cdef str name = exact_name(given)
     cdef Pool pool = o.pool
     cdef ClassInfo info
@@ -392,21 +401,29 @@ cdef int set_slow(PersistentObject o, object given, object value) except -1:
     if name.startswith(VOLATILE) or (descriptor != NULL and pm_is_data_descriptor(descriptor)):
         return PyObject_GenericSetAttr(o, name, <PyObject *>value)
     check_read(o)
+    declared = typed_fields.known(type(o))
+    if declared is None:
+        declared = typed_fields.declared(type(o))
+        (<ClassInfo>o.info).fast.version = 0    # made before it was known what is declared
+    if checked:
+        value = declared.fit(type(o), name, value)
+    kinds = declared.kinds(name)
+    check_read(o)
     if not pm_immediate(value, &slot):
         plan = prepare(pool, value)
-        check_read(o)
     name = sys.intern(name)
     info = <ClassInfo>o.info
-    info.cut(items_of(pool, info.record).size - RECORD_HEAD)
-    found = info.index.get(name)
     if not pm_is_type(o, info.fast.version):
         info.refresh(type(o))
+    check_read(o)
+    info.cut(items_of(pool, info.record).size - RECORD_HEAD)
+    found = info.index.get(name)
     op_begin(pool)
     try:
         if found is None:
             field = len(info.names)
             append_slot(pool, info.record, name)
-            info.learn(name, o)
+            info.learn(name, o, kinds)
         else:
             field = found
         if plan is not None:
@@ -506,6 +523,11 @@ cdef class PersistentObject(Persistent):
     The class is stored by its module and qualified name: keep it importable under that name, or say in
     ``__p_aliases__ = ("module:Name", ...)`` what names it had before.  Import its module before objects are read:
     where the class is not known they are read as a PersistentPlaceholder.
+
+    Annotated attributes are typed fields: what is assigned to them must be of the declared type, or TypeError is raised
+    and nothing has changed (a subclass may be; an int becomes a float where only float is declared; a plain list, dict,
+    ... where a persistent one is declared, and the other way round).  Their default is the class's attribute.  With
+    ``class Name(PersistentObject, slots=True)`` there are no others, for subclasses too unless they say slots=False.
     """
 
     def __init__(self):
@@ -546,11 +568,12 @@ cdef class PersistentObject(Persistent):
         return get_slow(self, name)
 
     def __setattr__(self, name, value):
-        cdef Py_ssize_t field = pm_field_of(self.fast, self, name)
+        cdef Py_ssize_t field = pm_settable_field_of(self.fast, self, name)
         cdef uint64_t *at = pm_field_at(self.p, self.head, field)
         if at != NULL and (at[0] or is_stored(self, field)) and pm_replace(self.p, at, value):
             return
-        set_slow(self, name, value)
+        if field != PM_TYPED or not set_typed(self, name, value):
+            set_slow(self, name, value)
 
     def __delattr__(self, name):
         delete(self, name)
@@ -584,9 +607,12 @@ cdef class PersistentObject(Persistent):
         return f"<{name} object at {pm_offset(self.p, self.head):#x} in pool {self.pool.path!r}>"
 
 
-def _init_subclass(cls, **kwargs):
+def _init_subclass(cls, *, slots=None, **kwargs):
     """A new subclass of PersistentObject."""
     super(PersistentObject, cls).__init_subclass__(**kwargs)
+    if slots is not None:
+        cls.__p_slots__ = bool(slots)
+    typed_fields.check_defaults(cls)
     add_aliases(cls)
 
 
@@ -625,6 +651,11 @@ def new_without_init(Pool pool not None, cls):
     """An object of the class without attributes; its __init__ is not called.  For repair()."""
     pool_check_read(pool)
     return create(pool, pm_tp_new(cls, cls, (), {}), (<ClassTable?>pool.registry).info_for(pool, cls))
+
+
+def set_unchecked(PersistentObject o not None, str name not None, value):
+    """Sets an attribute, whatever the class declares.  For repair()."""
+    set_slow(o, name, value, False)
 
 
 def stored_names(PersistentObject o not None):

@@ -1,5 +1,6 @@
 # The type table: a persistent list with a record for each class whose objects were ever stored; a record is a
-# persistent list of module, qualified name and the names of the fields.  An object holds its class's number.
+# persistent list of module, qualified name and the names of the fields: those that the class declares, in that order,
+# and then what its objects were given.  An object holds its class's number.
 
 cdef enum:
     RECORD_HEAD = 2             # items of a record before the names of the fields
@@ -158,14 +159,15 @@ cdef class ClassInfo:
         self.fast.version = 0
         return 0
 
-    cdef int learn(self, str name, object o) except -1:
-        """The next field has this name; the class of o, unless it is None, has no data descriptor of it."""
+    cdef int learn(self, str name, object o, int kinds=0) except -1:
+        """The next field has this name; the class of o, unless it is None, has no data descriptor of it, and lets it
+        have these values.  Runs no Python code."""
         cdef Py_ssize_t field = len(self.names)
         name = sys.intern(name)
         self.names.append(name)
         self.index[name] = field
         if o is not None and pm_is_type(o, self.fast.version) and 2 * self.fast.used < self.fast.mask:
-            self.add_cell(name, field)
+            self.add_field(name, field, kinds)
         else:
             self.fast.version = 0
         return 0
@@ -179,13 +181,19 @@ cdef class ClassInfo:
             del self.names[count:]
         return 0
 
-    cdef int add_cell(self, object name, Py_ssize_t field) except -1:
+    cdef int add_cell(self, object name, Py_ssize_t field, Py_ssize_t settable, unsigned kinds) except -1:
         cdef pm_name *cell = pm_name_cell(&self.fast, name)
         if cell.name == NULL:
             self.fast.used += 1
         cell.name = <PyObject *>name
         cell.field = field
+        cell.settable = settable
+        cell.kinds = kinds
         return 0
+
+    cdef int add_field(self, str name, Py_ssize_t field, int kinds) except -1:
+        """kinds: of values that may be stored on the fast way; -1: any."""
+        return self.add_cell(name, field, field if kinds < 0 else PM_TYPED, 0 if kinds < 0 else kinds)
 
     cdef int refresh(self, object cls) except -1:
         """Makes the fast way for this class."""
@@ -193,6 +201,7 @@ cdef class ClassInfo:
         cdef size_t size = 8
         cdef Py_ssize_t i
         cdef unsigned version
+        declared = typed_fields.known(cls)            # None: until that is known, values go the slow way
         while size < 3 * <size_t>(len(self.names) + len(self.class_names)) + 4:
             size *= 2
         self.clear_cells(size)
@@ -202,12 +211,12 @@ cdef class ClassInfo:
             return 0
         for name in self.class_names:
             if pm_type_lookup(cls, name) != NULL:
-                self.add_cell(name, PM_OF_CLASS)
+                self.add_cell(name, PM_OF_CLASS, PM_OF_CLASS, 0)
         for i in range(len(self.names)):
             name = self.names[i]
             descriptor = pm_type_lookup(cls, name)
             if descriptor == NULL or not pm_is_data_descriptor(descriptor):
-                self.add_cell(name, i)
+                self.add_field(name, i, 0 if declared is None else declared.kinds(name))
         self.fast.version = version
         return 0
 
@@ -221,7 +230,7 @@ cdef class ClassInfo:
             return 0
         self.class_names.append(name)
         if 2 * self.fast.used < self.fast.mask:
-            return self.add_cell(name, PM_OF_CLASS)
+            return self.add_cell(name, PM_OF_CLASS, PM_OF_CLASS, 0)
         return self.refresh(type(o))
 
     cdef Py_ssize_t field_of(self, object cls, str name) except -2:
@@ -301,6 +310,9 @@ cdef class ClassTable:
             return info
         module, qualname = names_of(cls)
         check_storable(cls, module, qualname)
+        names = typed_fields.declared(cls).names(cls)
+        pool_check_read(pool)
+        count = stored_classes(pool)
         if count:
             self.info(pool, count - 1)          # all of them are known now
         for name in [(module, qualname), *names_before(cls)]:
@@ -309,7 +321,7 @@ cdef class ClassTable:
                 info.cls = cls                  # defined anew, or not yet looked for
                 self.by_class[cls] = info
                 return info
-        return self.add(pool, cls, module, qualname)
+        return self.add(pool, cls, module, qualname, names)
 
     def rename(self, Pool pool not None, old, new):
         """See pool.rename_class(); outside of transactions."""
@@ -340,7 +352,8 @@ cdef class ClassTable:
         info.module, info.qualname = after
         self.by_name[after] = info
 
-    cdef ClassInfo add(self, Pool pool, object cls, str module, str qualname):
+    cdef ClassInfo add(self, Pool pool, object cls, str module, str qualname, list names):
+        """names: of its first fields, which are declared."""
         cdef uint32_t count = stored_classes(pool)
         cdef ClassInfo info, undone
         cdef uint64_t types
@@ -368,11 +381,15 @@ cdef class ClassTable:
             info.record = object_new(pool, PM_TYPE_LIST, sizeof(pm_list), True)
             append_slot(pool, info.record, module)
             append_slot(pool, info.record, qualname)
+            for name in names:
+                append_slot(pool, info.record, name)
             append_slot(pool, types, info.record)
         except BaseException:
             op_abort(pool)
             raise
         op_end(pool)
+        for name in names:
+            info.learn(name, None)
         self.keep(info)
         self.by_class[cls] = info
         return info

@@ -21,7 +21,7 @@ from typing import Any
 from pmemobj import _core, errors
 from pmemobj._deque import PersistentDeque
 from pmemobj._dict import PersistentDict
-from pmemobj._object import PersistentObject, new_without_init, stored_names
+from pmemobj._object import PersistentObject, new_without_init, set_unchecked, stored_names
 from pmemobj._set import PersistentSet
 from pmemobj._tuple import PersistentTuple
 from pmemobj.check import Report
@@ -168,7 +168,7 @@ class _Saver:
         made.add(self.copy(item, path))
 
     def set(self, made: Any, name: str, item: Any, path: str) -> None:
-        setattr(made, name, self.copy(item, f"{path}.{name}"))
+        set_unchecked(made, name, self.copy(item, f"{path}.{name}"))
 
     def put(self, path: str, made: Any, key: Any, item: Any) -> None:
         where = f"{path}[{key!r}]"

@@ -41,7 +41,7 @@ LAYERS = [
     ("engine", ["_engine/*.[ch]", "_engine/*/*.[ch]", "_cengine.pxd"]),
     ("core", ["_core.pyx", "_core.pxd", "_core_*.pxi"]),
     ("values", ["_values.p*", "_values_*.pxi"]),
-    ("containers", [f"_{name}*.p*" for name in CONTAINERS]),
+    ("containers", [*(f"_{name}*.p*" for name in CONTAINERS), "fields.py", "dataclass.py"]),
     ("pickling", ["pickling.py", "_pickling.p*"]),
     ("native", ["native/*.py"]),
     ("registry", ["registry.py", "_registry.p*"]),

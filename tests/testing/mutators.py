@@ -1,5 +1,6 @@
 """Operations of every container, for exploration: a start, and operations one after the other."""
 
+import contextlib
 from collections import Counter, OrderedDict, defaultdict, deque
 
 from pmemobj import PersistentObject
@@ -7,6 +8,22 @@ from pmemobj import PersistentObject
 
 class Thing(PersistentObject):
     pass
+
+
+class Typed(PersistentObject, slots=True):
+    name: str
+    number: float = 0.5
+    other: "TypedToo | None" = None
+
+
+class TypedToo(PersistentObject):
+    first: int
+    second: str
+    third: list
+    fourth: Typed
+
+    def __init__(self, fourth):
+        self.third, self.fourth = [1], fourth
 
 
 TEXT = "a text that needs a block of its own, {}"
@@ -176,6 +193,35 @@ def delete_attribute(pool):
     del pool.root.name
 
 
+def start_typed(pool):
+    pool.root = pool.new(Typed)
+    pool.root.name = "first"
+
+
+def set_typed(pool):
+    pool.root.name = TEXT.format(9)
+
+
+def set_converted(pool):
+    pool.root.number = 3
+
+
+def set_wrong(pool):
+    with contextlib.suppress(TypeError):
+        pool.root.number = "a text, refused"
+
+
+def new_typed(pool):
+    """With the record of its class."""
+    with pool.transaction():
+        pool.root.other = pool.new(TypedToo, pool.root)
+
+
+def of_typed(pool):
+    other = pool.root.other
+    return pool.root.name, pool.root.number, other and (pool.to_python(other.third), other.fourth is pool.root)
+
+
 def of_object(pool):
     return {name: pool.to_python(value) for name, value in vars(pool.root).items()}
 
@@ -243,6 +289,7 @@ WORK = {
     "counter": (start_counter, [count, count_down, insert_count, clear], None),
     "defaultdict": (start_defaultdict, [missing, set_factory, insert, clear], None),
     "object": (start_object, [set_attribute, new_attribute, delete_attribute], of_object),
+    "typed object": (start_typed, [set_typed, set_converted, set_wrong, new_typed], of_typed),
     "transactions": (start_list, [transaction, savepoint, abort], None),
     "checkpoint, collection": (start_list, [append, checkpoint, cycle, collect], None),
 }

@@ -11,10 +11,23 @@
 
 #define PM_NO_FIELD (-1)        /* not in the table: go the slow way */
 #define PM_OF_CLASS (-2)        /* nothing is stored under this name; the class has an attribute of it */
+#define PM_TYPED (-3)           /* to be set: only some values may be stored */
+
+/* Exact types that a typed field tells apart on its fast way (KINDS in fields.py). */
+enum pm_kind {
+    PM_KIND_INT = 1,
+    PM_KIND_FLOAT = 2,
+    PM_KIND_BOOL = 4,
+    PM_KIND_STR = 8,
+    PM_KIND_BYTES = 16,
+    PM_KIND_NONE = 32
+};
 
 typedef struct pm_name {
     PyObject *name;             /* NULL: empty; borrowed from the owner of the table */
     Py_ssize_t field;
+    Py_ssize_t settable;        /* the field, if it takes any value; PM_TYPED, PM_OF_CLASS */
+    unsigned kinds;             /* PM_TYPED: values of these kinds may be stored as they are */
 } pm_name;
 
 typedef struct pm_names {
@@ -53,6 +66,38 @@ static inline Py_ssize_t pm_field_of(const pm_names *names, PyObject *o, PyObjec
         return PM_NO_FIELD;
     const pm_name *cell = pm_name_cell(names, name);
     return cell->name != NULL ? cell->field : PM_NO_FIELD;
+}
+
+/* The same for a value to be stored: one that any value may be stored in, or PM_TYPED. */
+static inline Py_ssize_t pm_settable_field_of(const pm_names *names, PyObject *o, PyObject *name)
+{
+    if (!pm_is_type(o, names->version))
+        return PM_NO_FIELD;
+    const pm_name *cell = pm_name_cell(names, name);
+    return cell->name != NULL ? cell->settable : PM_NO_FIELD;
+}
+
+static inline unsigned pm_kind_of(PyObject *value)
+{
+    PyTypeObject *type = Py_TYPE(value);
+    if (type == &PyLong_Type)
+        return PM_KIND_INT;
+    if (type == &PyUnicode_Type)
+        return PM_KIND_STR;
+    if (type == &PyFloat_Type)
+        return PM_KIND_FLOAT;
+    if (type == &PyBool_Type)
+        return PM_KIND_BOOL;
+    if (value == Py_None)
+        return PM_KIND_NONE;
+    return type == &PyBytes_Type ? PM_KIND_BYTES : 0;
+}
+
+/* The typed field of that name, if the value may be stored in it as it is. */
+static inline Py_ssize_t pm_typed_field_of(const pm_names *names, PyObject *name, PyObject *value)
+{
+    const pm_name *cell = pm_name_cell(names, name);
+    return cell->name != NULL && cell->kinds & pm_kind_of(value) ? cell->field : PM_NO_FIELD;
 }
 
 /* Where a field is, if the object has room for it, inside the pool, and this thread may look at it; or NULL. */
