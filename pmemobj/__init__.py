@@ -23,6 +23,7 @@ from pmemobj._object import PersistentObject, PersistentPlaceholder
 from pmemobj._set import PersistentSet
 from pmemobj._sorted import PersistentSortedDict, PersistentSortedSet, register_key
 from pmemobj._tuple import PersistentTuple
+from pmemobj.dataclass import persistent, replace
 from pmemobj.errors import (
     ClassNotFoundError,
     CrossPoolError,
@@ -74,10 +75,12 @@ __all__ = [
     "check",
     "create",
     "open",
+    "persistent",
     "register",
     "register_factory",
     "register_key",
     "repair",
+    "replace",
 ]
 
 __version__ = "0.1.0.dev0"

@@ -376,6 +376,12 @@ cdef int reserve_field(Pool pool, pm_instance *instance, uint64_t field, uint64_
     return 0
 
 
+cdef int raise_without_pool(PersistentObject o) except -1:
+    cls = type(o).__name__
+    hint = "; pmemobj.replace() does what dataclasses.replace() cannot" if hasattr(type(o), "__replace__") else ""
+    raise TypeError(f"{cls} objects live in a pool: use pool.new({cls}, ...){hint}")
+
+
 cdef bint set_typed(PersistentObject o, object name, object value) noexcept:
     """The fast way of a typed field; the table of names holds for the class of o.  False: nothing has been done."""
     cdef Py_ssize_t field = pm_typed_field_of(o.fast, name, value)
@@ -400,6 +406,8 @@ cdef int set_slow(PersistentObject o, object given, object value, bint checked=T
     descriptor = pm_type_lookup(type(o), name)
     if name.startswith(VOLATILE) or (descriptor != NULL and pm_is_data_descriptor(descriptor)):
         return PyObject_GenericSetAttr(o, name, <PyObject *>value)
+    if pool is None:
+        raise_without_pool(o)
     check_read(o)
     declared = typed_fields.known(type(o))
     if declared is None:
@@ -532,9 +540,7 @@ cdef class PersistentObject(Persistent):
 
     def __init__(self):
         if self.pool is None:
-            raise TypeError(
-                f"{type(self).__name__} objects live in a pool: use pool.new({type(self).__name__}, ...)"
-            )
+            raise_without_pool(self)
 
     def _v__init__(self):
         """Sets up volatile attributes; called at creation, and before the first use after each load."""

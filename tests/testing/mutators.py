@@ -219,7 +219,11 @@ def new_typed(pool):
 
 def of_typed(pool):
     other = pool.root.other
-    return pool.root.name, pool.root.number, other and (pool.to_python(other.third), other.fourth is pool.root)
+    return (
+        pool.root.name,
+        pool.root.number,
+        other and (pool.to_python(other.third), other.fourth is pool.root),
+    )
 
 
 def of_object(pool):
