@@ -39,6 +39,7 @@ from pmemobj.errors import (
     ReadOnlyPoolError,
     StaleObjectError,
     TransactionError,
+    UpgradeError,
 )
 from pmemobj.pool import MIN_POOL_SIZE, PersistentObjectPool, check, create, open, repair
 from pmemobj.registry import register
@@ -72,6 +73,7 @@ __all__ = [
     "ReadOnlyPoolError",
     "StaleObjectError",
     "TransactionError",
+    "UpgradeError",
     "check",
     "create",
     "open",

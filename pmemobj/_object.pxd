@@ -1,7 +1,7 @@
 # PersistentObject and the classes of a pool's type table.
 
 from cpython.object cimport PyObject
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from pmemobj._cengine cimport pm_pool
 from pmemobj._core cimport Persistent, Pool
@@ -50,9 +50,11 @@ cdef class ClassInfo:
     # the class that have been asked for and under whose names nothing is stored.
     cdef pm_names fast
     cdef list class_names           # of the latter
-    # While the class's version tag is this: has the class a _v__init__ of its own?
-    cdef unsigned init_version
-    cdef bint own_init
+    # While the class's version tag is this: has the class a _v__init__ of its own, or a __p_version__ above 0?
+    cdef unsigned looked_at
+    cdef bint own_init, special
+    cdef int64_t wanted             # its __p_version__
+    cdef Py_ssize_t version_field   # where objects have theirs; -1: none has one yet
 
     cdef int clear_cells(self, size_t size) except -1
     cdef int learn(self, str name, object o, int kinds=*) except -1

@@ -7,19 +7,21 @@
  3. The fast way: the name, compared by address, is in ClassInfo.fast (_engine/objects/names.h), which holds only while
     the type's version tag is what it was, so that a property that appears later is seen.  Everything else goes
     through get_slow, set_slow and delete.
- 4. A loaded object whose class has a _v__init__ of its own starts with `not_ready` for its ClassInfo, which has no
-    names, so that its first use goes the slow way and runs it: loading itself runs no user code.
+ 4. A loaded object whose class has a _v__init__ of its own, or another __p_version__ than the object, starts with
+    `not_ready` for its ClassInfo, which has no names, so that its first use goes the slow way and runs it: loading
+    itself runs no user code.
+ 5. An object's version is a field without a Python name, VERSION_FIELD, which objects of version 0 do not have.
 """
 
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from pmemobj._cengine cimport (
-    pm_at, pm_fresh, pm_inside, pm_inside_all, pm_known_cell, pm_leads_inside,
+    PM_GATE_READONLY, pm_at, pm_fresh, pm_inside, pm_inside_all, pm_known_cell, pm_leads_inside,
     pm_offset, pm_pool, pm_proxy_bind, pm_proxy_lost,
     pm_replace, pm_store, pm_vec,
 )
@@ -58,6 +60,14 @@ cdef extern from *:
 
     static inline int pm_is_interned(PyObject *text) { return PyUnicode_CHECK_INTERNED(text) != 0; }
 
+    /* A __p_version__, which was verified when the class was made; 0 if there is something else now. */
+    static inline int64_t pm_version_number(PyObject *o)
+    {
+        int overflow = 0;
+        int64_t n = o != NULL && PyLong_CheckExact(o) ? PyLong_AsLongLongAndOverflow(o, &overflow) : 0;
+        return n < 0 || n > INT32_MAX ? 0 : n;
+    }
+
     static inline PyObject *pm_tp_new(PyObject *base, PyObject *type, PyObject *arguments, PyObject *keywords)
     {
         return ((PyTypeObject *)base)->tp_new((PyTypeObject *)type, arguments, keywords);
@@ -70,6 +80,7 @@ cdef extern from *:
     """
     PyObject *pm_dict_of(object o) noexcept
     bint pm_is_interned(object text) noexcept
+    int64_t pm_version_number(PyObject *o) noexcept
     PyObject *pm_type_lookup(object type, object name) noexcept
     bint pm_is_data_descriptor(PyObject *o) noexcept
     object pm_tp_new(object base, object type, object arguments, object keywords)
@@ -88,6 +99,9 @@ cdef enum:
 
 #: Attributes whose names begin so are kept in the Python object only.
 VOLATILE = ("_v_", "_p_")
+
+cdef str VERSION_FIELD = "<version>"            # DO NOT CHANGE: on media
+cdef tuple OF_CLASS = ("__class__", "__dict__", "__p_version__", VERSION_FIELD)
 
 cdef extern from *:
     """
@@ -214,11 +228,7 @@ cdef extern from *:
 
 include "_object_classes.pxi"
 
-cdef ClassInfo not_ready = ClassInfo.__new__(ClassInfo)
-not_ready.names = []
-not_ready.class_names = []
-not_ready.index = {}
-not_ready.clear_cells(1)
+cdef ClassInfo not_ready = new_info()
 
 
 class _Attributes(dict):
@@ -259,30 +269,45 @@ cdef void set_info(PersistentObject o, ClassInfo info) noexcept:
     Py_XDECREF(old)
 
 
-cdef inline bint has_init(ClassInfo info) noexcept:
-    """The class has a _v__init__ of its own."""
+cdef inline bint is_special(ClassInfo info) noexcept:
+    """The class has a _v__init__ of its own, or a version, or had one."""
     cdef unsigned version = pm_type_version(info.cls)
-    if version == 0 or info.init_version != version:
-        info.own_init = pm_type_lookup(info.cls, "_v__init__") != pm_type_lookup(PersistentObject, "_v__init__")
-        info.init_version = version
-    return info.own_init
+    if version == 0 or info.looked_at != version:
+        look_at_class(info)
+        info.looked_at = version
+    return info.special
+
+
+cdef void look_at_class(ClassInfo info) noexcept:
+    cdef PyObject *found = pm_type_lookup(info.cls, "__p_version__")
+    info.own_init = pm_type_lookup(info.cls, "_v__init__") != pm_type_lookup(PersistentObject, "_v__init__")
+    info.wanted = pm_version_number(found)
+    info.special = info.own_init or info.wanted != 0 or info.version_field >= 0
+
+
+cdef inline bint has_init(ClassInfo info) noexcept:
+    return is_special(info) and info.own_init
 
 
 cdef int make_ready(PersistentObject o) except -1:
-    """The first use after a load: runs _v__init__."""
+    """The first use after a load: an upgrade, if one is needed, and _v__init__."""
+    cdef ClassInfo info
     check_read(o)
-    set_info(o, (<ClassTable?>o.pool.registry).info(o.pool, (<pm_instance *>o.head).class_id))
-    try:
-        o._v__init__()
-    except BaseException:
-        set_info(o, not_ready)
-        raise
+    info = (<ClassTable?>o.pool.registry).info(o.pool, (<pm_instance *>o.head).class_id)
+    if not needs_upgrade(o.pool, <pm_instance *>o.head, info):
+        set_info(o, info)
+    elif not upgrade(o, info):
+        return 0
+    if has_init(info):
+        try:
+            o._v__init__()
+        except BaseException:
+            set_info(o, not_ready)
+            raise
     return 0
 
 
-cdef inline bint is_dunder(str name) noexcept:
-    return name.startswith("__") and name.endswith("__")
-
+include "_object_versions.pxi"
 
 cdef int be_ready(PersistentObject o, str name) except -1:
     """Before a use of that attribute.  Special names of the class (__class__, ...) are asked for by everybody and
@@ -310,6 +335,8 @@ cdef object get_slow(PersistentObject o, object given):
     cdef Py_ssize_t field
     be_ready(o, name)
     if name == "__dict__":
+        if o.info == <PyObject *>not_ready and o.pool is not None:
+            make_ready(o)
         return attributes(o)
     info = <ClassInfo>o.info
     field = info.field_of(type(o), name)
@@ -326,9 +353,23 @@ cdef object get_slow(PersistentObject o, object given):
     try:
         return PyObject_GenericGetAttr(o, name)
     except AttributeError:
-        if o.pool is not None and not is_dunder(name):
-            check_read(o)
-        raise
+        if o.pool is None or is_dunder(name):
+            raise
+        check_read(o)
+        factory = typed_fields.declared(type(o)).factories.get(name)
+        if factory is None:
+            raise
+    return default_made(o, name, factory)
+
+
+cdef object default_made(PersistentObject o, str name, object factory):
+    """Of a field that came after the object, or was deleted.  Stored, so that it is the same one next time."""
+    value = factory()
+    check_read(o)
+    if o.p.write_gate & PM_GATE_READONLY and not name.startswith(VOLATILE):
+        return value
+    setattr(o, name, value)
+    return getattr(o, name)
 
 
 cdef object attributes(PersistentObject o):
@@ -341,7 +382,7 @@ cdef object attributes(PersistentObject o):
     found = {}
     while field < len(info.names):
         at = field_at(o, field)
-        if at != NULL and at[0]:
+        if at != NULL and at[0] and field != info.version_field:
             name = info.names[field]
             found[name] = slot_load(o.pool, at[0])
             check_read(o)
@@ -401,7 +442,7 @@ cdef int set_slow(PersistentObject o, object given, object value, bint checked=T
     cdef Py_ssize_t field
     cdef object plan = None
     be_ready(o, name)
-    if name == "__class__" or name == "__dict__":
+    if name in OF_CLASS and (checked or name != VERSION_FIELD):
         raise TypeError(f"the {name} of a persistent object cannot be assigned")
     descriptor = pm_type_lookup(type(o), name)
     if name.startswith(VOLATILE) or (descriptor != NULL and pm_is_data_descriptor(descriptor)):
@@ -456,7 +497,7 @@ cdef int delete(PersistentObject o, object given) except -1:
     cdef uint64_t old
     cdef Py_ssize_t field
     be_ready(o, name)
-    if name == "__class__" or name == "__dict__":
+    if name in OF_CLASS:
         raise TypeError(f"the {name} of a persistent object cannot be deleted")
     if name.startswith(VOLATILE) or pool is None:
         return PyObject_GenericSetAttr(o, name, NULL)
@@ -481,10 +522,13 @@ cdef int delete(PersistentObject o, object given) except -1:
 
 # --- creating
 
-cdef PersistentObject create(Pool pool, PersistentObject o, ClassInfo info):
+cdef PersistentObject create(Pool pool, PersistentObject o, ClassInfo info, bint versioned=True):
     """Makes the stored object for a new proxy, in an operation."""
     cdef pm_object *head
     cdef uint64_t names
+    versioned = versioned and is_special(info) and info.wanted != 0
+    if versioned:
+        info.cut(items_of(pool, info.record).size - RECORD_HEAD)
     op_begin(pool)
     try:
         head = <pm_object *>pm_at(pool.p, object_new(pool, PM_TYPE_OBJECT, sizeof(pm_instance), False))
@@ -492,6 +536,8 @@ cdef PersistentObject create(Pool pool, PersistentObject o, ClassInfo info):
         names = items_of(pool, info.record).size - RECORD_HEAD
         if 0 < names <= MANY_FIELDS:
             reserve_field(pool, <pm_instance *>head, names - 1, names)
+        if versioned:
+            store_version(pool, <pm_instance *>head, info)
     except BaseException:
         op_abort(pool)
         raise
@@ -536,11 +582,25 @@ cdef class PersistentObject(Persistent):
     and nothing has changed (a subclass may be; an int becomes a float where only float is declared; a plain list, dict,
     ... where a persistent one is declared, and the other way round).  Their default is the class's attribute.  With
     ``class Name(PersistentObject, slots=True)`` there are no others, for subclasses too unless they say slots=False.
+
+    A class that changes so that its stored objects do not fit any more raises its ``__p_version__``, 0 by default, and
+    says in ``__p_upgrade__`` what is to be done with them.
     """
+
+    __p_version__ = 0
 
     def __init__(self):
         if self.pool is None:
             raise_without_pool(self)
+
+    def __p_upgrade__(self, old_version):
+        """Called once for each object that was stored by an older version of its class (``__p_version__``), before its
+        first use: makes it what the class expects now.  Does nothing by default.
+
+        Atomic, with the new version number: in a transaction of its own, or as part of the open one, whose abort undoes
+        it.  If it raises, the object stays what it was, and its use raises UpgradeError.  Not called in a snapshot
+        (``flag="r"``), where objects are what is stored.
+        """
 
     def _v__init__(self):
         """Sets up volatile attributes; called at creation, and before the first use after each load."""
@@ -618,6 +678,9 @@ def _init_subclass(cls, *, slots=None, **kwargs):
     super(PersistentObject, cls).__init_subclass__(**kwargs)
     if slots is not None:
         cls.__p_slots__ = bool(slots)
+    version = cls.__p_version__
+    if type(version) is not int or not 0 <= version < 1 << 31:
+        raise TypeError(f"__p_version__ of {cls.__qualname__} must be an int from 0 to 2**31 - 1, not {version!r}")
     typed_fields.check_defaults(cls)
     add_aliases(cls)
 
@@ -628,7 +691,8 @@ cdef PyObject *made(Pool pool, pm_object *head, pm_known_cell *cell, ClassInfo i
     """The proxy of a stored object, whose place in `known` is the cell.  Runs no user code."""
     cdef object cls = info.cls if info.cls is not None else PersistentPlaceholder
     cdef PyObject *o = pm_instance_alloc(<PyTypeObject *>cls)
-    if info.cls is not None and has_init(info):
+    if info.cls is not None and is_special(info) and (
+            info.own_init or needs_upgrade(pool, <pm_instance *>head, info)):
         pm_set_info(o, <PyObject *>not_ready, &not_ready.fast)
     else:
         pm_set_info(o, <PyObject *>info, &info.fast)
@@ -654,9 +718,9 @@ cdef PyObject *make(Pool pool, pm_object *head, pm_known_cell *cell) except NULL
 
 
 def new_without_init(Pool pool not None, cls):
-    """An object of the class without attributes; its __init__ is not called.  For repair()."""
+    """An object of the class without attributes and version; its __init__ is not called.  For repair()."""
     pool_check_read(pool)
-    return create(pool, pm_tp_new(cls, cls, (), {}), (<ClassTable?>pool.registry).info_for(pool, cls))
+    return create(pool, pm_tp_new(cls, cls, (), {}), (<ClassTable?>pool.registry).info_for(pool, cls), False)
 
 
 def set_unchecked(PersistentObject o not None, str name not None, value):

@@ -142,6 +142,17 @@ cdef int check_storable(object cls, str module, str qualname) except -1:
     return 0
 
 
+cdef ClassInfo new_info():
+    """Of no class yet."""
+    cdef ClassInfo info = ClassInfo.__new__(ClassInfo)
+    info.names = []
+    info.class_names = []
+    info.index = {}
+    info.version_field = -1
+    info.clear_cells(1)
+    return info
+
+
 cdef class ClassInfo:
 
     def __dealloc__(self):
@@ -166,6 +177,9 @@ cdef class ClassInfo:
         name = sys.intern(name)
         self.names.append(name)
         self.index[name] = field
+        if name == VERSION_FIELD:
+            self.version_field = field
+            self.looked_at = 0
         if o is not None and pm_is_type(o, self.fast.version) and 2 * self.fast.used < self.fast.mask:
             self.add_field(name, field, kinds)
         else:
@@ -179,6 +193,9 @@ cdef class ClassInfo:
             for name in self.names[count:]:
                 del self.index[name]
             del self.names[count:]
+            if self.version_field >= count:
+                self.version_field = -1
+                self.looked_at = 0
         return 0
 
     cdef int add_cell(self, object name, Py_ssize_t field, Py_ssize_t settable, unsigned kinds) except -1:
@@ -214,6 +231,8 @@ cdef class ClassInfo:
                 self.add_cell(name, PM_OF_CLASS, PM_OF_CLASS, 0)
         for i in range(len(self.names)):
             name = self.names[i]
+            if i == self.version_field:
+                continue
             descriptor = pm_type_lookup(cls, name)
             if descriptor == NULL or not pm_is_data_descriptor(descriptor):
                 self.add_field(name, i, 0 if declared is None else declared.kinds(name))
@@ -263,7 +282,7 @@ cdef class ClassTable:
             raise errors.PoolDamagedError(f"{pool.path}: an object has the class number {class_id}, which is not known")
         while class_id >= <uint32_t>len(self.infos):
             stored = items_of(pool, pool.p.root.types_slot & PM_OFFSET_MASK)
-            info = ClassInfo.__new__(ClassInfo)
+            info = new_info()
             info.class_id = len(self.infos)
             slot = vec_at(pool, stored, info.class_id, 1)[0]
             info.record = slot & PM_OFFSET_MASK
@@ -272,10 +291,6 @@ cdef class ClassTable:
                 raise errors.PoolDamagedError(f"{pool.path}: entry {info.class_id} of the type table is damaged")
             info.module = text_at(pool, record, 0)
             info.qualname = text_at(pool, record, 1)
-            info.names = []
-            info.class_names = []
-            info.index = {}
-            info.clear_cells(1)
             for i in range(RECORD_HEAD, record.size):
                 info.learn(text_at(pool, record, i), None)
             self.keep(info)
@@ -361,14 +376,10 @@ cdef class ClassTable:
             self.by_name.pop((undone.module, undone.qualname), None)
             self.by_class.pop(undone.cls, None)
         del self.infos[count:]
-        info = ClassInfo.__new__(ClassInfo)
+        info = new_info()
         info.module = module
         info.qualname = qualname
         info.cls = cls
-        info.names = []
-        info.class_names = []
-        info.index = {}
-        info.clear_cells(1)
         info.class_id = count
         op_begin(pool)
         try:

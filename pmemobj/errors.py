@@ -19,6 +19,7 @@ __all__ = [
     "ReadOnlyPoolError",
     "StaleObjectError",
     "TransactionError",
+    "UpgradeError",
 ]
 
 
@@ -61,6 +62,11 @@ class PoolDamagedError(PmemobjError):
 
 class JournalError(PmemobjError):
     """The journal beside the pool is missing, belongs to another pool or epoch, or is damaged."""
+
+
+class UpgradeError(PmemobjError, RuntimeError):
+    """An object was stored by another version of its class (``__p_version__``), and could not be made one of this
+    version: its ``__p_upgrade__`` has failed, or it comes from a newer program.  The object has not changed."""
 
 
 class ReadOnlyPoolError(PmemobjError, TypeError):

@@ -14,6 +14,7 @@ import sys
 import types
 import typing
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 from pmemobj._deque import PersistentDeque
@@ -189,6 +190,12 @@ class Declared:
                 if not name.startswith(VOLATILE):
                     found[name] = Field(base, name, hint)
         self.fields = {name: field for name, field in found.items() if field.is_field}
+        #: What makes the default of a field that an object has not; of dataclasses, whose class has no such attribute.
+        self.factories: dict[str, Callable[[], object]] = {
+            name: field.default_factory
+            for name, field in getattr(cls, "__dataclass_fields__", {}).items()
+            if field.default_factory is not dataclasses.MISSING
+        }
 
     def names(self, cls: type) -> list[str]:
         """Of the fields that are stored: a property of the class stands before one of its name."""

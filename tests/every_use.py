@@ -232,7 +232,7 @@ ALSO = {
 HARMLESS = {
     "__class_getitem__", "__doc__", "__hash__", "__init__", "__init_subclass__", "__new__", "__reduce_cython__",
     "__reduce_ex__", "__setstate_cython__", "__subclasshook__", "_check", "_p_new", "_p_stable_hash", "fromkeys",
-    "mapping", "_v__init__", "__repr__",
+    "mapping", "_v__init__", "__repr__", "__p_upgrade__", "__p_version__",
     # of classes in Python
     "__abstractmethods__", "__class__", "__module__", "__slots__", "_abc_impl", "_bounds", "_d", "_from_iterable",
     "_hash", "_holds", "_ranks", "_what",
