@@ -249,6 +249,7 @@ cdef extern from "_engine/direct/undo.h" nogil:
         uint64_t count
 
     bint undo_is_log(const char *path)
+    uint64_t undo_holder(const char *path)
     int undo_recover(const char *path, int pool_fd, uint64_t pool_size, const jr_identity *pool, bint live,
                      uint64_t generation_at, jr_report *report, undo_pending *pending)
     int undo_note_run(const char *path, uint64_t run_id)
@@ -258,11 +259,17 @@ cdef extern from "_engine/direct/direct.h" nogil:
     struct direct:
         int error
 
+    const uint64_t DIRECT_NEVER
+
     int direct_start(pm_pool *p, const char *path, int pool_fd, const jr_identity *identity, int sync,
-                     uint64_t log_bytes, const pm_media *media, bint synchronous)
+                     uint64_t look_every, uint64_t log_bytes, const pm_media *media, bint synchronous)
     int direct_mapped(pm_pool *p)
     int direct_before_reserve(pm_pool *p, uint64_t bytes)
-    void direct_reserved(pm_pool *p, uint64_t offset, uint64_t bytes)
+    int direct_reserved(pm_pool *p, uint64_t offset, uint64_t bytes)
+    int direct_trim(pm_pool *p)
+    int direct_look(pm_pool *p)
+    int direct_look_if_due(pm_pool *p)
+    void direct_leave_file(pm_pool *p)
     int direct_sync(pm_pool *p)
     void direct_stop(pm_pool *p, bint clean)
     void direct_orphan(pm_pool *p)

@@ -21,7 +21,14 @@ cdef int raise_no_space(Pool pool, int error) except -1:
     raise OSError(error, f"no disk space for the pool ({os.strerror(error)}); nothing has changed", pool.path)
 
 
-cdef int start_directly(Pool pool, int sync) except -1:
+cdef uint64_t look_every(int sync, double interval) noexcept:
+    """Nanoseconds between two looks at the files: as often as the policy would have a journal synced."""
+    if sync == JR_SYNC_INTERVAL:
+        return <uint64_t>(interval * 1e9)
+    return 0 if sync == JR_SYNC_COMMIT else DIRECT_NEVER
+
+
+cdef int start_directly(Pool pool, int sync, double interval) except -1:
     """Makes the undo log and marks the pool live."""
     cdef jr_identity identity
     cdef bint synchronous = pool.media == &pm_persistent_memory and pf_maps_synchronously(pool.fd)
@@ -30,12 +37,15 @@ cdef int start_directly(Pool pool, int sync) except -1:
     identity.epoch += 1
     if pm_pool_init(pool.p, pool.info.size):
         raise MemoryError("no address space for the table of changed pages")
-    pool.p.read_gate = pool.p.write_gate = PM_GATE_CLOSED
+    shut_gates(pool)
     name = os.fsencode(pool.journal_path)
     error = direct_start(
-        pool.p, name, pool.fd, &identity, sync, pool.sizes["undo_log"], pool.media, synchronous
+        pool.p, name, pool.fd, &identity, sync, look_every(sync, interval), pool.sizes["undo_log"], pool.media,
+        synchronous,
     )
     if error:
+        if pool.resizing:
+            shut_gates(pool)
         raise OSError(error, f"cannot create the undo log: {reason(error, WRITABLE)}", pool.journal_path)
     return pool._mark_live(identity.epoch)
 
@@ -148,7 +158,10 @@ cdef uint64_t reserve_directly(Pool pool, pobj_action *action, size_t size, uint
     if error:
         raise_no_space(pool, error)
     offset = obj_reserve(pool, action, size, type_num)
-    direct_reserved(pool.p, offset, size)
+    error = direct_reserved(pool.p, offset, size)
+    if error:
+        pmemobj_cancel(<PMEMobjpool *>pool.pop, action, 1)
+        raise_no_space(pool, error)
     return offset
 
 
@@ -214,6 +227,22 @@ cdef int commit_directly(Pool pool) except -1:
             oid.pool_uuid_lo = pool.uuid_lo
             oid.off = pool.gone[i]
             pmemobj_free(&oid)
+    return 0
+
+
+# --- outside of levels
+
+cdef int look_at_files(Pool pool, bint always) except -1:
+    """Raises PoolFailedError when the pool has failed, or a file of it is not there any more."""
+    if direct_look(pool.p) if always else direct_look_if_due(pool.p):
+        raise_if_failed(pool)
+    return 0
+
+
+cdef int trim_directly(Pool pool) except -1:
+    cdef int error = direct_trim(pool.p)
+    if error:
+        raise OSError(error, f"cannot give space back: {os.strerror(error)}", pool.path)
     return 0
 
 

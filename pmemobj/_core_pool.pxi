@@ -126,8 +126,8 @@ def check_policy(str sync, double sync_interval):
 
 
 def journal_holder(str path):
-    """Process id of who made the journal at `path` and has not ended it; 0: nobody, or there is none."""
-    return jr_holder(os.fsencode(path))
+    """Process id of who made the journal or undo log at `path` and has not ended it; 0: nobody, or there is none."""
+    return jr_holder(os.fsencode(path)) or undo_holder(os.fsencode(path))
 
 
 ALREADY_OPEN = "the pool is open already"     # pool.py finds out by whom
@@ -247,7 +247,7 @@ cdef class Pool:
                     self._start_journal(SYNC_POLICIES[sync], sync_interval)
                 else:
                     keep_readers_out(self)
-                    start_directly(self, SYNC_POLICIES[sync])
+                    start_directly(self, SYNC_POLICIES[sync], sync_interval)
                 self._map()
         except BaseException:
             # Without a record the file is still all there is: leave it as clean as it was found.  Unless it cannot
@@ -402,6 +402,8 @@ cdef class Pool:
         if p.write_gate & PM_GATE_IN_OP:
             raise RuntimeError("a pool cannot be closed from inside one of its own operations")
         error = None
+        if p.direct != NULL:                # before anything is looked at that may be behind the end of the file
+            direct_look(p)
         try:
             if not (p.journal.failed or p.write_gate & PM_GATE_FAILED):
                 if self.norphans and is_idle(p):
@@ -443,6 +445,8 @@ cdef class Pool:
         if self.pop != NULL:
             if p.direct == NULL:
                 pm_closing(p)
+            else:
+                direct_leave_file(p)
             pmemobj_close(<PMEMobjpool *>self.pop)
             if p.direct != NULL:            # what that flushed had to reach the file
                 pm_closing(p)
@@ -467,7 +471,7 @@ cdef class Pool:
         if self.fd >= 0:
             io_close(self.fd)
             self.fd = -1
-        if error and self.media != NULL:
+        if error and error != ESTALE and self.media != NULL:
             raise errors.PoolFailedError(
                 error, "the pool file could not be synced; the next open finds what was committed", self.path
             )

@@ -121,8 +121,8 @@ cdef int raise_snapshot(Pool pool, rd *r, rd_result result) except -1:
         raise errors.JournalError(f"{pool.path}: {message}")
     if result == RD_OTHER_ENGINE:
         raise errors.PoolBusyError(
-            EAGAIN, "a program that writes directly, without a journal, has the pool open, or was killed: there can be "
-            "no snapshot beside it; close the pool there, or open it for writing once", pool.path,
+            EAGAIN, "a program that writes directly, without a journal, has the pool open: there can be no snapshot "
+            "beside it; close the pool there", pool.path,
         )
     if result == RD_REPLACED:
         raise OSError(ESTALE, "another file has taken the place of this pool; close it and open it anew", pool.path)

@@ -1,10 +1,10 @@
 # Enlarging a pool.  libpmemobj takes a larger file for what it is when it opens it, so a pool that is open is mapped
 # anew: in the same handle, with the same file lock, and a journal of the next epoch.
 #
-# Order: everything into the pool file -> enlarge it -> libpmemobj lets go -> the pool is clean, its journal gone ->
-# as at open.  At any point a crash leaves either a clean pool or one with its journal.  Meanwhile other threads wait
-# as for a transaction.  A proxy may vanish at any time and looks at its object then; so until all proxies have been
-# told where their objects are, the file stands where the old mapping was.
+# Order: everything into the pool file -> enlarge it -> libpmemobj lets go -> the pool is clean, its journal or undo log
+# gone -> as at open.  At any point a crash leaves either a clean pool or one with its journal.  Meanwhile other threads
+# wait as for a transaction.  A proxy may vanish at any time and looks at its object then; so until all proxies have
+# been told where their objects are, the file stands where the old mapping was.
 
 import time
 
@@ -23,6 +23,8 @@ cdef void shut_gates(Pool pool) noexcept:
     if not pool.resizing:
         p.read_gate = p.write_gate = PM_GATE_CLOSED
         return
+    if p.journal == NULL:                   # other threads ask it whether it has failed
+        p.journal = rd_no_journal()
     p.owner = pm_this_thread()
     p.turn = pm_this_turn()
     p.depth = 1
@@ -40,6 +42,26 @@ cdef void open_gates(Pool pool) noexcept:
         PyThread_release_lock(pool.lock)
 
 
+cdef int let_go(Pool pool) noexcept:
+    """libpmemobj unmaps the pool, which stays to be seen, and its session ends.  0 or an errno."""
+    cdef pm_pool *p = pool.p
+    cdef char *base = p.base
+    cdef int error
+    if p.direct == NULL:
+        pm_closing(p)
+    pmemobj_close(<PMEMobjpool *>pool.pop)
+    if p.direct != NULL:                    # what that flushed had to reach the file
+        pm_closing(p)
+    pool.pop = NULL
+    error = pf_stand_in(pool.fd, base, p.size)
+    if p.direct != NULL:
+        return stop_directly(pool, not error) or error
+    if not error:
+        error = pf_set_state(pool.fd, &pool.info, pool.info.state & ~<uint64_t>PM_STATE_LIVE)
+    jr_stop(p.journal, not error)
+    return error
+
+
 cdef int map_anew(Pool pool, int sync, double interval) except -1:
     """The pool file has everything."""
     cdef pm_pool *p = pool.p
@@ -51,20 +73,18 @@ cdef int map_anew(Pool pool, int sync, double interval) except -1:
     pm_cache_free(p)
     pm_keys_release(p)
     old = p[0]
-    pm_closing(p)
-    pmemobj_close(<PMEMobjpool *>pool.pop)
-    pool.pop = NULL
-    error = pf_stand_in(pool.fd, base, size)
+    error = let_go(pool)
+    p.journal = NULL
+    shut_gates(pool)
     try:
-        if not error:
-            error = pf_set_state(pool.fd, &pool.info, pool.info.state & ~<uint64_t>PM_STATE_LIVE)
-        jr_stop(old.journal, not error)
-        p.journal = NULL
         if error:
             raise OSError(error, f"cannot map the enlarged pool: {os.strerror(error)}", pool.path)
         pm_pool_fini(p)
         probe(pool.path, pool.fd, &pool.info)
-        pool._start_journal(sync, interval)
+        if pool.media == NULL:
+            pool._start_journal(sync, interval)
+        else:
+            start_directly(pool, sync, interval)
         p.known = &pool.known
         p.epoch = old.epoch
         p.last_epoch = old.last_epoch
@@ -78,6 +98,8 @@ cdef int map_anew(Pool pool, int sync, double interval) except -1:
     except BaseException:
         p.read_gate = p.write_gate = PM_GATE_CLOSED
         p.depth = 0
+        if p.journal == rd_no_journal():
+            p.journal = NULL
         pool._orphan_proxies()
         if pool.locked:
             pool.locked = False
@@ -95,11 +117,6 @@ def resize(Pool pool not None, uint64_t size, str sync, double interval):
     cdef jr *journal
     cdef int error
     must_be_alone(pool, "resize")
-    if p.direct != NULL:
-        raise ValueError(
-            f"{pool.path}: under the direct engine a pool is enlarged when it is opened: "
-            "close it and open it with the new max_size"
-        )
     pool._drain()
     must_be_alone(pool, "resize")
     if not pool.callbacks:
@@ -107,14 +124,17 @@ def resize(Pool pool not None, uint64_t size, str sync, double interval):
     pool.resizing = True
     shut_gates(pool)
     try:
-        if p.ndirty:
+        if p.ndirty and p.direct == NULL:
             make_room(pool, pm_record_bound(p))
             pm_record(p)
         while pool.syncing:
             time.sleep(0.001)
         journal = p.journal
-        with nogil:
-            error = jr_checkpoint(journal)
+        if p.direct != NULL:
+            error = direct_sync(p)
+        else:
+            with nogil:
+                error = jr_checkpoint(journal)
         if error == JR_HELD:
             raise_held(pool, "it cannot be enlarged while it is open")
         if error:

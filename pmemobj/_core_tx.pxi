@@ -95,7 +95,7 @@ cdef int sync_now(Pool pool) except -1:
     cdef jr *journal = pool.p.journal
     cdef int error
     if pool.p.direct != NULL:               # durable already, unless that has failed
-        return pass_gate(pool, True) if journal.failed else 0
+        return look_at_files(pool, True)
     pool.syncing += 1                       # close() waits for it
     with nogil:
         error = jr_sync(journal)
@@ -120,8 +120,10 @@ cdef int after_commit(Pool pool, bint sync) except -1:
         except errors.PoolFullError:
             pass                            # the next open destroys them; what was to be done here is done
     expect_work(pool)
-    if sync or pool.p.direct != NULL or pool.p.journal.sync == JR_SYNC_COMMIT:
+    if sync or pool.p.direct == NULL and pool.p.journal.sync == JR_SYNC_COMMIT:
         sync_now(pool)
+    elif pool.p.direct != NULL:
+        look_at_files(pool, False)
     return 0
 
 

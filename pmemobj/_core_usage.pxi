@@ -108,13 +108,11 @@ def trim(Pool pool not None):
     """Brings the pool file up to date and punches holes where nothing is; see pool.trim()."""
     cdef int error
     must_be_alone(pool, "trim")
-    if pool.p.direct != NULL:
-        raise ValueError(
-            f"{pool.path}: under the direct engine the file keeps the space that it has; "
-            'close the pool and trim it after an open with engine="journal"'
-        )
     pool._drain()
     must_be_alone(pool, "trim")
+    if pool.p.direct != NULL:
+        trim_directly(pool)
+        return
     error = jr_checkpoint(pool.p.journal)
     if not error:
         error = jr_begin_holes(pool.p.journal)

@@ -379,9 +379,9 @@ class PersistentObjectPool(_core.Pool):
         Objects and references stay valid; other threads wait.  Opening with a larger max_size does the same.
         Everything is brought to the pool file first, as by checkpoint().
 
-        Raises ValueError for a size below the present one, and under the direct engine, TransactionError inside a
-        transaction, PoolBusyError while a reader holds an older snapshot, OSError when the file system refuses; when it
-        does so after the old mapping has gone, the pool is closed, and complete.
+        Raises ValueError for a size below the present one, TransactionError inside a transaction, PoolBusyError while
+        a reader holds an older snapshot, OSError when the file system refuses; when it does so after the old mapping
+        has gone, the pool is closed, and complete.
         """
         self._must_be_usable()
         size = checked_size(max_size)
@@ -397,10 +397,11 @@ class PersistentObjectPool(_core.Pool):
         """Gives the disk space of what has been deleted back to the file system; returns the bytes.
 
         Brings the pool file up to date and punches holes into it where nothing is stored; time is proportional to
-        the number of chunks of 256 KiB in use.  Nothing in the pool changes.
+        the number of chunks of 256 KiB in use.  Nothing in the pool changes.  Under the direct engine only whole free
+        chunks are given back, and its next open allocates them again.
 
-        Raises TransactionError inside a transaction, ValueError under the direct engine, PoolBusyError while a reader
-        holds an older snapshot, OSError where the file system cannot do it.
+        Raises TransactionError inside a transaction, PoolBusyError while a reader holds an older snapshot, OSError
+        where the file system cannot do it.
         """
         self.checkpoint()
         before = os.stat(self.path).st_blocks
@@ -475,8 +476,7 @@ def check(path: Path, progress: Progress | None = None) -> Report:
 
     Neither the file nor the journal is changed; what the journal of a killed program holds is looked at as if it had
     been recovered.  A Report as of pool.check(); a fault that keeps the pool from being opened is its only finding
-    then.  The pool may be open in another program, but not under the direct engine, nor killed under it: open it once
-    for writing first.
+    then.  The pool may be open in another program, but not under the direct engine.
 
     Raises OSError where the file cannot be read, PoolBusyError.
     """

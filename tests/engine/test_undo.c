@@ -148,7 +148,7 @@ static void open_pool(void)
     epoch++;
     identity = who();
     CHECK(!pm_pool_init(&pool, BYTES));
-    CHECK(!direct_start(&pool, log_path, pool_fd, &identity, JR_SYNC_MANUAL, 0, &media, 0));
+    CHECK(!direct_start(&pool, log_path, pool_fd, &identity, JR_SYNC_MANUAL, DIRECT_NEVER, 0, &media, 0));
     pool.base = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, pool_fd, 0);
     CHECK(pool.base != MAP_FAILED);
     pool.root = (pm_root *)(pool.base + ROOT_AT);

@@ -70,7 +70,6 @@ def test_closed_pool(closed):
     assert everything(closed) == before
 
 
-@pytest.mark.journal_engine("what the direct engine leaves of a killed program is read by a writer only")
 def test_killed_pool_is_looked_at_as_if_recovered(killed):
     before = everything(killed)
     assert len(before) == 2

@@ -43,12 +43,22 @@ def test_it_does_not_begin_while_a_snapshot_is_held(pool_path):
         assert snapshot.root == [1, 2, 3]
 
 
-def test_after_a_kill_only_a_writer_can_open_it(pool_path):
+def test_after_a_kill_a_writer_waits_for_the_readers(pool_path):
+    """It has to undo, in the file on which they rest."""
     run_until_killed(
-        "pool = pmemobj.open(path, max_size=64 << 20, engine='direct'); pool.root = [1]; die()", pool_path
+        "pool = pmemobj.open(path, max_size=64 << 20, engine='direct'); pool.root = [1]; pool.begin(); "
+        "pool.root.append('undone'); die()",
+        pool_path,
     )
-    with pytest.raises(pmemobj.PoolBusyError, match=r"or was killed.*open it for writing once"):
-        pmemobj.open(pool_path, "r")
+    with pmemobj.open(pool_path, "r") as snapshot:
+        assert snapshot.root == [1]
+        for engine in "journal", "direct":
+            with pytest.raises(
+                pmemobj.PoolBusyError, match="a reader in this process holds an older snapshot"
+            ):
+                pmemobj.open(pool_path, engine=engine)
+        assert not snapshot.refresh()
+        assert snapshot.root == [1]
     with pmemobj.open(
         pool_path, engine="journal"
     ) as pool:  # undone by the undo log; readers may come from now on

@@ -108,7 +108,6 @@ sys.stdin.readline()
 """
 
 
-@pytest.mark.journal_engine("its header names the holder")
 def test_another_program_of_libpmemobj_has_it_open(tmp_path, monkeypatch):
     """It holds libpmemobj's own lock; until it ends, not even a recovery may touch the file."""
     path, copy = tmp_path / "pool", tmp_path / "copy"
@@ -136,7 +135,6 @@ def test_another_program_of_libpmemobj_has_it_open(tmp_path, monkeypatch):
         assert pool.recovery is not None
 
 
-@pytest.mark.journal_engine("its header names the holder")
 def test_the_journal_names_the_holder_where_the_list_of_locks_does_not(holder, pool_path, monkeypatch):
     """On btrfs and overlays, say."""
     monkeypatch.setattr(busy, "LOCKS", os.devnull)

@@ -219,13 +219,23 @@ def test_kill_with_the_other_engine(pool_path):
         assert pool.root == [1, "kept"]
 
 
-def test_reading_does_not_recover(pool_path):
-    """Which would be to write."""
+def test_reading_undoes_in_memory_only(pool_path, tmp_path):
     run_until_killed(MEMORY + IN_A_TRANSACTION, pool_path)
-    before = pool_path.read_bytes()
-    with pytest.raises(pmemobj.PoolBusyError, match="or was killed"):
-        pmemobj.open(pool_path, "r", engine="direct")
-    assert pool_path.read_bytes() == before
+    before = pool_path.read_bytes(), journal_of(pool_path).read_bytes()
+    for _ in range(2):
+        with pmemobj.open(pool_path, "r", engine="direct") as pool:
+            assert pool.recovery["records"] > 10
+            assert pool.root == {"list": list(range(1000)), "n": 1}
+            assert pool.check().ok
+            assert not pool.refresh()
+            pool.backup(tmp_path / "copy", overwrite=True)
+    assert (pool_path.read_bytes(), journal_of(pool_path).read_bytes()) == before
+    assert pmemobj.check(pool_path).ok
+    for engine in "journal", "direct":
+        with pmemobj.open(tmp_path / "copy", engine=engine) as copy:
+            assert copy.root == {"list": list(range(1000)), "n": 1}
+            assert copy.check().ok
+            assert copy.recovery is None
     with pmemobj.open(pool_path, "w", engine="direct") as pool:
         assert pool.root["n"] == 1
     with pmemobj.open(pool_path, "r", engine="direct") as pool:
@@ -303,7 +313,11 @@ while True:
         process.kill()
         assert process.wait() == -signal.SIGKILL
         process.communicate()
+        with pmemobj.open(pool_path, "r") as pool:
+            seen = dict(pool.root)
+            assert pool.check().ok
         with pmemobj.open(pool_path, engine=rng.choice(["direct", "journal"])) as pool:
+            assert pool.root == seen
             assert len(pool.root) in (0, 6)
             assert pool.stats()["large_blocks"] == len(pool.root)
             assert pool.check().ok
@@ -322,10 +336,11 @@ def test_a_log_without_its_session_is_refused(pool_path, tmp_path):
     log = bytearray((tmp_path / "elsewhere").read_bytes())
     log[8192 + 3 * 96 + 50] ^= 1
     journal_of(other).write_bytes(log)
-    with pytest.raises(
-        pmemobj.JournalError, match=r"undo log .* is damaged: an entry in the middle is not valid"
-    ):
-        pmemobj.open(other)
+    for flag in "wr":
+        with pytest.raises(
+            pmemobj.JournalError, match=r"undo log .* is damaged: an entry in the middle is not valid"
+        ):
+            pmemobj.open(other, flag)
     (tmp_path / "elsewhere").rename(journal_of(other))
     with pmemobj.open(other) as pool:
         assert pool.root["n"] == 1
@@ -485,5 +500,56 @@ with pmemobj.open(sys.argv[1]) as pool:
 pool.abort()
 assert pool.root["n"] == 1
 pool.close()
+"""
+    run_on_small_disk(tmp_path, "16m", MEMORY + FULL + code)
+
+
+# ------------------------------------------------------------------ a log that somebody cuts
+
+
+def test_a_log_that_was_cut_is_refused(pool_path):
+    """Where it ends now there may have been more to undo; behind its last entry there must be room for another one."""
+    run_until_killed(MEMORY + IN_A_TRANSACTION, pool_path)
+    log = journal_of(pool_path)
+    whole, first, entry = log.read_bytes(), 8192, 96
+    generations = [whole[at + 8 : at + 16] for at in range(first, len(whole) - entry, entry)]
+    count = next(i for i, number in enumerate(generations) if number != generations[0])
+    assert count > 10
+    for entries in (count, count // 2, 1):
+        os.truncate(log, first + entries * entry)
+        with pytest.raises(pmemobj.JournalError, match=r"undo log .* is damaged: it has been cut"):
+            pmemobj.open(pool_path)
+    log.write_bytes(whole[: first + (count + 1) * entry])
+    with pmemobj.open(pool_path) as pool:
+        assert pool.recovery["records"] > 10
+        assert pool.root == {"list": list(range(1000)), "n": 1}
+
+
+# ------------------------------------------------------------------ giving space back
+
+
+def test_trimmed_space_is_allocated_again_before_it_is_used(tmp_path):
+    """A store to a hole on a full disk would be a SIGBUS."""
+    code = """
+pool.root = {"keep": list(range(100)), "gone": [bytes(300000)] * 8}
+del pool.root["gone"]
+before = os.stat(path).st_blocks
+given = pool.trim()
+assert given > 2 << 20 and os.stat(path).st_blocks <= before - given // 512 + 16
+fill()
+said = no_space(lambda: pool.root.update(new=bytes(1 << 20)))
+assert "no disk space for the pool" in said, said
+with pool.transaction():
+    pool.root["keep"].append(1)
+    no_space(lambda: pool.root.update(new=bytes(300000)))
+    pool.root["keep"].append(2)
+assert pool.root["keep"][-2:] == [1, 2] and pool.check().ok
+empty()
+pool.root["new"] = [bytes(300000)] * 8
+assert pool.trim() < 1 << 20
+assert pool.root["new"] == [bytes(300000)] * 8 and pool.check().ok
+pool.close()
+with pmemobj.open(path, engine="direct") as pool:
+    assert pool.root["new"] == [bytes(300000)] * 8 and len(pool.root["keep"]) == 102
 """
     run_on_small_disk(tmp_path, "16m", MEMORY + FULL + code)

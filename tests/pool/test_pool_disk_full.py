@@ -209,7 +209,6 @@ with pmemobj.open(path) as pool:
     )
 
 
-@pytest.mark.journal_engine("trim() and resize()")
 def test_space_functions(run):
     """resize() needs no space, compact() and trim() say what is missing."""
     run(

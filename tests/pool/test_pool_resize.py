@@ -41,7 +41,6 @@ def heap_reaches_the_end(path):
     return read_word(path, HEAP_OFFSET_AT) + read_word(path, HEAP_SIZE_AT) == os.stat(path).st_size
 
 
-@pytest.mark.journal_engine("resize()")
 def test_objects_stay_valid(full, pool_path):
     root, node, texts = full.root, full.root["node"], full.root["texts"]
     count, iterator, keys = len(texts), iter(texts), iter(root["dict"])
@@ -68,7 +67,6 @@ def test_objects_stay_valid(full, pool_path):
         assert pool.check().ok
 
 
-@pytest.mark.journal_engine("resize()")
 @pytest.mark.parametrize("sync", ["commit", "interval", "manual"])
 def test_again_and_again(pool_path, sync):
     with pmemobj.open(pool_path, max_size=SMALL, sync=sync) as pool:
@@ -86,7 +84,6 @@ def test_again_and_again(pool_path, sync):
     pmempool_check(pool_path)
 
 
-@pytest.mark.journal_engine("resize()")
 def test_into_further_zones(pool_path):
     """libpmemobj's heap has zones of 16 GiB."""
     with pmemobj.open(pool_path, max_size=SMALL, sync="manual") as pool:
@@ -102,7 +99,6 @@ def test_into_further_zones(pool_path):
     pmempool_check(pool_path)
 
 
-@pytest.mark.journal_engine("resize()")
 def test_refused(full, pool_path):
     with pytest.raises(ValueError, match="must be at least"):
         full.resize(SMALL - 4096)
@@ -206,7 +202,6 @@ def test_killed_anywhere(pool_path):
         pmempool_check(pool_path)
 
 
-@pytest.mark.journal_engine("resize()")
 def test_other_threads_wait(pool_path):
     with pmemobj.open(pool_path, max_size=SMALL, sync="interval", sync_interval=0.001) as pool:
         pool.root = {"counts": [0] * 3, "objects": []}
@@ -242,7 +237,6 @@ def test_other_threads_wait(pool_path):
     pmempool_check(pool_path)
 
 
-@pytest.mark.journal_engine("resize()")
 def test_the_file_cannot_grow(pool_path):
     """Nothing has changed, and work goes on."""
     out = run(
@@ -269,7 +263,6 @@ with pmemobj.open(path, max_size=8 << 20, sync="manual") as pool:
         assert pool.stats()["max_size"] == 32 << 20
 
 
-@pytest.mark.journal_engine("resize()")
 def test_the_new_mapping_fails(full, pool_path):
     """The pool is closed then, and complete."""
     texts, count = full.root["texts"], len(full.root["texts"])

@@ -116,7 +116,6 @@ def test_usage_tells_purposes_apart(pool):
 # --- trim
 
 
-@pytest.mark.journal_engine("trim()")
 @pytest.mark.parametrize("sync", ["manual", "commit", "interval"])
 def test_trim_gives_disk_space_back(pool_path, sync):
     with pmemobj.open(pool_path, max_size=256 << 20, sync=sync) as pool:
@@ -149,7 +148,6 @@ def test_trim_gives_disk_space_back(pool_path, sync):
         assert pool.check().ok
 
 
-@pytest.mark.journal_engine("trim()")
 def test_trim_between_random_changes(pool_path):
     rng = random.Random(8)
     model = {}
@@ -179,7 +177,6 @@ def test_trim_between_random_changes(pool_path):
     pool.close()
 
 
-@pytest.mark.journal_engine("trim()")
 def test_killed_after_a_trim(pool_path):
     """The journal's records that are replayed are of what came after it."""
     run_until_killed(

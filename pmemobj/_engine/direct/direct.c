@@ -4,11 +4,14 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "files/io.h"
 #include "files/poolfile.h"
+#include "memory/zones.h"
 
 static void fail(pm_pool *p, int error)
 {
@@ -33,6 +36,41 @@ static int make_durable(struct direct *d, const void *at, size_t length)
     return error;
 }
 
+/* ------------------------------------------------------------------ lost files -------------------- */
+
+int direct_look(pm_pool *p)
+{
+    struct direct *d = p->direct;
+    const struct jr_identity *id = &d->identity;
+    int failed = has_failed(p);
+    if (failed)
+        return failed;
+    /* the length first: what is behind the end of a file cannot be read */
+    if (pf_is_lost(d->fd, d->size) || memcmp(p->root->uuid, id->pool_uuid, sizeof p->root->uuid) ||
+        p->root->state != (id->epoch << 1 | PM_STATE_LIVE))
+        d->pool_is_lost = 1;
+    else if (!pf_is_lost(d->undo->fd, d->undo->bytes))
+        return 0;
+    fail(p, ESTALE);
+    return has_failed(p);
+}
+
+int direct_look_if_due(pm_pool *p)
+{
+    struct direct *d = p->direct;
+    struct timespec now;
+    if (d->look_every == DIRECT_NEVER)
+        return has_failed(p);
+    if (d->look_every) {
+        clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+        uint64_t ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+        if (ns < d->next_look)
+            return has_failed(p);
+        d->next_look = ns + d->look_every;
+    }
+    return direct_look(p);
+}
+
 /* ------------------------------------------------------------------ the two mappings -------------- */
 
 /* All of the pool anew, at the same place, with what the file holds. */
@@ -46,6 +84,16 @@ static void map_again(pm_pool *p, int flags)
     /* a mapping that failed may be gone: nothing can be read or put back here, but by the next open */
     fputs("pmemobj: no address space to undo a transaction; the pool keeps its last committed state\n", stderr);
     abort();
+}
+
+void direct_leave_file(pm_pool *p)
+{
+    struct direct *d = p->direct;
+    if (!d->pool_is_lost)
+        return;
+    int prot = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
+    if (io.mmap(p->base, p->size / PM_PAGE_SIZE * PM_PAGE_SIZE, prot, flags, -1, 0) == p->base)
+        memcpy(p->base, d->descriptor, sizeof d->descriptor);
 }
 
 static void doom(pm_pool *p, int error)
@@ -94,7 +142,7 @@ static void capture_line(pm_pool *p, uint64_t offset)
 static int put_word(pm_pool *p, uint64_t *at, uint64_t value)
 {
     uint64_t old = *at;
-    if (p->write_gate != PM_GATE_DIRECT || has_failed(p))
+    if (p->write_gate != PM_GATE_DIRECT || direct_look_if_due(p))
         return 0;
     __atomic_store_n(at, value, __ATOMIC_RELAXED);
     int error = make_durable(p->direct, at, sizeof *at);
@@ -246,11 +294,38 @@ int direct_before_reserve(pm_pool *p, uint64_t bytes)
     return 0;
 }
 
-void direct_reserved(pm_pool *p, uint64_t offset, uint64_t bytes)
+int direct_reserved(pm_pool *p, uint64_t offset, uint64_t bytes)
 {
+    struct direct *d = p->direct;
     uint64_t end = offset + bytes + PM_CHUNK_STRIDE - PM_CHUNK_BYTES;       /* of the chunk */
-    if (end > p->direct->top)
-        p->direct->top = end;
+    int error = d->trimmed ? io_fallocate(d->fd, 0, (off_t)offset, (off_t)bytes) : 0;
+    if (end > d->top)
+        d->top = end;
+    return error == EOPNOTSUPP || error == ENOSYS ? 0 : error;
+}
+
+/* libpmemobj keeps words of its own at the start of a free block; blocks that have been put together are still told
+ * apart by nothing, so each chunk's first page stays. */
+static int punch_block(void *pool, uint64_t offset, uint64_t length, enum pm_zone_block kind)
+{
+    struct direct *d = ((pm_pool *)pool)->direct;
+    uint64_t page = PM_PAGE_SIZE - 1;
+    for (uint64_t at = offset; kind == PM_ZONE_FREE && at < offset + length; at += PM_CHUNK_STRIDE) {
+        uint64_t from = (at + PM_ZONE_FREE_NODE + page) & ~page, end = (at + PM_CHUNK_STRIDE) & ~page;
+        if (from >= d->backed)
+            break;              /* never had any */
+        d->trimmed = 1;
+        int error = io_fallocate(d->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(end - from));
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
+int direct_trim(pm_pool *p)
+{
+    int error = pm_walk_zones(p, punch_block, p);
+    return error < 0 ? EINVAL : error;
 }
 
 /* ------------------------------------------------------------------ start and end ----------------- */
@@ -278,12 +353,14 @@ static void free_direct(pm_pool *p)
 }
 
 int direct_start(pm_pool *p, const char *path, int pool_fd, const struct jr_identity *identity,
-                 enum jr_sync_policy sync, uint64_t log_bytes, const pm_media *media, int synchronous)
+                 enum jr_sync_policy sync, uint64_t look_every, uint64_t log_bytes, const pm_media *media, int synchronous)
 {
     struct direct *d = calloc(1, sizeof *d);
     if (!d)
         return ENOMEM;
     p->direct = d;
+    d->identity = *identity;
+    d->look_every = look_every;
     d->media = media;
     d->fd = pool_fd;
     d->synchronous = synchronous;
@@ -330,6 +407,8 @@ int direct_sync(pm_pool *p)
 {
     struct direct *d = p->direct;
     int error = has_failed(p);
+    if (error == ESTALE && !d->pool_is_lost)
+        error = 0;
     if (!error && (error = io_fdatasync(d->fd)))
         fail(p, error);
     return error;

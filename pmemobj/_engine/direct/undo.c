@@ -102,7 +102,7 @@ static int grow(struct undo *u)
 int undo_append(struct undo *u, uint64_t what, const uint64_t *words)
 {
     int error = u->sync_failed;
-    if (error || (u->count == u->room && (error = grow(u))))
+    if (error || (u->count + 1 >= u->room && (error = grow(u))))
         return error;
     struct undo_entry *e = (struct undo_entry *)undo_at(u, u->count);
     e->generation = u->generation;
@@ -207,9 +207,16 @@ int undo_start(struct undo **out, const char *path, int pool_fd, uint64_t pool_s
     return error;
 }
 
+/* And no other file that somebody has put there. */
+static int has_its_name(const struct undo *u)
+{
+    struct stat ours, there;
+    return !fstat(u->fd, &ours) && !stat(u->path, &there) && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
+}
+
 void undo_stop(struct undo *u, int clean)
 {
-    if (clean && !io_unlink(u->path))
+    if (clean && has_its_name(u) && !io_unlink(u->path))
         io_sync_directory_of(u->path);
     free_log(u);
 }
@@ -235,6 +242,8 @@ struct recovery {
     uint64_t count;             /* valid ones of that generation, from the first on */
     struct undo_entry *block;   /* AT_ONCE entries, of which some from number `at` on are loaded */
     uint64_t at, loaded;
+    undo_put *put;              /* where a line goes */
+    void *context;
     struct jr_report *report;
 };
 
@@ -345,11 +354,18 @@ static int scan(struct recovery *r)
         r->count++;
     if (r->first != r->generation)
         return rc;
+    if (r->count == r->room)
+        return damaged(r, "it has been cut, and entries may be missing");
     /* each entry was durable before the next one was written */
     for (uint64_t i = r->count + 1; i < r->room && i < r->count + LOOK_AHEAD && !rc; i++)
         if (counts(r, i, &rc))
             return damaged(r, "an entry in the middle is not valid");
     return rc;
+}
+
+static int put_into_file(void *recovery, const uint64_t *words, uint64_t offset)
+{
+    return io_write_all(((struct recovery *)recovery)->pool_fd, words, PM_LINE, (off_t)offset);
 }
 
 static int apply(struct recovery *r)
@@ -363,13 +379,12 @@ static int apply(struct recovery *r)
             continue;
         if (e->what > r->pool_size || r->pool_size - e->what < PM_LINE)
             return damaged(r, "an entry names a line outside the pool");
-        if ((error = io_write_all(r->pool_fd, e->words, sizeof e->words, (off_t)e->what)))
+        if ((error = r->put(r->context, e->words, e->what)))
             return io_failure(r, error, "applying");
         r->report->records++;
         r->report->bytes += PM_LINE;
     }
-    error = io_fdatasync(r->pool_fd);
-    return error ? io_failure(r, error, "syncing the pool file after applying") : JR_OK;
+    return JR_OK;
 }
 
 static int collect(struct recovery *r, enum undo_kind kind, struct undo_pending *pending)
@@ -396,16 +411,25 @@ static int collect(struct recovery *r, enum undo_kind kind, struct undo_pending 
     return JR_OK;
 }
 
-static int recover_opened(struct recovery *r, const struct jr_identity *pool, int live, struct undo_pending *pending)
+/* *undone: it is of what was never committed, and has been applied.  *done: recovery has nothing more to do. */
+static int look_through(struct recovery *r, const struct jr_identity *pool, int live, int *undone, int *done)
 {
-    int done, rc = check_header(r, pool, live, &done), error;
+    int rc = check_header(r, pool, live, done);
     if (rc || (rc = scan(r)))
         return rc;
-    int undone = r->count && r->first == r->generation;
-    if (done)
-        return undone ? damaged(r, "it holds entries that the pool file does not need") : JR_OK;
-    if (undone && (rc = apply(r)))
+    *undone = r->count && r->first == r->generation;
+    if (*done)
+        return *undone ? damaged(r, "it holds entries that the pool file does not need") : JR_OK;
+    return *undone ? apply(r) : JR_OK;
+}
+
+static int recover_opened(struct recovery *r, const struct jr_identity *pool, int live, struct undo_pending *pending)
+{
+    int done, undone, rc = look_through(r, pool, live, &undone, &done), error;
+    if (rc || done)
         return rc;
+    if (undone && (error = io_fdatasync(r->pool_fd)))
+        return io_failure(r, error, "syncing the pool file after applying");
     rc = collect(r, undone ? UNDO_ALLOCATED : UNDO_FREE, pending);
     if (!rc && pending->count == 0 && (error = undo_finish(r->path, r->pool_fd, r->generation_at)))
         rc = io_failure(r, error, "ending");
@@ -418,6 +442,8 @@ int undo_recover(const char *path, int pool_fd, uint64_t pool_size, const struct
     struct recovery r = {.path = path, .pool_fd = pool_fd, .pool_size = pool_size, .generation_at = generation_at,
                          .report = report};
     struct timespec from, to;
+    r.put = put_into_file;
+    r.context = &r;
     memset(report, 0, sizeof *report);
     memset(pending, 0, sizeof *pending);
     clock_gettime(CLOCK_MONOTONIC, &from);
@@ -430,6 +456,33 @@ int undo_recover(const char *path, int pool_fd, uint64_t pool_size, const struct
     clock_gettime(CLOCK_MONOTONIC, &to);
     report->seconds = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
     return rc;
+}
+
+int undo_read_all(const char *path, int pool_fd, uint64_t pool_size, const struct jr_identity *pool,
+                  uint64_t generation_at, undo_put *put, void *context, struct jr_report *report)
+{
+    struct recovery r = {.path = path, .pool_fd = pool_fd, .pool_size = pool_size, .generation_at = generation_at,
+                         .put = put, .context = context, .report = report};
+    int done, undone;
+    memset(report, 0, sizeof *report);
+    int error = io_open(&r.fd, path, O_RDONLY, 0);
+    if (error)
+        return io_failure(&r, error, "opening");
+    int rc = look_through(&r, pool, 1, &undone, &done);
+    free(r.block);
+    io.close(r.fd);
+    return rc;
+}
+
+uint64_t undo_holder(const char *path)
+{
+    struct undo_header h;
+    int fd, newest;
+    if (io_open(&fd, path, O_RDONLY, 0))
+        return 0;
+    int error = read_header(fd, &h, &newest);
+    io.close(fd);
+    return error || newest < 0 || h.state != UNDO_LIVE ? 0 : h.pid;
 }
 
 int undo_is_log(const char *path)

@@ -12,7 +12,9 @@
  *     be freed after the commit may not have been yet), or of no interest.
  *  4. Undoing is idempotent: recovery writes the same lines however often it is repeated, and raises the generation
  *     only when they are durable.
- *  5. The log lies outside of the pool: so undoing and freeing need no room in it.
+ *  5. The file always has room for another entry behind the last one.  So one that has been cut in the middle of what
+ *     counts is found out.
+ *  6. The log lies outside of the pool: so undoing and freeing need no room in it.
  *
  * Threads: the caller's only; there are none of its own.
  */
@@ -120,12 +122,21 @@ struct undo_pending {
 /* 1 when the file at `path` is an undo log, whatever its state. */
 int undo_is_log(const char *path);
 
+/* Process id of who made the undo log at `path` and has not ended it; 0: nobody, or there is none. */
+uint64_t undo_holder(const char *path);
+
 /* Brings the pool file back to the last commit, and makes it durable.  The caller holds the pool's lock.  `pool` and
  * the codes are those of jr_recover; live: the pool file says that it was not closed.  generation_at: where in the
  * file the generation lies.  When allocations are pending, the caller frees those of them that libpmemobj still
  * knows, and then calls undo_finish; otherwise that has been done.  May be killed anywhere and repeated. */
 int undo_recover(const char *path, int pool_fd, uint64_t pool_size, const struct jr_identity *pool, int live,
                  uint64_t generation_at, struct jr_report *report, struct undo_pending *pending);
+
+/* The same for a pool that is only looked at: each line as it was is handed to `put`, which gives 0 or an errno, the
+ * latest first; no file is changed.  What recovery would free stays allocated, with nothing that leads to it. */
+typedef int undo_put(void *context, const uint64_t *words, uint64_t offset);
+int undo_read_all(const char *path, int pool_fd, uint64_t pool_size, const struct jr_identity *pool,
+                  uint64_t generation_at, undo_put *put, void *context, struct jr_report *report);
 
 /* run_id: the pool file's, now.  Before the caller lets libpmemobj open the pool to free what is pending. */
 int undo_note_run(const char *path, uint64_t run_id);

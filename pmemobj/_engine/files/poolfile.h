@@ -89,6 +89,9 @@ uint64_t pf_low(const char *base);
 /* Bytes that are left on the file system.  0 or errno. */
 int pf_free_space(int fd, uint64_t *bytes);
 
+/* Deleted, or shorter than `size`. */
+bool pf_is_lost(int fd, uint64_t size);
+
 /* A fault in a hole of a mapped file takes space of the file system, and is a SIGBUS when there is none: tmpfs. */
 bool pf_faults_allocate(int fd);
 

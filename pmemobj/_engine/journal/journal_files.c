@@ -9,24 +9,16 @@
 #include <sys/stat.h>
 
 #include "files/io.h"
+#include "files/poolfile.h"
 #include "journal_private.h"
 #include "layout.h"
-
-/* Deleted, or shorter than it was.  The file's times are not asked for: whoever has been told the time of the last
- * change gets another one for the next (multigrain timestamps, Linux 6.13), and where ext4 has no journal of its own each
- * sync would have to write that, too. */
-static bool is_lost(int fd, uint64_t size)
-{
-    struct statx st;
-    return statx(fd, "", AT_EMPTY_PATH, STATX_NLINK | STATX_SIZE, &st) == 0 && (st.stx_nlink == 0 || st.stx_size < size);
-}
 
 bool jr_files_are_lost(struct jr_private *p)
 {
     pthread_mutex_lock(&p->lock);
     uint64_t size = p->file_end;
     pthread_mutex_unlock(&p->lock);
-    return is_lost(p->fd, size) || is_lost(p->pool.fd, p->pool.size);
+    return pf_is_lost(p->fd, size) || pf_is_lost(p->pool.fd, p->pool.size);
 }
 
 int jr_check_pool(struct jr *j)
@@ -39,7 +31,7 @@ int jr_check_pool(struct jr *j)
     } now;
     size_t got;
     _Static_assert(offsetof(pm_root, state) == offsetof(pm_root, uuid) + 16, "they are read together");
-    if (is_lost(p->pool.fd, p->pool.size))
+    if (pf_is_lost(p->pool.fd, p->pool.size))
         return jr_fail(j, ESTALE);
     if (!id->root_at)
         return 0;

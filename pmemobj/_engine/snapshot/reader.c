@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "direct/undo.h"
 #include "files/io.h"
 
 #define GROWTH ((uint64_t)64 << 30)         /* addresses set aside for a pool that is enlarged */
@@ -92,6 +93,14 @@ static int into_image(void *image, const uint64_t *payload, uint64_t words)
     if (!jr_extents_are_sound(payload, payload + words, m->size))
         return EBADMSG;
     add_extents(m, payload, words);
+    return 0;
+}
+
+static int line_into_image(void *image, const uint64_t *words, uint64_t offset)
+{
+    struct rd_image *m = image;
+    memcpy(m->base + offset, words, PM_LINE);
+    touch(m, offset / PM_PAGE_SIZE);
     return 0;
 }
 
@@ -175,12 +184,12 @@ static enum rd_result read_running(struct rd *r, struct rd_image *m)
 static enum rd_result read_ended(struct rd *r, struct rd_image *m)
 {
     struct jr_identity identity;
-    struct follow other;
     fill_identity(&identity, &r->info);
-    if (fl_open(&other, r->journal, m->size) == EMEDIUMTYPE)
-        return RD_OTHER_ENGINE;
-    fl_close(&other);
-    r->journal_error = jr_read_all(r->journal, m->size, &identity, into_image, m, &r->report);
+    if (undo_is_log(r->journal))
+        r->journal_error = undo_read_all(r->journal, r->fd, m->size, &identity, r->info.generation_at, line_into_image, m,
+                                         &r->report);
+    else
+        r->journal_error = jr_read_all(r->journal, m->size, &identity, into_image, m, &r->report);
     return r->journal_error ? RD_JOURNAL : RD_OK;
 }
 

@@ -12,7 +12,8 @@
  *  5. A thread, the keeper, looks now and then at what has been committed since, and makes the pages that it concerns
  *     our own, as they are.  Then these records may be applied, and the position moves on, while the snapshot stays
  *     what it is: so one that is held for long costs memory here, and does not hold up the writer.
- *  6. A pool that nobody has open is looked through as recovery would, so damage is found rather than passed over.
+ *  6. A pool that nobody has open is looked through as recovery would, so damage is found rather than passed over.  That
+ *     holds for what the direct engine has left, too: its undo log is applied to our own pages.
  */
 #ifndef PM_READER_H
 #define PM_READER_H
@@ -30,7 +31,7 @@ enum rd_result {
     RD_SYSTEM,          /* r->error, an errno */
     RD_POOL,            /* r->kind says what is wrong with the pool file */
     RD_JOURNAL,         /* r->journal_error, r->report: what is wrong with the journal */
-    RD_OTHER_ENGINE,    /* a program that writes without a journal has it open, or was killed */
+    RD_OTHER_ENGINE,    /* a program that writes without a journal has it open */
     RD_REPLACED,        /* another file has this name now */
     RD_TOO_LARGE        /* the pool has grown beyond the addresses that were set aside: open it anew */
 };
