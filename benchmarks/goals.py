@@ -1,6 +1,6 @@
 """What docs/performance.md promises: each row with what it must reach and what it aims at, and who measures it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,10 +51,11 @@ class Effort:
     pairs: int = durable.PAIRS
     rounds: int = 9
     entries: int = opening.ENTRIES
+    sorted_entries: int = 1_000_000
     quick: bool = False
 
 
-SMOKE = Effort(1, 1000, 200, 100, 1000, 200, 400, 5, 1, 1000, True)
+SMOKE = Effort(1, 1000, 200, 100, 1000, 200, 400, 5, 1, 1000, 200, True)
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,58 @@ def builtins(directory: Path, effort: Effort) -> tuple[list[Row], Figures]:
             rows.append(result.row())
             times = ", ".join(f"{rival} {ns:.1f} ns" for rival, ns in result.ns.items())
             figures[name] = (result.ratio, times)
+    return rows, figures
+
+
+DEQUE_CASES = {
+    "deque append": ["deque append", "deque appendleft"],
+    "deque pop": ["deque pop", "deque popleft"],
+}
+KINDS = ("int", "text")
+SORTED_CASES = {
+    "get": [f"sorted dict get, {kind} keys" for kind in KINDS],
+    "insert": [f"sorted dict insert among others, {kind} keys" for kind in KINDS],
+    "scan": [f"sorted dict iterate over items, {kind} keys" for kind in KINDS],
+}
+SORTED, TREE = "sorted dict {}, to SortedDict's", "sorted dict {}, to OOBTree's"
+
+
+def measured_cases(
+    directory: Path, plan: harness.Plan, repeats: int, names: Iterable[str]
+) -> list[harness.Result]:
+    import pmemobj
+
+    cases = micro.cases(plan)
+    with pmemobj.open(directory / "cases.pool") as pool:
+        return [harness.measure(harness.find(cases, name), pool, repeats) for name in names]
+
+
+def deques(directory: Path, effort: Effort) -> tuple[list[Row], Figures]:
+    plan = harness.Plan(reads=effort.reads, writes=effort.reads, inserts=effort.inserts)
+    rows, figures = [], {}
+    for name, cases in DEQUE_CASES.items():
+        results = measured_cases(directory, plan, effort.repeats, cases)
+        worst = max(results, key=lambda result: result.ratio)
+        rows += [result.row() for result in results]
+        figures[name] = (worst.ratio, f"the worst: {worst.name}")
+    return rows, figures
+
+
+def sorteds(directory: Path, effort: Effort) -> tuple[list[Row], Figures]:
+    """The medians of all repetitions are compared: a tree of a million entries is not built often."""
+    plan = harness.Plan(effort.sorted_entries, reads=effort.reads, inserts=effort.inserts)
+    rows: list[Row] = []
+    figures: Figures = {}
+    for name, cases in SORTED_CASES.items():
+        results = measured_cases(directory, plan, min(effort.repeats, 5), cases)
+        rows += [result.row() for result in results]
+        for title, rival in ((SORTED, "sortedcontainers"), (TREE, "OOBTree")):
+            ratios = {one.name: one.ns[harness.OURS] / one.ns[rival] for one in results if rival in one.ns}
+            if not ratios:
+                continue
+            case = max(ratios, key=ratios.__getitem__)
+            figure = ratios[case] if title is SORTED else 1 / ratios[case]
+            figures[title.format(name)] = (figure, f"the worst: {case}")
     return rows, figures
 
 
@@ -201,6 +254,15 @@ PARTS = (
             Goal("PersistentObject attribute set", 4.0, 2.5),
         ),
         builtins,
+    ),
+    Part("Deques", (Goal("deque append", 3.0, None), Goal("deque pop", 3.0, None)), deques),
+    Part(
+        "Sorted dicts of a million entries",
+        (
+            *(Goal(SORTED.format(name), 1.0, None) for name in SORTED_CASES),
+            *(at_least(TREE.format(name), 5) for name in SORTED_CASES),
+        ),
+        sorteds,
     ),
     Part("Growing", (Goal(SCALE, 1.5, 1.2),), sizes),
     Part(

@@ -1,4 +1,7 @@
-"""Sorted dicts beside sortedcontainers, and beside an OOBTree where BTrees is installed: at the size of the plan."""
+"""Sorted dicts beside sortedcontainers, and beside an OOBTree where BTrees is installed: at the size of the plan.
+
+Those that are full have even numbers; odd ones are new keys, in no order, between them.
+"""
 
 import importlib
 import random
@@ -18,7 +21,7 @@ def number(i):
 
 
 def text(i):
-    return f"key number {i:08}"
+    return f"key number {i:08}.0"
 
 
 def shuffled(key, count):
@@ -65,10 +68,13 @@ def cases(plan: Plan) -> list[Case]:
         empty = makers(dict)
         wanted = shuffled(key, n)[:span]
         new = shuffled(key, grown)
+        between = random.Random(grown).sample(range(1, 2 * n, 2), min(grown, n))
+        added = [i if kind == "int" else text((i - 1) // 2)[:-1] + "5" for i in between]
         for name, make, run, count, fresh in (
             ("get", full, partial(get, rounds=rounds, wanted=wanted), span * rounds, False),
             ("overwrite", full, partial(overwrite, rounds=rounds, wanted=wanted), span * rounds, False),
             ("insert", empty, partial(insert, wanted=new), grown, True),
+            ("insert among others", full, partial(insert, wanted=added), len(added), True),
             ("append", empty, partial(insert, wanted=sorted(new)), grown, True),
             ("delete", full, partial(delete, wanted=wanted), span, True),
             ("iterate over keys", full, partial(iterate, rounds=rounds), n * rounds, False),
