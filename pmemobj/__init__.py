@@ -10,6 +10,7 @@ with pmemobj.open("notes.pool") as pool:
         pool.root["notes"].append("saved as it is written")
 """
 
+from pmemobj._bytearray import PersistentByteArray
 from pmemobj._deque import PersistentDeque
 from pmemobj._dict import PersistentDict
 from pmemobj._dict_kinds import (
@@ -50,6 +51,7 @@ __all__ = [
     "CrossPoolError",
     "ForkedPoolError",
     "JournalError",
+    "PersistentByteArray",
     "PersistentCounter",
     "PersistentDefaultDict",
     "PersistentDeque",

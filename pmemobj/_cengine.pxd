@@ -221,6 +221,11 @@ cdef extern from "_engine/memory/zones.h" nogil:
 
     int get_zone_totals "pm_zone_totals"(const pm_pool *p, pm_zone_totals *out)
 
+cdef extern from "_engine/memory/remains.h" nogil:
+    char *pm_remains_new(uint64_t size)
+    int pm_remains_put(char *copy, char *at, uint64_t size)
+    void pm_remains_free(char *at, uint64_t size)
+
 cdef extern from "_engine/memory/trim.h" nogil:
     int pm_trim_heap(pm_pool *p)
     int pm_trim_chunk(pm_pool *p, uint64_t offset)

@@ -26,8 +26,8 @@ from pmemobj._core import blocks_in_use
 
 cdef dict NAMES = {
     PM_TYPE_LIST: "list", PM_TYPE_DICT: "dict", PM_TYPE_SET: "set", PM_TYPE_TUPLE: "tuple", PM_TYPE_OBJECT: "object",
-    PM_TYPE_DEQUE: "deque", PM_TYPE_DEFAULTDICT: "defaultdict", PM_TYPE_COUNTER: "Counter",
-    PM_TYPE_ORDEREDDICT: "OrderedDict",
+    PM_TYPE_DEQUE: "deque", PM_TYPE_BYTEARRAY: "bytearray", PM_TYPE_DEFAULTDICT: "defaultdict",
+    PM_TYPE_COUNTER: "Counter", PM_TYPE_ORDEREDDICT: "OrderedDict",
     PM_TYPE_SORTED_DICT: "sorted dict", PM_TYPE_SORTED_SET: "sorted set",
 }
 
@@ -319,6 +319,8 @@ cdef class Checker:
             return self.instance(<pm_instance *>o)
         if o.type == PM_TYPE_DEQUE:
             return self.deque(<pm_deque *>o)
+        if o.type == PM_TYPE_BYTEARRAY:
+            return self.buffer(<pm_buffer *>o)
         if o.type == PM_TYPE_SORTED_DICT or o.type == PM_TYPE_SORTED_SET:
             return check_sorted(self, <pm_sorted *>o)
         if o.type == PM_TYPE_DEFAULTDICT:
@@ -390,6 +392,13 @@ cdef class Checker:
         block = <pm_deque_block *>pm_at(self.pool.p, d.first)
         if before != d.last or d.left < block.start or d.right > position:
             self.fault(f"has items {d.left:#x} to {d.right:#x} in blocks for {block.start:#x} to {position:#x}")
+        return 0
+
+    cdef int buffer(self, pm_buffer *b) except -1:
+        if b.cap == 0 and (b.size or b.start or b.data) or b.start > b.cap or b.size > b.cap - b.start:
+            return self.fault(f"has {b.size} bytes at {b.start} of {b.cap} in the block at {b.data:#x}")
+        if b.cap:
+            self.block(b.data, b.cap, "its block")
         return 0
 
     cdef int instance(self, pm_instance *o) except -1:
@@ -560,6 +569,8 @@ cdef uint64_t size_of(const pm_object *o) noexcept:
         return sizeof(pm_defaultdict) if o.type == PM_TYPE_DEFAULTDICT else sizeof(pm_table)
     if o.type == PM_TYPE_DEQUE:
         return sizeof(pm_deque)
+    if o.type == PM_TYPE_BYTEARRAY:
+        return sizeof(pm_buffer)
     if o.type == PM_TYPE_SORTED_DICT or o.type == PM_TYPE_SORTED_SET:
         return sizeof(pm_sorted)
     return sizeof(pm_instance) if o.type == PM_TYPE_OBJECT else sizeof(pm_list)

@@ -16,7 +16,8 @@ from pmemobj._cengine cimport (
     pm_vec_run,
 )
 from pmemobj._core cimport (
-    Pool, alloc, copy_begins, copy_ends, deque_push, index_build, object_keep, object_new, op_abort, op_begin, op_end,
+    Pool, alloc, buffer_fill, buffer_must_be_sound, copy_begins, copy_ends, deque_push, index_build, object_keep,
+    object_new, op_abort, op_begin, op_end,
     owned_size, pool_check_read, vec_reserve,
 )
 from pmemobj._layout cimport *
@@ -74,6 +75,8 @@ cdef class Copier:
             size = sizeof(pm_defaultdict) if o.type == PM_TYPE_DEFAULTDICT else sizeof(pm_table)
         elif o.type == PM_TYPE_DEQUE:
             size = sizeof(pm_deque)
+        elif o.type == PM_TYPE_BYTEARRAY:
+            size = sizeof(pm_buffer)
         elif o.type == PM_TYPE_OBJECT:
             size = sizeof(pm_instance)
         elif o.type == PM_TYPE_SORTED_DICT or o.type == PM_TYPE_SORTED_SET:
@@ -186,6 +189,19 @@ cdef class Copier:
             self.next_step()
         return 0
 
+    cdef int buffer(self, pm_buffer *b, uint64_t new) except -1:
+        """The block; the copy is an object that is reachable, so its head is changed word by word."""
+        cdef pm_buffer *to = <pm_buffer *>pm_at(self.target.p, new)
+        cdef pm_buffer made = to[0]
+        buffer_must_be_sound(self.source, b)
+        if b.size:
+            buffer_fill(self.target, &made, <const char *>pm_at(self.source.p, b.data + b.start), b.size)
+            pm_store(self.target.p, &to.size, made.size)
+            pm_store(self.target.p, &to.cap, made.cap)
+            pm_store(self.target.p, &to.data, made.data)
+            self.copied += made.cap
+        return 0
+
     cdef int table(self, pm_table *t, uint64_t new, unsigned stride) except -1:
         cdef pm_table *to = <pm_table *>pm_at(self.target.p, new)
         self.vector(&t.entries, new, <size_t>(<char *>&to.entries - <char *>to), stride, 1, t.used)
@@ -223,6 +239,8 @@ cdef class Copier:
             return self.instance(<pm_instance *>o, new)
         if o.type == PM_TYPE_DEQUE:
             return self.deque(<pm_deque *>o, new)
+        if o.type == PM_TYPE_BYTEARRAY:
+            return self.buffer(<pm_buffer *>o, new)
         if o.type == PM_TYPE_SORTED_DICT or o.type == PM_TYPE_SORTED_SET:
             return copy_sorted(self, <pm_sorted *>o, new)
         if o.type == PM_TYPE_DEFAULTDICT:

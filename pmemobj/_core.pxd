@@ -12,7 +12,7 @@ from pmemobj._cengine cimport (
     PM_GATE_IN_OP, jr, pf_info, pm_is_mine, pm_known, pm_known_cell, pm_media, pm_op_commit_words, pm_pool, pm_probe,
     pm_vec, pm_vec_find, pm_vec_find_run,
 )
-from pmemobj._layout cimport pm_deque, pm_object, pm_sorted, pm_table
+from pmemobj._layout cimport pm_buffer, pm_deque, pm_object, pm_sorted, pm_table
 
 
 cdef struct freed:
@@ -68,6 +68,10 @@ cdef class Pool:
     cdef unsigned copying           # backups and checks of this snapshot
     cdef uint64_t gates_before      # while check() holds the pool still
     cdef void *borrowed             # rd *, while a pool of the direct engine is copied
+    cdef size_t exports             # addresses of its memory that others hold: see _core_buffer.pxi
+    cdef char *remains              # what stays for them when it has been unmapped nevertheless, or NULL
+    cdef uint64_t remains_size
+    cdef char *copy                 # of it, on its way there
     cdef bint sync_at_commit        # transaction(sync=True)
     cdef object task                # weakref to the asyncio task that began the last transaction, or None
     cdef list callbacks             # per level: None or a Transaction; never gets shorter
@@ -197,6 +201,15 @@ cdef int deque_cut(Pool pool, pm_deque *d) except -1
 cdef int deque_push(Pool pool, pm_deque *d, const uint64_t *slots, uint64_t count) except -1
 # Drops the last items and gives back their blocks; with all items gone, the last block too.
 cdef int deque_drop(Pool pool, pm_deque *d, uint64_t *budget) except -1
+
+# The block of a byte array or array: is it where it can be; of a new one; given back.
+cdef int buffer_must_be_sound(Pool pool, const pm_buffer *b) except -1
+cdef uint64_t buffer_room(uint64_t size) noexcept nogil
+cdef uint64_t buffer_block(Pool pool, uint64_t size) except 0
+cdef int buffer_fill(Pool pool, pm_buffer *b, const char *source, uint64_t size) except -1
+cdef int buffer_free(Pool pool, pm_buffer *b) except -1
+# Nobody holds an address any more.
+cdef void last_export_ended(Pool pool) noexcept
 
 # Sorted containers: the next number of a version; the root, having one child, makes way for it; the last leaf goes,
 # with what it owns.

@@ -9,6 +9,7 @@ Only this module calls libpmemobj.  What belongs where:
   _core_damage.pxi       what is read from the pool, and must not be followed
   _core_heap.pxi         blocks and vectors
   _core_deque.pxi        blocks of deques
+  _core_buffer.pxi       blocks of byte arrays and arrays, and who holds their addresses
   _core_objects.pxi      references, the limbo list, destruction, proxies
   _core_tx.pxi           operations, levels, transactions
   _core_direct.pxi       commit, opening and closing under the direct engine
@@ -65,6 +66,9 @@ cdef extern from "Python.h":
 cdef extern from "_engine/objects/slot.h":
     const uint64_t *pm_value_block(const pm_pool *p, uint64_t slot) noexcept
 
+cdef extern from "_engine/objects/bytes.h":
+    bint pm_buffer_is_sound(const pm_pool *p, const pm_buffer *b) noexcept
+
 cdef extern from "unistd.h" nogil:
     int usleep(unsigned microseconds)
 
@@ -82,6 +86,7 @@ include "_core_damage.pxi"
 include "_core_heap.pxi"
 include "_core_index.pxi"
 include "_core_deque.pxi"
+include "_core_buffer.pxi"
 include "_core_sorted.pxi"
 include "_core_objects.pxi"
 include "_core_tx.pxi"

@@ -92,6 +92,8 @@ cdef class _Marks:
             return self.deque(<pm_deque *>o)
         if o.type == PM_TYPE_SORTED_DICT or o.type == PM_TYPE_SORTED_SET:
             return self.leaves(<pm_sorted *>o)
+        if o.type == PM_TYPE_BYTEARRAY:
+            return 0
         if o.type != PM_TYPE_OBJECT:
             raise errors.PoolDamagedError(f"{self.pool.path}: unknown object type {o.type} at {offset:#x}")
         instance = <pm_instance *>o
@@ -176,6 +178,8 @@ cdef bint empty_step(Pool pool, uint64_t offset, uint64_t *budget) except -1:
     if o.type == PM_TYPE_SORTED_DICT or o.type == PM_TYPE_SORTED_SET:
         drop_leaves(pool, <pm_sorted *>o, budget)
         return (<pm_sorted *>o).height == 0
+    if o.type == PM_TYPE_BYTEARRAY:
+        return True
     if o.type == PM_TYPE_OBJECT:
         instance = <pm_instance *>o
         fields = fields_of(pool, instance)

@@ -267,6 +267,9 @@ cdef bint destroy_step(Pool pool, pm_object *o) except -1:
         if deque.first:
             return False
         size = sizeof(pm_deque)
+    elif o.type == PM_TYPE_BYTEARRAY:
+        buffer_free(pool, <pm_buffer *>o)
+        size = sizeof(pm_buffer)
     elif o.type == PM_TYPE_SORTED_DICT or o.type == PM_TYPE_SORTED_SET:
         drop_leaves(pool, <pm_sorted *>o, &budget)
         if (<pm_sorted *>o).height:

@@ -391,8 +391,11 @@ cdef class Pool:
 
     # --- closing
 
-    def _close(self):
-        """Writes what is left, leaves the pool clean, forgets everything.  Idempotent."""
+    def _close(self, bint last=False):
+        """Writes what is left, leaves the pool clean, forgets everything.  Idempotent.
+
+        last: the handle or the interpreter ends, so that memory in use is no reason to stay open.
+        """
         cdef pm_pool *p = self.p
         if p.read_gate & (PM_GATE_CLOSED | PM_GATE_FORKED):
             return
@@ -401,6 +404,8 @@ cdef class Pool:
             raise errors.TransactionError(f"{self.path}: a transaction is open; end it before closing the pool")
         if p.write_gate & PM_GATE_IN_OP:
             raise RuntimeError("a pool cannot be closed from inside one of its own operations")
+        if not last:
+            must_not_be_exported(self, "close()")
         error = None
         if p.direct != NULL:                # before anything is looked at that may be behind the end of the file
             direct_look(p)
@@ -413,6 +418,7 @@ cdef class Pool:
                     pm_record(p)
         except BaseException as e:
             error = e
+        copy_exported(self)
         p.read_gate = p.write_gate = PM_GATE_CLOSED
         self._orphan_proxies()
         while self.syncing:                 # nothing may end this wait: the pool is half closed
@@ -441,6 +447,7 @@ cdef class Pool:
         """Unmaps, ends the journal, unlocks.  clean: the journal holds everything, so the file can have it."""
         cdef pm_pool *p = self.p
         cdef jr *journal = p.journal
+        cdef char *base = p.base
         cdef int error = 0
         if self.pop != NULL:
             if p.direct == NULL:
@@ -448,6 +455,7 @@ cdef class Pool:
             else:
                 direct_leave_file(p)
             pmemobj_close(<PMEMobjpool *>self.pop)
+            keep_copy(self, base)
             if p.direct != NULL:            # what that flushed had to reach the file
                 pm_closing(p)
             self.pop = NULL
@@ -455,6 +463,7 @@ cdef class Pool:
         p.root = NULL
         if self.snapshot != NULL:
             drop_snapshot(self)
+            keep_copy(self, base)
         elif p.direct != NULL:
             error = stop_directly(self, clean)
         elif journal != NULL:
@@ -494,16 +503,18 @@ cdef class Pool:
         Another thread of the parent may have been about to open or close it.
         """
         cdef pm_pool *p = self.p
+        cdef char *base = p.base
         if self.fd < 0:
             return
         p.read_gate = p.write_gate = PM_GATE_FORKED
+        if p.direct != NULL:
+            direct_orphan(p)                # which maps its memory in this process, too
+        copy_exported(self)
         self._orphan_proxies()
         if self.snapshot != NULL:
             rd_orphan(<rd *>self.snapshot)
             self.snapshot = NULL
-        elif p.direct != NULL:
-            direct_orphan(p)
-        elif p.journal != NULL:
+        elif p.direct == NULL and p.journal != NULL:
             jr_orphan(p.journal)
         # A lock lives as long as any descriptor or mapping that came from the locked one, so both must go; and
         # libpmemobj must forget the pool, or could not open it here again.  Its mapping is private, by now: nothing
@@ -512,6 +523,7 @@ cdef class Pool:
             pm_closing(p)
             pmemobj_close(<PMEMobjpool *>self.pop)
             self.pop = NULL
+        keep_copy(self, base)
         p.base = NULL
         p.root = NULL
         io_close(self.fd)

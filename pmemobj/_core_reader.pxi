@@ -259,6 +259,7 @@ cdef bint refresh_snapshot(Pool pool) except -1:
         raise errors.PoolBusyError(
             EAGAIN, "this snapshot is being copied by backup(); refresh it afterwards", pool.path
         )
+    must_not_be_exported(pool, "refresh()")
     deadline = time.monotonic() + PATIENCE
     pool.refreshing = True
     pool.syncing += 1                       # close() waits for it
@@ -271,9 +272,10 @@ cdef bint refresh_snapshot(Pool pool) except -1:
             elif result == RD_SAME:
                 return False
             elif result == RD_OK:
-                if pool.p.read_gate:        # closed by another thread meanwhile
+                if pool.p.read_gate or pool.exports:    # by another thread meanwhile
                     rd_cancel(r)
                     pool_check_read(pool)
+                    must_not_be_exported(pool, "refresh()")
                 return add_what_came(pool)
             else:
                 raise_snapshot(pool, r, result)

@@ -117,8 +117,10 @@ def resize(Pool pool not None, uint64_t size, str sync, double interval):
     cdef jr *journal
     cdef int error
     must_be_alone(pool, "resize")
+    must_not_be_exported(pool, "resize()")
     pool._drain()
     must_be_alone(pool, "resize")
+    must_not_be_exported(pool, "resize()")
     if not pool.callbacks:
         pool.callbacks.append(None)
     pool.resizing = True

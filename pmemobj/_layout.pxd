@@ -29,6 +29,7 @@ cdef extern from "_engine/layout.h" nogil:
         PM_TYPE_TUPLE
         PM_TYPE_OBJECT
         PM_TYPE_DEQUE
+        PM_TYPE_BYTEARRAY
         PM_TYPE_DEFAULTDICT
         PM_TYPE_COUNTER
         PM_TYPE_ORDEREDDICT
@@ -101,6 +102,10 @@ cdef extern from "_engine/layout.h" nogil:
         uint64_t next, prev, start, cap
         uint64_t *cells                 # a flexible array
 
+    ctypedef struct pm_buffer:
+        pm_object head
+        uint64_t size, start, cap, data
+
     ctypedef struct pm_table:
         pm_object head
         uint64_t used
@@ -112,6 +117,7 @@ cdef extern from "_engine/layout.h" nogil:
         pm_table table
         uint64_t factory
 
+    bint PM_IS_BUFFER(unsigned type)
     bint PM_IS_DICT(unsigned type)
     bint PM_IS_TABLE(unsigned type)
     unsigned PM_TABLE_STRIDE(unsigned type)

@@ -10,6 +10,7 @@ registered types run over the finished value: they may do what they like to the 
 
 cimport cython
 from cpython.complex cimport PyComplex_FromDoubles, PyComplex_ImagAsDouble, PyComplex_RealAsDouble
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject, PyObject_Hash
@@ -19,7 +20,7 @@ from libc.string cimport memcmp, memcpy
 
 from pmemobj._cengine cimport pm_at, pm_fresh, pm_pool, pm_store, pm_vec, pm_vec_at, pm_vec_run
 from pmemobj._core cimport (
-    Persistent, Pool, alloc, check_read, deque_push, object_keep, object_new, op_abort, op_begin, op_end,
+    Persistent, Pool, alloc, buffer_fill, check_read, deque_push, object_keep, object_new, op_abort, op_begin, op_end,
     pool_check_read, index_build, proxy_of, raise_damaged, slot_drop, value_block, vec_reserve,
 )
 from pmemobj._layout cimport *
@@ -121,11 +122,11 @@ class _Unsupported(Exception):
 def _unsupported(value):
     cls = type(value)
     reason = f"a {cls.__module__}.{cls.__qualname__} cannot be stored in a pool"
-    for base in (int, float, str, bytes, tuple, frozenset, list, dict, set, deque):
+    for base in (int, float, str, bytes, tuple, frozenset, list, dict, set, deque, bytearray):
         if isinstance(value, base):
             return f"{reason}: it is a subclass of {base.__name__}, whose values would come back as {base.__name__}; " \
                    f"convert it, or use pmemobj.register() or pool.persist_via_pickle()"
-    if cls.__name__ in ("bytearray", "array", "ndarray", "memoryview"):
+    if cls.__name__ in ("array", "memoryview"):
         return f"{reason}; convert it to a list or bytes"
     return f"{reason}; if its values never change, use pmemobj.register() or pool.persist_via_pickle(), " \
            f"otherwise make its class a pmemobj.PersistentObject"
@@ -166,6 +167,8 @@ cdef int look_through(Pool pool, Plan plan, object value) except -1:
         return 0
     if cls is list or cls is tuple or cls is dict or cls is set or cls is frozenset or cls is deque:
         look_through_container(pool, plan, value, cls)
+        return 0
+    if cls is bytearray:
         return 0
     if cls is OrderedDict or cls is Counter or cls is defaultdict:
         look_through_dict(pool, plan, value)
@@ -346,6 +349,8 @@ cdef uint64_t encode_nested(Pool pool, Plan plan, object value, type cls) except
             return encode_container(pool, plan, value, cls)
         if cls is deque:
             return encode_deque(pool, plan, value)
+        if cls is bytearray:
+            return encode_bytearray(pool, plan, value)
         if cls is OrderedDict or cls is Counter or cls is defaultdict:
             return encode_dict(pool, plan, value, cls)
         found = plan.encoded.get(id(value)) if plan is not None and plan.encoded is not None else None
@@ -489,6 +494,22 @@ cdef uint64_t encode_deque(Pool pool, Plan plan, object value) except 0:
     for item in tuple(value):
         slot = encode_value(pool, plan, item)
         deque_push(pool, d, &slot, 1)
+    return PM_REFERENCE(PM_REF_OBJECT, offset)
+
+
+cdef uint64_t encode_bytearray(Pool pool, Plan plan, bytearray value) except 0:
+    """As encode_container()."""
+    cdef uint64_t offset
+    if plan.stored is None:
+        plan.stored = {}
+    found = plan.stored.get(id(value))
+    if found is not None:
+        object_keep(pool, found)
+        return PM_REFERENCE(PM_REF_OBJECT, found)
+    offset = object_new(pool, PM_TYPE_BYTEARRAY, sizeof(pm_buffer), True)
+    plan.stored[id(value)] = offset
+    buffer_fill(
+        pool, <pm_buffer *>pm_at(pool.p, offset), PyByteArray_AS_STRING(value), PyByteArray_GET_SIZE(value))
     return PM_REFERENCE(PM_REF_OBJECT, offset)
 
 

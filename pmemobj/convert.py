@@ -3,6 +3,7 @@
 from collections import Counter, OrderedDict, defaultdict, deque
 from typing import Any, TypeVar
 
+from pmemobj._bytearray import PersistentByteArray
 from pmemobj._deque import PersistentDeque
 from pmemobj._dict import PersistentDict
 from pmemobj._dict_kinds import PersistentCounter, PersistentDefaultDict, PersistentOrderedDict
@@ -66,6 +67,8 @@ class _Copy:
             made = tuple([self.one(item) for item in tuple(obj)])
         elif cls is frozenset:
             made = frozenset([self.one(item) for item in obj])
+        elif cls is bytearray or isinstance(obj, PersistentByteArray):
+            made = bytearray(obj)
         else:
             return obj
         self.done[id(obj)] = (made, obj)

@@ -320,7 +320,8 @@ class PersistentObjectPool(_core.Pool):
         builtin one would.  Each operation of another thread sees the old state or the new one.  A pool that is open for
         writing is always up to date: False.
 
-        Raises PoolBusyError, JournalError or OSError, and the snapshot stays what it was.
+        Raises PoolBusyError, JournalError, OSError, or BufferError while memory of the pool is in use, and the snapshot
+        stays what it was.
         """
         return self._refresh()
 
@@ -380,8 +381,8 @@ class PersistentObjectPool(_core.Pool):
         Everything is brought to the pool file first, as by checkpoint().
 
         Raises ValueError for a size below the present one, TransactionError inside a transaction, PoolBusyError while
-        a reader holds an older snapshot, OSError when the file system refuses; when it does so after the old mapping
-        has gone, the pool is closed, and complete.
+        a reader holds an older snapshot, BufferError while memory of the pool is in use, OSError when the file system
+        refuses; when it does so after the old mapping has gone, the pool is closed, and complete.
         """
         self._must_be_usable()
         size = checked_size(max_size)
@@ -431,7 +432,8 @@ class PersistentObjectPool(_core.Pool):
     def close(self) -> None:
         """Brings the pool file up to date, removes the journal and lets go of the file.  Idempotent.
 
-        Objects of the pool raise PoolClosedError from then on.  Raises TransactionError inside a transaction.
+        Objects of the pool raise PoolClosedError from then on.  Raises TransactionError inside a transaction, and
+        BufferError while memory of the pool is in use (a memoryview, or a NumPy array without a copy): it stays open.
         """
         self._close()
         _open_pools.discard(self)
@@ -451,8 +453,7 @@ class PersistentObjectPool(_core.Pool):
                     f"pool {self.path} was never closed; use 'with' or close()", ResourceWarning, source=self
                 )
             finally:
-                self._abandon()
-                self.close()
+                _end(self)
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "open"
@@ -499,12 +500,21 @@ def repair(path: Path, to: Path, progress: Callable[[int], object] | None = None
     return repair_file(PersistentObjectPool, path, to, progress)
 
 
+def _end(pool: PersistentObjectPool) -> None:
+    """Closes a pool that nobody can use any more, also one whose memory is in use: the views get a copy."""
+    pool._abandon()
+    try:
+        pool.close()
+    except BufferError:
+        pool._close(last=True)
+        _open_pools.discard(pool)
+
+
 @atexit.register
 def _close_all() -> None:
     for pool in list(_open_pools):
         try:
-            pool._abandon()
-            pool.close()
+            _end(pool)
         except BaseException as error:  # Ctrl-C as well: the others are to be closed, too
             print(
                 f"pmemobj: closing {pool.path} at exit: {str(error) or type(error).__name__}", file=sys.stderr

@@ -23,6 +23,7 @@ BUILTIN = frozenset(
         list,
         dict,
         set,
+        bytearray,
         *map(type, (None, ..., NotImplemented)),
     )
 )

@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any
 
 from pmemobj import _core, errors
+from pmemobj._bytearray import PersistentByteArray
 from pmemobj._deque import PersistentDeque
 from pmemobj._dict import PersistentDict
 from pmemobj._object import PersistentObject, new_without_init, set_unchecked, stored_names
@@ -104,13 +105,16 @@ class _Saver:
             made = self.target.new(kind, [None if item is LOST else item for item in items])
         elif isinstance(value, PersistentObject):
             made = new_without_init(self.target, kind)
+        elif isinstance(value, PersistentByteArray):
+            kept = self.read(path, lambda: bytes(value))
+            made = self.target.new(kind, b"" if kept is LOST else kept)
         elif isinstance(value, PersistentDeque):
             made = self.target.new(kind, [], value.maxlen)
         else:
             made = self.target.new(kind)
         self.made[at] = made
         self.result.objects += 1
-        if kind is not PersistentTuple:
+        if kind not in (PersistentTuple, PersistentByteArray):
             self.todo.append((value, made, path))
         if self.progress is not None and self.result.objects % TELL == 0:
             self.progress(self.result.objects)

@@ -28,11 +28,12 @@ class World:
             "defaultdict": defaultdict(list, {1: 1}),
             "counter": Counter({1: 1}),
             "ordered": OrderedDict({1: 1, 2: 2}),
+            "bytes": bytearray(b"12"),
         }
         pool.root["tuple"] = pool.new(pmemobj.PersistentTuple, (1, [2]))
         pool.root["thing"] = pool.new(Thing)
         self.list, self.dict, self.set, self.tuple, self.thing, self.deque, *more = pool.root.values()
-        self.defaultdict, self.counter, self.ordered = more
+        self.defaultdict, self.counter, self.ordered, self.bytes = more
         self.sorted_dict = pool.root["sorted dict"] = pool.new(pmemobj.PersistentSortedDict, {1: 1, 2: {}})
         self.sorted_set = pool.root["sorted set"] = pool.new(pmemobj.PersistentSortedSet, [1, 2])
         self.sorted_keys = self.sorted_dict.keys(1, 3)
@@ -40,6 +41,7 @@ class World:
         self.unstored = pool.new(pmemobj.PersistentList, [1])
         self.keys, self.values, self.items = self.dict.keys(), self.dict.values(), self.dict.items()
         self.transaction = pool.transaction()
+        self.writing = self.bytes.writing()
         self.decorated = pool.transaction()(lambda: None)
         self.iterators = {
             f"{how.__name__} of {name}": how(of)
@@ -52,6 +54,7 @@ class World:
                 ("items", self.items, (iter, reversed)),
                 ("set", self.set, (iter,)),
                 ("deque", self.deque, (iter, reversed)),
+                ("bytes", self.bytes, (iter, reversed)),
                 ("sorted dict", self.sorted_dict, (iter, reversed)),
                 ("sorted set", self.sorted_set, (iter, reversed)),
                 ("sorted keys", self.sorted_keys, (iter, reversed)),
@@ -76,6 +79,7 @@ class World:
             ("defaultdict", DEFAULTDICT),
             ("counter", COUNTER),
             ("ordered", ORDEREDDICT),
+            ("bytes", BYTEARRAY),
             ("keys", KEYS),
             ("items", KEYS),
             ("values", VALUES),
@@ -153,6 +157,21 @@ DEQUE = SEQUENCE | calls(
     __add__=lambda o: operator.add(o, deque()), __radd__=lambda o: operator.add(deque(), o), maxlen=lambda o: o.maxlen,
     __iadd__=lambda o: operator.iadd(o, [1]), __imul__=lambda o: operator.imul(o, 2),
 )  # fmt: skip
+BYTEARRAY = COMPARED | calls(
+    ("__add__", b"1"), ("__radd__", b"1"), ("__alloc__",), ("__contains__", 1), ("__delitem__", 0),
+    ("__getitem__", 0), ("__iter__",), ("__len__",), ("__mod__", ()), ("__mul__", 2), ("__repr__",),
+    ("__rmod__", 1), ("__rmul__", 2), ("__setitem__", 0, 1), ("append", 1), ("capitalize",), ("center", 9),
+    ("clear",), ("copy",), ("count", b"1"), ("decode",), ("endswith", b"1"), ("expandtabs",), ("extend", b"1"),
+    ("find", b"1"), ("hex",), ("index", b"1"), ("insert", 0, 1), ("isalnum",), ("isalpha",), ("isascii",),
+    ("isdigit",), ("islower",), ("isspace",), ("istitle",), ("isupper",), ("join", [b"1", b"2"]), ("ljust", 9),
+    ("lower",), ("lstrip",), ("partition", b"1"), ("pop",), ("remove", 49), ("removeprefix", b"1"),
+    ("removesuffix", b"2"), ("replace", b"1", b"2"), ("resize", 9), ("reverse",), ("rfind", b"1"),
+    ("rindex", b"1"), ("rjust", 9), ("rpartition", b"1"), ("rsplit",), ("rstrip",), ("split",), ("splitlines",),
+    ("startswith", b"1"), ("strip",), ("swapcase",), ("title",), ("translate", None), ("upper",), ("writing",),
+    ("zfill", 9),
+    __iadd__=lambda o: operator.iadd(o, b"1"), __imul__=lambda o: operator.imul(o, 2), __buffer__=lambda o: bytes(o),
+    __release_buffer__=lambda o: memoryview(o), _p_mm=lambda o: o._p_mm,
+)  # fmt: skip
 DICT = calls(
     ("__contains__", 1), ("__delitem__", 1), ("__getitem__", 1), ("__iter__",), ("__len__",), ("__repr__",),
     ("__reversed__",), ("__setitem__", 1, 1), ("clear",), ("copy",), ("get", 1), ("pop", 1), ("popitem",),
@@ -217,6 +236,10 @@ ALSO = {
     "decorated": lambda w: w.decorated(),
     "list(unstored)": lambda w: list(w.unstored),
     "slice": lambda w: w.list[:1],
+    "bytes slice": lambda w: w.bytes[:1],
+    "bytes slice =": lambda w: w.bytes.__setitem__(slice(0, 1), b"12"),
+    "bytes step": lambda w: w.bytes[::-1],
+    "enter writing": lambda w: w.writing.__enter__(),
     "slice =": lambda w: w.list.__setitem__(slice(0, 1), [1]),
     "del slice": lambda w: w.list.__delitem__(slice(0, 1)),
     "sort by key": lambda w: w.list.sort(key=id, reverse=True),
@@ -232,6 +255,7 @@ ALSO = {
 HARMLESS = {
     "__class_getitem__", "__doc__", "__hash__", "__init__", "__init_subclass__", "__new__", "__reduce_cython__",
     "__reduce_ex__", "__setstate_cython__", "__subclasshook__", "_check", "_p_new", "_p_stable_hash", "fromkeys",
+    "fromhex", "maketrans",
     "mapping", "_v__init__", "__repr__", "__p_upgrade__", "__p_version__",
     # of classes in Python
     "__abstractmethods__", "__class__", "__module__", "__slots__", "_abc_impl", "_bounds", "_d", "_from_iterable",

@@ -58,6 +58,7 @@ def contents(pool):
         "cycle": cycle,
         "object": pool.new(Thing, a=1, b=[1, 2], c="a text of its own"),
         "deque": deque([1, "a text of the deque", [2]] * 300, maxlen=1000),
+        "bytes": [bytearray(b"some bytes"), bytearray(5000), bytearray(400_000), bytearray()],
         "sorted": pool.new(pmemobj.PersistentSortedDict, {f"key number {i}": [i] for i in range(5000)}),
         "sorted set": pool.new(pmemobj.PersistentSortedSet, ["b", "a" * 20, "C"], key=str.lower),
         "empty": [[], {}, set(), deque(), pool.new(pmemobj.PersistentSortedDict)],
@@ -94,6 +95,7 @@ def test_a_sound_pool_of_everything(filled):
             "tuple": 1,
             "object": 1,
             "deque": 2,
+            "bytearray": 4,
             "sorted dict": 2,
             "sorted set": 1,
             "value": 500,
@@ -233,6 +235,30 @@ def test_deque(made, where, change, text):
         at = patch.object + where
     patch.change(at, change)
     assert any("deque" in line or "root" in line for line in patch.reports(text))
+
+
+SIZE_OF, START_OF, CAP_OF, DATA = 32, 40, 48, 56  # of a byte array
+
+
+@pytest.mark.parametrize(
+    "where, change, text",
+    [
+        (SIZE_OF, lambda word: 5001, "has 5001 bytes"),
+        (SIZE_OF, lambda word: 1 << 63, "bytes at 0 of"),
+        (START_OF, lambda word: 1 << 40, f"bytes at {1 << 40} of"),
+        (CAP_OF, lambda word: 0, "of 0 in the block"),
+        (CAP_OF, lambda word: 9000, "but needs 9000"),
+        (DATA, lambda word: word + 8, "is not in use"),
+        (DATA, lambda word: 1 << 50, "is not in use"),
+        (DATA, lambda word: 0, "is not in use"),
+    ],
+)
+def test_bytearray(made, where, change, text):
+    patch = made(bytearray(5000))
+    if where == SIZE_OF:
+        patch.change(patch.object + CAP_OF, lambda word: 5000)
+    patch.change(patch.object + where, change)
+    assert patch.reports(text)
 
 
 COUNT, TREE_ROOT, HEIGHT, KEY_NAME = 32, 48, 56, 64  # of a sorted container

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 CONTAINERS = [
     "batch",
+    "buffer",
     "sequence",
     "deque",
     "list",
@@ -26,7 +27,7 @@ CONTAINERS = [
     "dict",
     "set",
     "object",
-    "bytes",
+    "bytearray",
     "array",
     "sorted",
 ]

@@ -1,8 +1,20 @@
 """Single operations on each container, one file each; `cases(plan)` of a file gives its cases."""
 
-from benchmarks.micro import bulk, deques, dicts, lists, nested, objects, sets, sorteds, transactions, tuples
+from benchmarks.micro import (
+    bulk,
+    bytearrays,
+    deques,
+    dicts,
+    lists,
+    nested,
+    objects,
+    sets,
+    sorteds,
+    transactions,
+    tuples,
+)
 
-MODULES = (lists, dicts, sets, sorteds, tuples, deques, objects, nested, bulk, transactions)
+MODULES = (lists, dicts, sets, sorteds, tuples, deques, bytearrays, objects, nested, bulk, transactions)
 
 
 def cases(plan):

@@ -119,6 +119,7 @@ enum pm_type {                  /* type numbers of persistent objects */
     PM_TYPE_TUPLE = 4,
     PM_TYPE_OBJECT = 5,
     PM_TYPE_DEQUE = 6,
+    PM_TYPE_BYTEARRAY = 7,
     PM_TYPE_DEFAULTDICT = 8,
     PM_TYPE_COUNTER = 9,
     PM_TYPE_ORDEREDDICT = 10,
@@ -131,6 +132,9 @@ enum pm_type {                  /* type numbers of persistent objects */
 #define PM_IS_DICT(type) ((type) == PM_TYPE_DICT || ((type) >= PM_TYPE_DEFAULTDICT && (type) <= PM_TYPE_ORDEREDDICT))
 #define PM_IS_TABLE(type) ((type) == PM_TYPE_SET || PM_IS_DICT(type))
 #define PM_TABLE_STRIDE(type) ((type) == PM_TYPE_SET ? 2u : 3u)
+
+/* Those whose body begins with a pm_buffer. */
+#define PM_IS_BUFFER(type) ((type) == PM_TYPE_BYTEARRAY)
 
 /* libpmemobj type numbers of our large allocations, for POBJ_FOREACH and pmempool info */
 enum pm_alloc_type { PM_ALLOC_CHUNK = 1, PM_ALLOC_BLOCK = 2 };
@@ -209,6 +213,15 @@ typedef struct pm_defaultdict {
 
 /* In an ordered dict whose entry 0 is deleted, the value slot of that entry may hold an int: so many entries, at least,
  * are deleted at the front. */
+
+/* Bytes in one block, which is shown to others as it is. */
+typedef struct pm_buffer {
+    pm_object head;
+    uint64_t size;              /* bytes in use */
+    uint64_t start;             /* where in the block they begin */
+    uint64_t cap;               /* bytes of the block */
+    uint64_t data;              /* the block; 0 when cap is 0, and everything else is too */
+} pm_buffer;                    /* 64 bytes; a byte array */
 
 typedef struct pm_instance {    /* a PersistentObject */
     pm_object head;

@@ -56,7 +56,8 @@ def contents(pool):
         "thing": thing,
         "shared": [shared, shared, {"again": shared}],
         "cycle": cycle,
-        "empty": [[], {}, set()],
+        "bytes": [bytearray(b"some bytes"), bytearray(b"x" * 3000)],
+        "empty": [[], {}, set(), bytearray()],
     }
 
 
@@ -138,6 +139,9 @@ def structures(image):
                 index = words(image, index)[0]
             if index:
                 take("index segment", index & OFFSET, 256)
+        elif type_number == 7:
+            cap, data = words(image, at + 48, 2)
+            take("bytes", data, min(cap, 64))
         else:
             cap, fields = words(image, at + 32)[0] >> 32, words(image, at + 40)[0]
             take("fields", fields, 8 * cap)

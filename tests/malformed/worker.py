@@ -55,6 +55,8 @@ class Walk:
             self.once(value, self.dict, depth)
         elif isinstance(value, pmemobj.PersistentSet):
             self.once(value, self.set, depth)
+        elif isinstance(value, pmemobj.PersistentByteArray):
+            self.once(value, self.bytes, depth)
         elif isinstance(value, pmemobj.PersistentObject):
             self.once(value, self.object, depth)
 
@@ -108,6 +110,12 @@ class Walk:
             attempt(elements.__contains__, key)
         attempt(lambda: elements | {1})
 
+    def bytes(self, array, depth):
+        attempt(bytes, array)
+        attempt(array.find, b"none of that")
+        for index in (0, -1, 1 << 40, slice(1, 3), slice(None, None, -7)):
+            attempt(array.__getitem__, index)
+
     def object(self, o, depth):
         for name in ("number", "text", "items", "none"):
             self.value(attempt(getattr, o, name, None), depth + 1)
@@ -136,6 +144,13 @@ def change(pool, walk):
             attempt(value.add, "an element of its own")
             attempt(value.discard, 1)
             attempt(value.update, range(100, 130))
+        elif isinstance(value, pmemobj.PersistentByteArray):
+            attempt(value.append, 1)
+            attempt(value.__setitem__, 0, 7)
+            attempt(value.__setitem__, slice(1, 3), b"longer than that")
+            attempt(value.pop, 0)
+            attempt(value.extend, bytes(5000))
+            attempt(value.reverse)
         elif isinstance(value, pmemobj.PersistentObject):
             attempt(setattr, value, "number", 5)
             attempt(setattr, value, "text", "another text, quite long")

@@ -9,6 +9,7 @@ import pytest
 
 import pmemobj
 from pmemobj import (
+    PersistentByteArray,
     PersistentDeque,
     PersistentDict,
     PersistentList,
@@ -54,6 +55,7 @@ def stored(pool):
             lambda pool: {1, 2},
             lambda pool: pool.new(PersistentTuple, (1, 2)),
             lambda pool: pool.new(PersistentDeque, (1, 2)),
+            lambda pool: bytearray(b"12"),
             *(
                 lambda pool, cls=cls: pool.new(cls)
                 for cls in (PersistentObject, Plain, Slotted, Finalized, Ready)
@@ -69,6 +71,7 @@ CLASSES = [
     PersistentSet,
     PersistentTuple,
     PersistentDeque,
+    PersistentByteArray,
     PersistentObject,
     Plain,
     Slotted,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pmemobj
 from pmemobj import (
+    PersistentByteArray,
     PersistentCounter,
     PersistentDeque,
     PersistentDict,
@@ -95,6 +96,8 @@ def plain(value: Any) -> Any:
         return {name: plain(field) for name, field in sorted(vars(value).items())}
     if isinstance(value, (PersistentList, list)):
         return [plain(item) for item in value]
+    if isinstance(value, (PersistentByteArray, bytearray)):
+        return bytearray(value)
     if isinstance(value, (PersistentDeque, deque)):
         return deque(plain(item) for item in value)
     if isinstance(value, (PersistentTuple, tuple)):
@@ -248,6 +251,12 @@ MUTATORS: dict[str, Mutator] = {
     "deque[i] =": on(queue(10), lambda x: x.__setitem__(4, T90K)),
     "deque.rotate": on(queue(12), lambda x: x.rotate(3)),
     "deque *=": on(lambda: deque([T20, T600, 3]), lambda x: x.__imul__(4)),
+    "bytearray.append first": on(bytearray, lambda x: x.append(1)),
+    "bytearray.append grows": on(lambda: bytearray(16), lambda x: x.append(1)),
+    "bytearray.extend": on(lambda: bytearray(16), lambda x: x.extend(b"1" * 5000)),
+    "bytearray[i:j] =": on(lambda: bytearray(5000), lambda x: x.__setitem__(slice(9, 99), b"1" * 90_000)),
+    "bytearray *=": on(lambda: bytearray(b"12345"), lambda x: x.__imul__(600)),
+    "list.append bytearray": on(numbers(3), lambda x: x.append(bytearray(3000))),
     "sorted dict[k] = first": on_sorted(0, lambda x: x.__setitem__(T20, T600)),
     "sorted dict[k] = divides": on_sorted(56, lambda x: x.__setitem__("10+", T20)),
     "sorted dict[k] = appends": on_sorted(56, lambda x: x.__setitem__("z", [T20])),

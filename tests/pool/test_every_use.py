@@ -4,6 +4,7 @@ from collections.abc import Mapping, MappingView
 
 import pytest
 from every_use import (
+    BYTEARRAY,
     COUNTER,
     DEFAULTDICT,
     DEQUE,
@@ -44,6 +45,7 @@ def test_the_table_names_everything(pool):
         (world.defaultdict, DEFAULTDICT),
         (world.counter, COUNTER),
         (world.ordered, ORDEREDDICT),
+        (world.bytes, BYTEARRAY),
         (pool.new(pmemobj.PersistentObject), THING),
         (world.keys, KEYS),
         (world.items, KEYS),

@@ -189,6 +189,47 @@ SET: dict[str, Operation] = {
     "clear": lambda pool, x: x.clear(),
 }
 
+# --- byte arrays: up to 512 bytes are stored word by word, and others line by line
+
+
+def byte_array(pool: Any, size: int) -> Any:
+    """Behind the start of its block."""
+    made = pool.new(pmemobj.PersistentByteArray, b"--" + bytes(i * 7 & 255 for i in range(size)))
+    del made[:2]
+    return made
+
+
+def written(x: Any, where: slice, byte: int) -> None:
+    """Through a view, where there is one."""
+    if isinstance(x, bytearray):
+        x[where] = bytes([byte]) * len(x[where])
+        return
+    with x.writing(where) as view:
+        view[:] = bytes([byte]) * len(view)
+
+
+BYTEARRAY: dict[str, Operation] = {
+    "append": lambda pool, x: x.append(7),
+    "extend": lambda pool, x: x.extend(b"0123456789" * 3),
+    "extend far": lambda pool, x: x.extend(b"0123456789" * 70),
+    "insert first": lambda pool, x: x.insert(0, 1),
+    "insert in the middle": lambda pool, x: x.insert(len(x) // 2, 1),
+    "set first": lambda pool, x: put(x, 0, 255),
+    "set slice": lambda pool, x: set_slice(x, slice(1, 4), b"longer than it was"),
+    "set all": lambda pool, x: set_slice(x, slice(0, None), b"!" * len(x)),
+    "set stepped": lambda pool, x: set_slice(x, slice(None, None, 2), b"-" * ((len(x) + 1) // 2)),
+    "delete first": lambda pool, x: delete(x, 0),
+    "delete slice": lambda pool, x: delete(x, slice(1, 3)),
+    "delete stepped": lambda pool, x: delete(x, slice(None, None, 3)),
+    "delete most": lambda pool, x: delete(x, slice(len(x) // 8, None)),
+    "pop": lambda pool, x: x.pop(),
+    "reverse": lambda pool, x: x.reverse(),
+    "write": lambda pool, x: written(x, slice(1, 9), 200),
+    "write all": lambda pool, x: written(x, slice(None), 201),
+    "*= 2": lambda pool, x: times(x, 2),
+    "clear": lambda pool, x: x.clear(),
+}
+
 # --- sorted dicts and sets: a leaf has room for 48 entries, a node for 60 children
 
 
@@ -614,6 +655,16 @@ ROWS: dict[str, Row] = {
         max_size=16 << 20,
         small=48,
         unlike=None,
+    ),
+    # a block that is a quarter full is made smaller; from a megabyte on most of a change goes to another block
+    "bytearray": Row(
+        byte_array,
+        (0, 1, 5, 6, 7, 13, 14, 15, 120, 511, 512, 513, 2013, 2014, 2015, 9000),
+        BYTEARRAY,
+        large=(258_046, 1 << 20, 5 << 20),
+        at_large=("append", "set all", "delete first", "delete most", "write", "clear"),
+        max_size=48 << 20,
+        small=14,
     ),
     "tuple": Row(new_tuple, (1,), TUPLE, small=1, unlike=None),
     "object": Row(thing, (0, 1, 2, 3, 4, 5, 8, 9), OBJECT, unlike=None),

@@ -128,6 +128,33 @@ def insert_in_the_middle(pool):
     pool.root.insert(6, [TEXT.format(8)])
 
 
+def start_bytes(pool):
+    pool.root = bytearray(b"some bytes " * 60)
+
+
+def append_byte(pool):
+    pool.root.append(33)
+
+
+def extend_bytes(pool):
+    pool.root.extend(b"and more of them " * 40)
+
+
+def overwrite_bytes(pool):
+    pool.root[5:600] = b"!" * 595
+
+
+def write_bytes(pool):
+    with pool.root.writing(slice(3, 40)) as view:
+        view[:] = b"?" * 37
+
+
+def delete_bytes(pool):
+    with pool.transaction():
+        del pool.root[:9]
+        pool.root[1:2] = b"inserted"
+
+
 def start_ordered(pool):
     pool.root = OrderedDict((f"key number {i}", i) for i in range(9))
 
@@ -287,6 +314,11 @@ WORK = {
             extend,
             clear,
         ],
+        None,
+    ),
+    "bytearray": (
+        start_bytes,
+        [append_byte, extend_bytes, overwrite_bytes, write_bytes, delete_bytes, delete_item, reverse, clear],
         None,
     ),
     "ordered dict": (start_ordered, [to_end, insert, to_front, pop_first, pop_first, clear], list_of_items),

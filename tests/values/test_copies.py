@@ -72,7 +72,7 @@ PATHS = [
     ([[[U]]], "[0][0][0]"),
     ([collections.OrderedDict(a=U)], "[0]['a']"),
     ([collections.UserDict()], "[0]"),
-    ({"a": bytearray()}, "['a']"),
+    ({"a": memoryview(b"")}, "['a']"),
 ]
 
 
