@@ -4,7 +4,9 @@ With --engine=direct libpmem takes every file for persistent memory, in this pro
 engine="auto" means "direct", and nothing waits for a disk.
 """
 
+import importlib
 import os
+import sys
 
 import hypothesis
 import pytest
@@ -44,6 +46,29 @@ def pytest_collection_modifyitems(config, items):
     about_the_journal = [item for item in items if item.get_closest_marker("journal_engine")]
     config.hook.pytest_deselected(items=about_the_journal)
     items[:] = [item for item in items if not item.get_closest_marker("journal_engine")]
+
+
+# --- what was explored, by all processes of the session (see tests/testing/tally.py)
+
+
+def pytest_sessionfinish(session):
+    if tally := sys.modules.get("tests.testing.tally"):
+        if hasattr(session.config, "workeroutput"):
+            session.config.workeroutput["explored"] = dict(tally.seen)
+        else:
+            tally.save()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    if explored := getattr(node, "workeroutput", {}).get("explored"):
+        importlib.import_module("tests.testing.tally").seen.update(explored)
+
+
+def pytest_terminal_summary(terminalreporter):
+    tally = sys.modules.get("tests.testing.tally")
+    if tally and tally.seen:
+        terminalreporter.write_line(f"explored: {tally.text()}")
 
 
 #: Enough for the tests, small enough to be made quickly.

@@ -23,6 +23,7 @@ import workload
 from worker import CHECKPOINT, CLOSE, OPEN, RUN
 
 import pmemobj
+from tests.testing import tally
 
 HERE = Path(__file__).parent
 SEED = int(os.environ.get("PMEMOBJ_KILL_SEED", "20240601"))
@@ -173,6 +174,7 @@ def kill_rounds(tmp_path, rounds, engines, starters):
         pool.gc()
         assert pool.check().unreachable == (0, 0)
         assert pool.stats()["allocated"] == 0
+    tally.add_killed(rounds)
     print(f"{rounds} kills, {replayed} recoveries, {number} operations")
     return rounds, replayed, number
 

@@ -1,6 +1,7 @@
 """Crash exploration of our own operations: see pmemobj.testing."""
 
 from pmemobj.testing import Budget, CrashError, Report, explore
+from tests.testing import tally
 from tests.testing.mutators import WORK
 
 TITLE = "Crashes explored"
@@ -36,6 +37,7 @@ def explored(engine: str, name: str, budget: Budget | None = None) -> Report:
     report = explore(operations, start, engine=engine, budget=budget or BUDGETS[engine], **more)
     if not report.ok:
         raise CrashError(report)
+    tally.add(engine, report)
     return report
 
 

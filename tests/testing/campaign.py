@@ -1,6 +1,6 @@
 """Crash exploration of our own code in large numbers.
 
-    python -m tests.testing.campaign ci             the matrix, and on until enough images have been seen
+    python -m tests.testing.campaign ci             the matrix, row by row, until enough images have been seen
     python -m tests.testing.campaign long --hours 8 [--seed N] [--record]
     python -m tests.testing.campaign replay TOKEN   a case that failed, as it was
 
@@ -11,9 +11,10 @@ SEED:NUMBER, which is printed when it fails.  --record writes what was reached i
 
 import argparse
 import contextlib
-import dataclasses
 import io
+import itertools
 import json
+import multiprocessing
 import os
 import random
 import sys
@@ -27,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from pmemobj.testing import Budget, CrashError, Report
-from tests.testing import matrix
+from tests.testing import matrix, tally
 from tests.testing.exploring import dismiss, explored
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "crash"))
@@ -36,11 +37,15 @@ import test_kill
 import workload
 
 ENGINES = ("journal", "direct")
+#: In CI: of the journal engine power losses, of the direct one all images.
 TARGET = {"journal": 50_000, "direct": 50_000}
+COUNTED = {"journal": "power_losses", "direct": "images"}
+LEAST_KILLS = 200
 RECORDS = (
     Path(__file__).resolve().parents[2] / "build" / "campaign"
 )  # one file of each run; those of a page together
-SLOW = ("copies", "spans")  # much to write for each image: drawn less often
+#: Much to write or to look at in each image: drawn less often, and one sequence at a time.
+SLOW = ("copies", "spans", "sorted dict of thin nodes")
 ROUNDS = 50  # of kill -9, in one case
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
@@ -129,7 +134,7 @@ def run_numbered(seed: int, number: int, totals: Totals) -> str:
     rng = random.Random(f"{seed}:{number}")
     engine = rng.choice(ENGINES)
     kind = rng.choices(
-        ("triples", "single", "random", "nested", "created", "lazy", "killed"), (30, 12, 25, 10, 3, 5, 25)
+        ("triples", "single", "random", "nested", "created", "lazy", "killed"), (30, 20, 20, 10, 2, 5, 8)
     )[0]
     if kind == "killed":
         return kill(rng, totals)
@@ -144,9 +149,9 @@ def run_numbered(seed: int, number: int, totals: Totals) -> str:
         if kind == "single":
             many = [*matrix.single(name), *matrix.undone(name)]
             case = rng.choice([*matrix.single(name, large=True)] or many if rng.random() < 0.04 else many)
-            case = some_steps(case, rng)
+            case = matrix.part(case, 1 if name in SLOW else 4, rng)
         else:
-            case = matrix.triples(name, rng.randrange(2, 12), rng.randrange(1 << 30))
+            case = matrix.triples(name, 1 if name in SLOW else rng.randrange(2, 6), rng.randrange(1 << 30))
     budgets = NESTED if kind == "nested" else rng.choice((FEW, FEW, MANY))
     chosen = budgets[engine]
     budget = Budget(chosen.exhaustive, chosen.random, chosen.per_cut, chosen.nested, rng.randrange(1 << 30))
@@ -154,12 +159,6 @@ def run_numbered(seed: int, number: int, totals: Totals) -> str:
     report = explored(case, engine, budget, sync=sync, observe=watch, around=rng.random() < 0.2)
     totals.add(engine, report)
     return f"{engine}, {kind}: {case.name}"
-
-
-def some_steps(case: matrix.Case, rng: random.Random) -> matrix.Case:
-    """At most six, so that no case takes long."""
-    chosen = sorted(rng.sample(range(len(case.steps)), min(6, len(case.steps))))
-    return dataclasses.replace(case, steps=tuple(case.steps[i] for i in chosen))
 
 
 CREATED = matrix.Case("making a pool", None, (lambda pool: setattr(pool, "root", [matrix.TEXT]),), 8 << 20)
@@ -236,34 +235,84 @@ def save(totals: Totals, seed: int, seconds: float) -> None:
     )
 
 
+def of_row(name: str, engine: str) -> Iterator[matrix.Case]:
+    """What is done to a container: at all sizes, undone, in pairs, and then triples, which never end."""
+    rng = random.Random(f"{engine} {name}")
+    first = [*matrix.single(name), *matrix.undone(name)]
+    rng.shuffle(first)
+    pairs = list(matrix.pairs(name))
+    rng.shuffle(pairs)
+    most = 1 if name in SLOW else 4
+    yield from (matrix.part(case, most, rng) for case in (*first, *pairs))
+    for number in itertools.count():
+        yield matrix.triples(name, most, number)
+
+
 def ci_cases(engine: str) -> Iterator[matrix.Case]:
-    """All sizes first, then pairs and triples, which never end."""
-    for name in matrix.ROWS:
-        yield from matrix.single(name)
-    for name in matrix.ROWS:
-        yield from matrix.undone(name)
-        yield from matrix.single(name, large=True)
-    pairs = [case for name in matrix.ROWS for case in matrix.pairs(name)]
-    random.Random(engine).shuffle(pairs)
-    for number in range(1_000_000):
-        if number < len(pairs):
-            yield pairs[number]
-        else:
-            yield matrix.triples(random.Random(number).choice(list(matrix.ROWS)), 6, number)
+    """In turn one of each row, so that wherever it ends every row has had its share."""
+    rows = [of_row(name, engine) for name in matrix.ROWS]
+    while True:
+        for row in rows:
+            yield next(row)
 
 
-def ci() -> Totals:
+def ci_share(share: int, shares: int, engine: str, results: Any, enough: Any) -> None:
+    """Runs in a process of its own: every shares-th case, until there are enough."""
+    try:
+        for number, case in enumerate(ci_cases(engine)):
+            if enough.is_set():
+                break
+            if number % shares == share:
+                sync = "synced" if number // len(matrix.ROWS) % 2 and engine == "journal" else "commit"
+                report = explored(case, engine, FEW[engine], sync=sync, workers=1)
+                report.found.clear()
+                results.put(report)
+    except CrashError as error:
+        results.put(str(error))
+    finally:
+        dismiss()
+        results.put(None)
+
+
+def ci(beside_tests: bool, jobs: int) -> Totals:
+    """Up to TARGET; beside_tests: together with what the last test session has explored."""
     totals = Totals()
-    with progress(sum(TARGET.values()), " images") as bar:
+    before = tally.saved() if beside_tests else {}
+    missing = {
+        engine: max(0, TARGET[engine] - before.get(f"{engine} {COUNTED[engine].replace('_', ' ')}", 0))
+        for engine in ENGINES
+    }
+    if before:
+        print(f"the tests have explored: {dict(before)}", flush=True)
+    if beside_tests and before.get("SIGKILL", 0) < LEAST_KILLS:
+        totals.failed.append(f"{before.get('SIGKILL', 0)} programs were killed, fewer than {LEAST_KILLS}")
+    context = multiprocessing.get_context("spawn")
+    with progress(sum(missing.values()), " images") as bar:
         for engine in ENGINES:
-            for number, case in enumerate(ci_cases(engine)):
-                sync = "synced" if number % 2 and engine == "journal" else "commit"
-                report = explored(case, engine, FEW[engine], sync=sync)
-                totals.add(engine, report)
-                totals.cases += 1
-                bar.update(report.images)
-                if totals.reports[engine].power_losses >= TARGET[engine]:
-                    break
+            results, enough = context.SimpleQueue(), context.Event()
+            crew = [
+                context.Process(target=ci_share, args=(i, jobs, engine, results, enough)) for i in range(jobs)
+            ]
+            if missing[engine] == 0:
+                continue
+            for member in crew:
+                member.start()
+            left = jobs
+            while left:
+                report = results.get()
+                if report is None:
+                    left -= 1
+                elif isinstance(report, str):
+                    totals.failed.append(report)
+                    enough.set()
+                else:
+                    totals.add(engine, report)
+                    totals.cases += 1
+                    bar.update(getattr(report, COUNTED[engine]))
+                    if getattr(totals.reports[engine], COUNTED[engine]) >= missing[engine]:
+                        enough.set()
+            for member in crew:
+                member.join()
     return totals
 
 
@@ -272,7 +321,11 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m tests.testing.campaign", description=__doc__.splitlines()[0]
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("ci")
+    short = commands.add_parser("ci")
+    short.add_argument(
+        "--beside-tests", action="store_true", help="count what the last test session has explored"
+    )
+    short.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     long = commands.add_parser("long")
     long.add_argument("--hours", type=float, required=True)
     long.add_argument("--seed", type=int, default=None)
@@ -288,7 +341,7 @@ def main(arguments: list[str] | None = None) -> int:
             seed = random.SystemRandom().randrange(1 << 30) if options.seed is None else options.seed
             totals = long_run(options.hours, seed, options.record)
         else:
-            totals = ci()
+            totals = ci(options.beside_tests, options.jobs)
     except CrashError as error:
         print(error)
         return 1

@@ -10,6 +10,7 @@ from pmemobj.testing.crew import Crew
 from pmemobj.testing.explore import NAME, OPTIONS, _Explorer
 from pmemobj.testing.record import record
 from pmemobj.testing.worker import Questions
+from tests.testing import tally
 from tests.testing.matrix import Case, observe
 
 FAULTS = frozenset({"power", "kill"})
@@ -71,4 +72,5 @@ def explored(
     report = explorer.explore()
     if not report.ok and not stops:
         raise CrashError(report)
+    tally.add(engine, report)
     return report

@@ -15,7 +15,7 @@ import itertools
 import os
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -778,8 +778,8 @@ def begin(make: Callable[[Any, int], Any], size: int, copies: int, pool: Any) ->
 @dataclass(frozen=True)
 class Case:
     name: str
-    start: Callable[[Any], None] | None
-    steps: tuple[Callable[[Any], None], ...]
+    start: Any  # of the pool; partial(begin, make, size, copies) where the steps are of a row
+    steps: tuple[Any, ...]
     max_size: int
 
 
@@ -821,6 +821,15 @@ def undone(name: str) -> Iterator[Case]:
         ]
         start = partial(begin, row.make, size, len(row.operations))
         yield Case(f"{name} of {size}, undone", start, tuple(steps), row.max_size)
+
+
+def part(case: Case, most: int, rng: random.Random) -> Case:
+    """At most so many of a case's sequences, and no containers but theirs: each image is looked at as a whole."""
+    places = sorted({step.place for step in case.steps})
+    kept = sorted(rng.sample(places, min(most, len(places))))
+    steps = [replace(step, place=kept.index(step.place)) for step in case.steps if step.place in kept]
+    start = partial(begin, *case.start.args[:2], len(kept))
+    return replace(case, start=start, steps=tuple(steps))
 
 
 def triples(name: str, count: int, seed: int) -> Case:

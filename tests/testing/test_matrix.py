@@ -1,9 +1,12 @@
 """Crashes in every operation of the matrix; in larger numbers by tests/testing/campaign.py."""
 
+import itertools
+import random
+
 import pytest
 
 from pmemobj.testing import Budget
-from tests.testing import matrix
+from tests.testing import campaign, matrix
 from tests.testing.exploring import explored
 
 FEW = {
@@ -32,6 +35,20 @@ def test_what_an_operation_did_is_compared_with_builtins(pool):
     matrix.Step("list", ("reverse",), 0)(pool)
     with pytest.raises(matrix.WrongError, match="instead of"):
         matrix.Step("list", ("append",), 1)(_Forgetful(pool))
+
+
+def test_a_part_of_a_case_has_the_containers_of_its_steps_only(pool):
+    case = next(matrix.undone("list"))
+    part = matrix.part(case, 3, random.Random(5))
+    part.start(pool)
+    assert len(pool.root) == 3
+    assert [step.place for step in part.steps] == [0, 0, 1, 1, 2, 2]
+    assert {(step.names, step.undone) for step in part.steps} < {(s.names, s.undone) for s in case.steps}
+
+
+def test_the_campaign_of_ci_goes_through_all_rows():
+    cases = itertools.islice(campaign.ci_cases("direct"), 2 * len(matrix.ROWS))
+    assert [case.steps[0].row for case in cases] == [*matrix.ROWS] * 2
 
 
 class _Forgetful:
