@@ -9,7 +9,6 @@ verified, refreshes that brought something, and the highest transfer seen.
 
 import contextlib
 import mmap
-import struct
 import sys
 import time
 from random import Random
@@ -28,7 +27,7 @@ JOURNAL = {"first_segment": 1 << 16, "max_segment": 1 << 18, "limit": 1 << 20, "
 class Marks:
     def __init__(self, path):
         with open(path, "r+b") as file:
-            self.map = mmap.mmap(file.fileno(), 0)
+            self.words = memoryview(mmap.mmap(file.fileno(), 0)).cast("Q")
 
     @staticmethod
     def make(path):
@@ -37,10 +36,10 @@ class Marks:
         return Marks(path)
 
     def __getitem__(self, word):
-        return struct.unpack_from("<Q", self.map, 8 * word)[0]
+        return self.words[word]
 
     def __setitem__(self, word, value):
-        struct.pack_into("<Q", self.map, 8 * word, value)
+        self.words[word] = value  # one store: nobody sees a part of it, also when this process is killed
 
 
 def word_of(reader, which):

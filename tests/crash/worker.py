@@ -8,7 +8,6 @@ and its wait status when it has ended.  So the interpreter and the package are l
 import json
 import mmap
 import os
-import struct
 import sys
 import traceback
 from pathlib import Path
@@ -24,10 +23,12 @@ OPEN, RUN, CHECKPOINT, CLOSE = range(1, 5)
 
 def main(path, marks_path, seed, first, sync, engine):
     with open(marks_path, "r+b") as file:
-        marks = mmap.mmap(file.fileno(), 24)
+        marks = memoryview(mmap.mmap(file.fileno(), 24)).cast("Q")
 
     def mark(word, number):
-        struct.pack_into("<Q", marks, 8 * word, number)
+        marks[word] = (
+            number  # one store: struct.pack_into() clears the word first, and a kill may come in between
+        )
 
     number = first
     while True:
