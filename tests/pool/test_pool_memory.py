@@ -192,3 +192,22 @@ def test_what_is_only_in_the_ring_stays(pool_path):
             assert [hot[k] for k in changed] == [i] * 10
         assert hot == model
         assert pool.usage().memory < 64 << 20
+
+
+@pytest.mark.journal_engine("changed pages are private")
+def test_pages_of_single_words_are_counted_in_time(pool_path):
+    """Some words of the ring may be as many pages, of which nobody knows before they are merged."""
+    with pmemobj.open(pool_path, max_size=1 << 30, sync="manual", memory=LEAST) as pool:
+        pool.root = list(range(2_000_000))
+        items, most = pool.root, 0
+        pool.checkpoint()
+        _core.drop_pages(pool)
+        items.extend([0] * 50_000)  # for which much room is made, which is not all needed
+        for i in range(40_000):
+            items[i * 7919 % 2_000_000] = -i
+            if i % 64 == 0:
+                most = max(most, _core.changed_bytes(pool))
+        assert most < 2 * LEAST
+        assert [items[i * 7919 % 2_000_000] for i in range(0, 40_000, 97)] == [
+            -i for i in range(0, 40_000, 97)
+        ]

@@ -390,11 +390,26 @@ int jr_checkpoint(struct jr *j)
 void jr_begin_checkpoint(struct jr *j)
 {
     struct jr_private *p = j->priv;
-    if (jr_drain(j))
+    pthread_mutex_lock(&p->lock);
+    bool under_way = p->sealed;
+    pthread_mutex_unlock(&p->lock);
+    if (under_way || jr_drain(j))
         return;
     pthread_mutex_lock(&p->lock);
     if (!p->sealed && j->head != p->current->map && jr_takes(p->current->next, 2 * JR_HEADER_WORDS))
         switch_segment(j, 0);
+    pthread_mutex_unlock(&p->lock);
+}
+
+void jr_await_checkpoint(struct jr *j, uint64_t ns)
+{
+    struct jr_private *p = j->priv;
+    struct timespec until = jr_monotonic_after(ns);
+    pthread_mutex_lock(&p->lock);
+    uint64_t seen = p->checkpoints;
+    while (p->checkpoints == seen && checkpointer_may_help(p, p->kick) && !jr_failed(j))
+        if (pthread_cond_timedwait(&p->changed, &p->lock, &until))
+            break;
     pthread_mutex_unlock(&p->lock);
 }
 

@@ -197,6 +197,9 @@ int jr_checkpoint(struct jr *j);
  * with no record in preparation. */
 void jr_begin_checkpoint(struct jr *j);
 
+/* Returns when one has ended, or none can, and after `ns` at the latest. */
+void jr_await_checkpoint(struct jr *j, uint64_t ns);
+
 /* Ends the background threads and unmaps.  clean: after jr_checkpoint succeeded; removes the journal file
  * (the caller has marked the pool clean before).  Not clean: the file stays for recovery. */
 void jr_stop(struct jr *j, int clean);

@@ -3,7 +3,6 @@
  * words of the pool file that say how far it holds the journal.
  */
 #define _GNU_SOURCE
-#include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>

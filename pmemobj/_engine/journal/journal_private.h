@@ -261,6 +261,13 @@ static inline struct timespec jr_monotonic_after(uint64_t ns)
     return t;
 }
 
+static inline bool jr_is_past(const struct timespec *t)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec > t->tv_sec || (now.tv_sec == t->tv_sec && now.tv_nsec >= t->tv_nsec);
+}
+
 /* Gives the error the journal failed with, which may be an earlier one.  `lock` is not held. */
 int jr_fail(struct jr *j, int error);
 

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "files/io.h"
+#include "files/poolfile.h"
 #include "journal_private.h"
 #include "layout.h"
 
@@ -20,6 +21,7 @@
 #define FILL_PIECE 16384u
 
 #define AT_LIMIT_SIZE 0u
+#define SPARE_BYTES (1u << 20)      /* of the disk, for granules of the pool file that are begun */
 #define HELD_PAUSE_NS 10000000u     /* until readers are looked for again */
 #define BEHIND 5                    /* nice levels: a third of the others' share of a processor that is in demand */
 
@@ -254,12 +256,25 @@ static int insert_segment(struct jr *j, struct segment *s, bool is_new)
     return error;
 }
 
+/* What is in the journal needs space in the pool file before it makes room again: a segment must not take that.  Without
+ * it the appender waits for the checkpointer. */
+static bool leaves_room(struct jr_private *p, uint64_t bytes)
+{
+    uint64_t left;
+    pthread_mutex_lock(&p->lock);
+    uint64_t live = p->backlog + p->reached * 8 + p->ring_bytes;
+    pthread_mutex_unlock(&p->lock);
+    return pf_free_space(p->fd, &left) || left >= 2 * bytes + live + SPARE_BYTES;
+}
+
 /* Nothing depends on the space before the header names it, so a full disk is no failure here: the file gets
  * back its length.  lock is not held. */
 static int add_segment(struct jr *j, uint64_t bytes)
 {
     struct jr_private *p = j->priv;
     uint64_t from = p->file_end;
+    if (!leaves_room(p, bytes))
+        return ENOSPC;
     int error = jr_make_space(p, from, from + bytes);
     if (error) {
         int cut = io_is_no_space(error) ? io_ftruncate(p->fd, (off_t)from) : error;
@@ -342,13 +357,6 @@ static void answer(struct jr_private *p, int error)
     pthread_cond_broadcast(&p->changed);
 }
 
-static bool is_past(const struct timespec *t)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec > t->tv_sec || (now.tv_sec == t->tv_sec && now.tv_nsec >= t->tv_nsec);
-}
-
 /* The keeper does not drain the ring itself: that may have to wait for the keeper. */
 void jr_flushed(struct jr *j)
 {
@@ -381,7 +389,7 @@ void *jr_keeper_main(void *arg)
             pthread_mutex_unlock(&p->lock);
             jr_sync_file(j, atomic_load_explicit(&j->appended, memory_order_acquire), JR_SYNC_RECORDS);
             pthread_mutex_lock(&p->lock);
-        } else if (timed && is_past(&due)) {
+        } else if (timed && jr_is_past(&due)) {
             due = jr_monotonic_after(p->options.interval_ns);
             pthread_mutex_unlock(&p->lock);
             bool asked = jr_ring_flush(j);

@@ -60,7 +60,7 @@ static void note(struct jr_pages *t, uint64_t page)
         t->in_block[block]++;
         if (atomic_fetch_add_explicit(&t->changed, more, memory_order_relaxed) + more >
                 t->budget / 2 / PM_PAGE_SIZE)
-            atomic_store_explicit(&t->crowded, 1, memory_order_relaxed);
+            atomic_store_explicit(&t->crowded, JR_HALF_FULL, memory_order_relaxed);
     }
     t->last[page] = t->generation;
 }

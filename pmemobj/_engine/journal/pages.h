@@ -30,8 +30,10 @@ struct jr_pages {
     uint32_t generation;            /* of the current segment; the appender's */
     _Atomic uint32_t applied;       /* up to this generation the synced file has everything */
     _Atomic uint64_t changed;       /* pages that take memory, about */
-    _Atomic uint32_t crowded;       /* half of the budget is in use: look at it at the next opportunity */
+    _Atomic uint32_t crowded;       /* enum jr_crowding: look at it at the next opportunity */
 };
+
+enum jr_crowding { JR_ROOMY, JR_HALF_FULL, JR_FULL };      /* half of the budget is in use, or all */
 
 int jr_pages_open(struct jr_pages *t, uint64_t pool_size, uint64_t budget);     /* 0 or an errno */
 void jr_pages_close(struct jr_pages *t);

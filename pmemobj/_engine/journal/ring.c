@@ -25,6 +25,9 @@
 #define LONG_RECORD 2048u           /* words: from here on a record is copied as it is, not merged */
 #define POPULATE_PIECE 65536u
 #define POPULATE_FROM 65536u         /* bytes of a log record; for less a few page faults will do */
+#define HALF_FULL_STEP 1024u       /* words; some hundred operations, */
+#define LAG_WORDS 3u                /* for each page of an eighth of the budget of memory */
+#define FULL_STEP 64u               /* and some */
 #define WAIT_NS 1000000u             /* of an appender for the merger, until it looks again */
 
 struct line {
@@ -260,11 +263,23 @@ static void wake(struct jr_merger *m)
     pthread_mutex_unlock(&m->wake_lock);
 }
 
-/* Lets the appender go on for `need` words at least.  False: they are not free. */
-static bool advance(struct jr_ring *r, uint64_t need)
+/* How far the appender may come until it looks around again.  Where memory is short, small steps: each of them gives
+ * some back, or waits a little, so that none has to do much of that. */
+static uint64_t step_of(const struct jr *j)
 {
-    uint64_t at = (uint64_t)(r->head - r->map), step = r->words / 16;
-    uint64_t limit = atomic_load_explicit(&r->merged, memory_order_acquire) + r->words;     /* a position */
+    const struct jr_ring *r = &j->ring;
+    uint32_t crowded = atomic_load_explicit(&j->priv->pages.crowded, memory_order_relaxed);
+    return crowded == JR_ROOMY ? r->lag < r->words / 16 ? r->lag : r->words / 16 : crowded == JR_HALF_FULL ? HALF_FULL_STEP : FULL_STEP;
+}
+
+/* Lets the appender go on for `need` words at least.  False: they are not free. */
+static bool advance(struct jr *j, uint64_t need)
+{
+    struct jr_ring *r = &j->ring;
+    uint64_t at = (uint64_t)(r->head - r->map), step = step_of(j);
+    uint64_t merged = atomic_load_explicit(&r->merged, memory_order_acquire), limit = merged + r->words;   /* positions */
+    if (r->lag < r->words / 4 && r->lap + at - merged > 4 * r->lag)
+        return false;               /* the merger has not come to run: too much is not known of memory */
     if (at + need > r->words) {
         /* the skip's own place is free: every record leaves one word behind it */
         if (limit < r->lap + r->words + need)
@@ -281,7 +296,7 @@ static bool advance(struct jr_ring *r, uint64_t need)
     if (room < need)
         return false;
     r->end = r->head + (need > step ? need : step < room ? step : room);
-    if (limit - r->lap - at < r->words / 4 * 3)
+    if (limit - r->lap - at < r->words - r->lag)
         wake(r->merger);
     return true;
 }
@@ -322,7 +337,7 @@ int jr_make_ready(struct jr *j, uint64_t words)
         return error;
     r->direct = !r->merger || words + 2 > r->words / 4;
     if (!r->direct) {
-        while (!jr_ring_has_room(r, words) && !advance(r, words + 2))
+        while (!jr_ring_has_room(r, words) && !advance(j, words + 2))
             if ((error = make_progress(j)))
                 return error;
         return 0;
@@ -390,6 +405,11 @@ int jr_ring_open(struct jr *j, uint64_t *map, uint64_t bytes, uint64_t salt)
     r->map = r->head = r->end = map;
     r->words = bytes / 8;
     r->salt = salt;
+    /* Which pages have been changed is known when it is merged.  At worst each few words are a page. */
+    uint64_t pages = j->priv->options.memory / PM_PAGE_SIZE;
+    r->lag = r->words / 4;
+    if (pages && pages / 8 * LAG_WORDS < r->lag)
+        r->lag = pages / 8 * LAG_WORDS;
     return 0;
 }
 

@@ -52,7 +52,8 @@ struct jr_ring {
     _Atomic uint64_t merged;    /* position up to which the log holds everything */
     uint64_t direct_records;
     struct jr_merger *merger;
-    uint64_t pad[5];
+    uint64_t lag;               /* words that may wait for the merger before it is woken */
+    uint64_t pad[4];
 };
 
 _Static_assert(offsetof(struct jr_ring, merged) == 64 && sizeof(struct jr_ring) == 128, "see above");

@@ -44,7 +44,10 @@ static inline void jr_done(struct jr *j, uint64_t words)
         jr_commit(j, words, j->through);    /* of an empty ring */
         j->ring.direct_records++;
     } else {
-        jr_ring_commit(&j->ring, words);
+        struct jr_ring *r = &j->ring;
+        jr_ring_commit(r, words);
+        if (r->end > r->head + r->lag)      /* room that a long record has not needed */
+            r->end = r->head + r->lag;
     }
 }
 

@@ -9,7 +9,10 @@
 #include "files/poolfile.h"
 #include "zones.h"
 
-#define SLICE_PAGES 1024u           /* dropped at one opportunity */
+#define SLICE_PAGES 1024u           /* dropped at one opportunity, unless that takes longer than */
+#define SLICE_NS 2000000u
+#define LEAST_PAUSE_NS 1000000u     /* of a commit that finds the budget used up, and at twice the budget */
+#define LONGEST_PAUSE_NS 10000000u
 #define MOST_SPLITS 16384u          /* mappings that may be made of the pool's; the system allows 65530 in all */
 #define TABLE_ITEMS 65536u          /* of a list that is kept */
 
@@ -55,6 +58,7 @@ struct sweep {
     struct jr_pages *t;
     uint32_t applied;
     uint64_t most, dropped;
+    struct timespec until;
 };
 
 /* Memory has nothing in this page that the file has not. */
@@ -165,7 +169,7 @@ static int close_block(struct cursor *c)
         drop_block(c->s, c->block, &c->same);
     c->open = 0;
     c->s->j->next_block = ++c->block;
-    return c->s->dropped >= c->s->most;
+    return c->s->dropped >= c->s->most || (c->s->most != UINT64_MAX && jr_is_past(&c->s->until));
 }
 
 static int visit_part(void *context, uint64_t offset, uint64_t length, enum pm_zone_block kind)
@@ -197,11 +201,13 @@ static int visit_part(void *context, uint64_t offset, uint64_t length, enum pm_z
     }
 }
 
-/* Up to about `most` pages that the file has, from where the last call ended.  False: there are no more. */
+/* Up to about `most` pages that the file has, from where the last call ended, and unless that is all of them for about
+ * SLICE_NS.  False: there are no more. */
 static int drop_some(pm_pool *p, uint64_t most)
 {
     struct jr_private *j = p->journal->priv;
-    struct sweep s = {p, j, &j->pages, atomic_load_explicit(&j->pages.applied, memory_order_acquire), most, 0};
+    struct sweep s = {p, j, &j->pages, atomic_load_explicit(&j->pages.applied, memory_order_acquire), most, 0,
+                      jr_monotonic_after(SLICE_NS)};
     struct cursor c = {.s = &s, .block = j->next_block};
     return pm_walk_zones(p, visit_part, &c) == 1;
 }
@@ -227,13 +233,28 @@ int pm_drop_all(pm_pool *p)
     return 0;
 }
 
+/* Nobody waits for a whole checkpoint: the more is above the budget, the longer each commit waits, so that what comes
+ * while the checkpointer is at work is little.  At twice the budget memory counts for more than time. */
+static void hold_back(pm_pool *p, uint64_t limit, uint64_t budget)
+{
+    struct jr_private *j = p->journal->priv;
+    uint64_t changed = pm_changed_bytes(p), over = changed - limit;
+    if (over <= budget) {
+        jr_await_checkpoint(p->journal, LEAST_PAUSE_NS + (LONGEST_PAUSE_NS - LEAST_PAUSE_NS) * over / budget);
+        return;
+    }
+    j->dropping = false;
+    /* a full disk: not at each commit again */
+    j->relief_at = pm_drop_all(p) || pm_changed_bytes(p) > budget / 2 ? pm_changed_bytes(p) + budget / 2 : 0;
+}
+
 void pm_relieve(pm_pool *p)
 {
     if (p->journal->priv == NULL)
         return;
     struct jr_private *j = p->journal->priv;
     struct jr_pages *t = &j->pages;
-    uint64_t half = t->budget / 2;
+    uint64_t half = t->budget / 2, limit = j->relief_at > t->budget ? j->relief_at : t->budget;
     uint32_t applied = atomic_load_explicit(&t->applied, memory_order_acquire);
     if (j->dropping || applied != j->dropped_through) {
         /* what is in the ring has not been noted yet */
@@ -251,12 +272,11 @@ void pm_relieve(pm_pool *p)
     }
     if (pm_changed_bytes(p) > half)
         jr_begin_checkpoint(p->journal);
-    if (pm_changed_bytes(p) > (j->relief_at > t->budget ? j->relief_at : t->budget)) {
-        j->dropping = false;
-        /* a full disk: not at each commit again */
-        j->relief_at = pm_drop_all(p) || pm_changed_bytes(p) > half ? pm_changed_bytes(p) + half : 0;
-    }
-    atomic_store_explicit(&t->crowded, pm_changed_bytes(p) > half, memory_order_relaxed);
+    if (pm_changed_bytes(p) > limit)
+        hold_back(p, limit, t->budget);
+    uint64_t changed = pm_changed_bytes(p);
+    atomic_store_explicit(&t->crowded, changed > t->budget ? JR_FULL : changed > half ? JR_HALF_FULL : JR_ROOMY,
+                          memory_order_relaxed);
 }
 
 void pm_forget_undone(pm_pool *p)

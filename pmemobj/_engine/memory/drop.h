@@ -24,8 +24,8 @@ int pm_cover_holes(pm_pool *p, int fd);
 /* Half of the budget is in use, or a list is huge: worth a call of pm_relieve and pm_shrink_tables. */
 int pm_wants_care(const pm_pool *p);
 
-/* Drops some of what the file has, has the rest brought to the file, and when the budget is used up waits for
- * that.  Errors (a full disk) leave memory as it is; they show when room in the journal is asked for. */
+/* Drops some of what the file has, has the rest brought to the file, and when the budget is used up waits a little
+ * for that.  Errors (a full disk) leave memory as it is; they show when room in the journal is asked for. */
 void pm_relieve(pm_pool *p);
 
 /* Everything goes to the pool file, and every changed page is dropped.  0 or an errno. */
