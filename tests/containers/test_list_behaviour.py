@@ -195,7 +195,8 @@ def test_wrong_index_types(pool, bad):
 @pytest.mark.parametrize("wrong", [5, None, object()])
 def test_wrong_values(pool, wrong):
     same(pool, [1, 2], lambda x: x.extend(wrong))
-    with pytest.raises(TypeError, match="^can only assign an iterable$"):  # CPython 3.13 has the next one's message here
+    # CPython 3.13 has the next one's message here
+    with pytest.raises(TypeError, match=r"^can only assign an iterable$"):
         pool.new(PersistentList, [1, 2])[0:1] = wrong
     same(pool, [1, 2], lambda x: x.__setitem__(slice(0, 2, 2), wrong))
     for other in (wrong, (1,), "a", PersistentTuple):
