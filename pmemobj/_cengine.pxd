@@ -397,6 +397,9 @@ cdef extern from "_engine/vec.h" nogil:
 
 cdef extern from "_engine/objects/deque.h":
     pm_deque_block *pm_deque_block_at(const pm_pool *p, uint64_t offset) noexcept nogil
+    pm_deque_block *pm_deque_sound(const pm_pool *p, uint64_t offset) noexcept nogil
+    pm_deque_block *pm_deque_after(const pm_pool *p, const pm_deque_block *block) noexcept nogil
+    pm_deque_block *pm_deque_before(const pm_pool *p, const pm_deque_block *block) noexcept nogil
     pm_deque_block *pm_deque_find(const pm_pool *p, const pm_deque *d, uint64_t position) noexcept nogil
     uint64_t *pm_deque_cell(const pm_pool *p, const pm_deque *d, uint64_t position) noexcept nogil
     bint pm_deque_append(pm_pool *p, pm_object *head, object value) noexcept

@@ -3,7 +3,8 @@
  1. The source stands still meanwhile: other threads wait as for a transaction, this one may only read it.
  2. The destination is nobody else's yet, so it need not be consistent before the end: an object is made when the
     first slot that refers to it is copied, and filled later; its count goes up with each further slot.
- 3. Blocks and vectors are taken as large as their contents need, deleted entries are left out, indexes are built anew.
+ 3. The source may be damaged: what it says is verified before it is followed, and raises PoolDamagedError.
+ 4. Blocks and vectors are taken as large as their contents need, deleted entries are left out, indexes are built anew.
 """
 
 from libc.stdint cimport uint64_t
@@ -12,13 +13,13 @@ from libc.string cimport memcpy
 from cpython.exc cimport PyErr_CheckSignals
 
 from pmemobj._cengine cimport (
-    pm_at, pm_deque_find, pm_fresh, pm_known, pm_known_cell, pm_known_find, pm_known_set, pm_pool, pm_store, pm_vec,
+    pm_at, pm_deque_find, pm_fresh, pm_inside_all, pm_known, pm_known_cell, pm_known_find, pm_known_set, pm_pool, pm_store, pm_vec,
     pm_vec_run,
 )
 from pmemobj._core cimport (
-    Pool, alloc, buffer_fill, buffer_must_be_sound, copy_begins, copy_ends, deque_push, index_build, object_keep,
-    object_new, op_abort, op_begin, op_end,
-    owned_size, pool_check_read, vec_reserve,
+    Pool, alloc, buffer_fill, buffer_must_be_sound, copy_begins, copy_ends, deque_must_be, deque_push, index_build,
+    inner_must_be, leaf_must_be, object_at_offset, object_keep, object_new, op_abort, op_begin, op_end, owned_size,
+    pool_check_read, raise_damaged, raise_tree_damaged, value_block, vec_must_be_sound, vec_reserve,
 )
 from pmemobj._layout cimport *
 from pmemobj._values cimport PM_IS_REFERENCE, PM_SLOT_KIND
@@ -28,6 +29,7 @@ from pmemobj import errors
 cdef enum:
     STEP_SLOTS = 2048               # copied in one operation
     STEP_ITEMS = 256                # of a deque
+    DEEPEST = 10_000                # tuples in tuples; a level takes less than 300 bytes of the stack
 
 
 cdef class Copier:
@@ -36,6 +38,8 @@ cdef class Copier:
     cdef uint64_t *todo             # pairs of them, still to be filled
     cdef size_t ntodo, todo_cap
     cdef uint64_t copied            # bytes
+    cdef unsigned depth             # of the tuple at work
+    cdef uint64_t left              # entries of the sorted container at work that are not copied yet
     cdef object progress
     cdef bint in_operation
 
@@ -62,13 +66,14 @@ cdef class Copier:
     cdef uint64_t object(self, uint64_t offset) except 0:
         """The copy of an object, one of whose slots has been copied."""
         cdef pm_known_cell *cell = pm_known_find(&self.made, offset)
-        cdef pm_object *o = <pm_object *>pm_at(self.source.p, offset)
+        cdef pm_object *o
         cdef uint64_t size, new
         cdef uint64_t *grown
         if cell != NULL:
             new = <uint64_t>cell.proxy
             object_keep(self.target, new)
             return new
+        o = object_at_offset(self.source, offset)
         if o.type == PM_TYPE_LIST or o.type == PM_TYPE_TUPLE:
             size = sizeof(pm_list)
         elif PM_IS_TABLE(o.type):
@@ -110,7 +115,7 @@ cdef class Copier:
             return self.object(offset)
         if kind > PM_REF_PICKLE:
             raise errors.PoolDamagedError(f"{self.source.path}: slot {slot:#x} has an unknown kind")
-        block = <uint64_t *>pm_at(self.source.p, offset)
+        block = value_block(self.source, slot)
         size = owned_size(kind, block)
         new = alloc(self.target, size)
         to = <uint64_t *>pm_at(self.target.p, new)
@@ -118,8 +123,12 @@ cdef class Copier:
             memcpy(to, block, size)
         else:
             to[0] = block[0]
+            self.depth += 1
+            if self.depth > DEEPEST:
+                raise_damaged(self.source, block, "it is nested deeper than anything that can be stored")
             for i in range(block[0]):
                 to[1 + i] = self.slot(block[1 + i])
+            self.depth -= 1
         pm_fresh(self.target.p, to, size)
         self.copied += size
         return slot ^ offset ^ new
@@ -136,6 +145,7 @@ cdef class Copier:
         cdef unsigned word
         if live == 0:
             return 0
+        vec_must_be_sound(self.source, v, 0, v.size, stride)
         vec_reserve(self.target, to, live, stride)
         self.next_step()
         while i < v.size:
@@ -178,7 +188,7 @@ cdef class Copier:
         cdef pm_deque_block *block
         pm_store(self.target.p, &to.maxlen, d.maxlen)
         while left:
-            block = pm_deque_find(self.source.p, d, at)
+            block = deque_must_be(self.source, d, pm_deque_find(self.source.p, d, at))
             run = min(left, block.start + block.cap - at, <uint64_t>STEP_ITEMS)
             for i in range(run):
                 slots[i] = self.slot(block.cells[at + i - block.start])
@@ -218,6 +228,8 @@ cdef class Copier:
         pm_store(self.target.p, &to.class_id, o.class_id | <uint64_t>o.cap << 32)
         if o.cap == 0:
             return 0
+        if o.fields & 7 or not pm_inside_all(self.source.p, o.fields, o.cap, 8):
+            raise_damaged(self.source, o, "its fields are not inside the pool")
         fields = <uint64_t *>pm_at(self.source.p, o.fields)
         offset = alloc(self.target, <uint64_t>o.cap * 8)
         copies = <uint64_t *>pm_at(self.target.p, offset)

@@ -8,10 +8,13 @@ cdef extern from "_engine/objects/sorted.h":
 
 
 cdef uint64_t copy_leaf(Copier c, pm_sorted *t, uint64_t offset, uint64_t *before, uint64_t *smallest) except 0:
-    cdef pm_leaf *leaf = pm_leaf_at(c.source.p, offset)
+    cdef pm_leaf *leaf = leaf_must_be(c.source, t, offset)
     cdef uint64_t new = alloc(c.target, pm_leaf_bytes(t)), used = leaf.used
     cdef pm_leaf *to = pm_leaf_at(c.target.p, new)
     cdef unsigned i
+    if not 0 < pm_leaf_size(leaf) <= c.left:    # and so nodes that lead to themselves end somewhere
+        raise_tree_damaged(c.source, t)
+    c.left -= pm_leaf_size(leaf)
     memcpy(to, leaf, pm_leaf_bytes(t))
     to.next = 0
     to.prev = before[0]
@@ -43,7 +46,7 @@ cdef uint64_t copy_node(
     cdef pm_inner *to
     if height == 1:
         return copy_leaf(c, t, offset, before, smallest)
-    inner = pm_inner_at(c.source.p, offset)
+    inner = inner_must_be(c.source, t, offset)
     new = alloc(c.target, sizeof(pm_inner))
     to = pm_inner_at(c.target.p, new)
     memcpy(to, inner, sizeof(pm_inner))
@@ -61,7 +64,8 @@ cdef int copy_sorted(Copier c, pm_sorted *t, uint64_t new) except -1:
     cdef pm_sorted *to = <pm_sorted *>pm_at(c.target.p, new)
     cdef uint64_t before = 0, key = 0
     if t.height > PM_SORTED_HEIGHT:
-        raise errors.PoolDamagedError(f"{c.source.path}: a sorted container of height {t.height}")
+        raise_tree_damaged(c.source, t)
+    c.left = t.count
     pm_store(c.target.p, &to.key_name, c.slot(t.key_name))
     pm_store(c.target.p, &to.version, t.version)
     if t.height == 0:
@@ -69,4 +73,6 @@ cdef int copy_sorted(Copier c, pm_sorted *t, uint64_t new) except -1:
     pm_store(c.target.p, &to.root, copy_node(c, t, t.root, t.height, &before, &key))
     pm_store(c.target.p, &to.height, t.height)
     pm_store(c.target.p, &to.count, t.count)
+    if c.left:
+        raise_tree_damaged(c.source, t)
     return 0

@@ -9,10 +9,10 @@ from cpython.pythread cimport PyThread_type_lock
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from pmemobj._cengine cimport (
-    PM_GATE_IN_OP, jr, pf_info, pm_is_mine, pm_known, pm_known_cell, pm_media, pm_op_commit_words, pm_pool, pm_probe,
-    pm_vec, pm_vec_find, pm_vec_find_run,
+    PM_GATE_IN_OP, jr, pf_info, pm_deque_cell, pm_is_mine, pm_known, pm_known_cell, pm_media, pm_op_commit_words,
+    pm_pool, pm_probe, pm_vec, pm_vec_find, pm_vec_find_run,
 )
-from pmemobj._layout cimport pm_buffer, pm_deque, pm_object, pm_sorted, pm_table
+from pmemobj._layout cimport pm_buffer, pm_deque, pm_deque_block, pm_inner, pm_leaf, pm_object, pm_sorted, pm_table
 
 
 cdef struct freed:
@@ -193,6 +193,16 @@ cdef int index_build(Pool pool, pm_table *t, unsigned stride, uint64_t items) ex
 cdef int index_make_room(Pool pool, pm_table *t, unsigned stride, uint64_t hash, pm_probe *probe) except -1
 cdef bint index_drop(Pool pool, pm_table *t, uint64_t budget) except -1
 
+cdef inline uint64_t *deque_cell(Pool pool, const pm_deque *d, uint64_t position) except NULL:
+    """Of an item, or of what is to be one."""
+    cdef uint64_t *found = pm_deque_cell(pool.p, d, position)
+    if found == NULL:
+        raise_damaged(pool, d, "its blocks are not what they must be")
+    return found
+
+# The block of a deque at this offset; the one behind it or before it.
+cdef pm_deque_block *deque_must_be(Pool pool, const pm_deque *d, pm_deque_block *block) except NULL
+cdef pm_deque_block *deque_block_at(Pool pool, const pm_deque *d, uint64_t offset) except NULL
 # Blocks of a deque.  grow: there is a cell for position right, or left - 1 (of an empty deque the positions change);
 # the block is given back by cut, which is called after left or right have moved towards each other.
 cdef int deque_grow_right(Pool pool, pm_deque *d, uint64_t items) except -1
@@ -211,8 +221,11 @@ cdef int buffer_free(Pool pool, pm_buffer *b) except -1
 # Nobody holds an address any more.
 cdef void last_export_ended(Pool pool) noexcept
 
-# Sorted containers: the next number of a version; the root, having one child, makes way for it; the last leaf goes,
-# with what it owns.
+# Sorted containers: a node that the pool names, sound; the next number of a version; the root, having one child, makes
+# way for it; the last leaf goes, with what it owns.
+cdef int raise_tree_damaged(Pool pool, const pm_sorted *t) except -1
+cdef pm_leaf *leaf_must_be(Pool pool, const pm_sorted *t, uint64_t offset) except NULL
+cdef pm_inner *inner_must_be(Pool pool, const pm_sorted *t, uint64_t offset) except NULL
 cdef uint64_t next_version() noexcept
 cdef int lower_root(Pool pool, pm_sorted *t) except -1
 cdef int drop_last_leaf(Pool pool, pm_sorted *t) except -1

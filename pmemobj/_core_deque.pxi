@@ -3,6 +3,17 @@
 #  1. Cells outside of left..right-1 are not read, so an end moves with one store and nothing is cleaned up behind it.
 #  2. Whoever gives a block back, or undoes something, raises `deque_generation`: an iterator that remembers a block
 #     asks for it before it looks.
+#  3. A block is verified before it is used (see deque.h).  What is damaged raises inside the operation, which is undone.
+
+cdef pm_deque_block *deque_must_be(Pool pool, const pm_deque *d, pm_deque_block *block) except NULL:
+    if block == NULL:
+        raise_damaged(pool, d, "its blocks are not what they must be")
+    return block
+
+
+cdef pm_deque_block *deque_block_at(Pool pool, const pm_deque *d, uint64_t offset) except NULL:
+    return deque_must_be(pool, d, pm_deque_sound(pool.p, offset))
+
 
 cdef uint64_t deque_cells(uint64_t items) noexcept nogil:
     """Cells of the next block of a deque of so many items: they take as much again, up to the largest blocks."""
@@ -41,9 +52,11 @@ cdef int deque_grow_right(Pool pool, pm_deque *d, uint64_t items) except -1:
     cdef pm_deque_block *new
     if d.last == 0:
         return deque_first(pool, d, items)
-    block = pm_deque_block_at(p, d.last)
+    block = deque_block_at(pool, d, d.last)
     if d.right - block.start < block.cap:
         return 0
+    if d.right - block.start != block.cap:
+        deque_must_be(pool, d, NULL)
     if d.left == d.right:                   # it is empty: back to the begin of its only block
         pm_store(p, &d.left, block.start)
         pm_store(p, &d.right, block.start)
@@ -62,9 +75,11 @@ cdef int deque_grow_left(Pool pool, pm_deque *d) except -1:
     cdef uint64_t cells
     if d.first == 0:
         deque_first(pool, d, 1)
-    block = pm_deque_block_at(p, d.first)
-    if d.left > block.start:
+    block = deque_block_at(pool, d, d.first)
+    if d.left - block.start - 1 < block.cap:
         return 0
+    if d.left != block.start:
+        deque_must_be(pool, d, NULL)
     if d.left == d.right:
         pm_store(p, &d.left, block.start + block.cap)
         pm_store(p, &d.right, block.start + block.cap)
@@ -76,25 +91,32 @@ cdef int deque_grow_left(Pool pool, pm_deque *d) except -1:
     return 0
 
 
-cdef int deque_release(Pool pool, uint64_t offset) except -1:
+cdef int deque_release(Pool pool, const pm_deque_block *block) except -1:
     pool.p.deque_generation += 1
-    return release(pool, offset, 8 * (4 + pm_deque_block_at(pool.p, offset).cap))
+    return release(pool, pm_offset(pool.p, block), 8 * (4 + block.cap))
 
 
 cdef int deque_cut(Pool pool, pm_deque *d) except -1:
     """Gives back the blocks at the ends that hold no item, but not the only one."""
     cdef pm_pool *p = pool.p
-    cdef uint64_t offset
-    while d.last != d.first and d.right <= pm_deque_block_at(p, d.last).start:
-        offset = d.last
-        pm_store(p, &d.last, pm_deque_block_at(p, offset).prev)
-        pm_store(p, &pm_deque_block_at(p, d.last).next, 0)
-        deque_release(pool, offset)
-    while d.first != d.last and d.left - pm_deque_block_at(p, d.first).start >= pm_deque_block_at(p, d.first).cap:
-        offset = d.first
-        pm_store(p, &d.first, pm_deque_block_at(p, offset).next)
-        pm_store(p, &pm_deque_block_at(p, d.first).prev, 0)
-        deque_release(pool, offset)
+    cdef pm_deque_block *block
+    cdef pm_deque_block *other
+    while d.last != d.first:
+        block = deque_block_at(pool, d, d.last)
+        if d.right > block.start:
+            break
+        other = deque_must_be(pool, d, pm_deque_before(p, block))
+        pm_store(p, &d.last, block.prev)
+        pm_store(p, &other.next, 0)
+        deque_release(pool, block)
+    while d.first != d.last:
+        block = deque_block_at(pool, d, d.first)
+        if d.left - block.start < block.cap:
+            break
+        other = deque_must_be(pool, d, pm_deque_after(p, block))
+        pm_store(p, &d.first, block.next)
+        pm_store(p, &other.prev, 0)
+        deque_release(pool, block)
     return 0
 
 
@@ -107,7 +129,7 @@ cdef int deque_push(Pool pool, pm_deque *d, const uint64_t *slots, uint64_t coun
     while count:
         last = d.last
         deque_grow_right(pool, d, count)
-        block = pm_deque_block_at(p, d.last)
+        block = deque_block_at(pool, d, d.last)
         cell = &block.cells[d.right - block.start]
         run = block.start + block.cap - d.right
         if run > count:
@@ -125,15 +147,15 @@ cdef int deque_push(Pool pool, pm_deque *d, const uint64_t *slots, uint64_t coun
 
 
 cdef int deque_drop(Pool pool, pm_deque *d, uint64_t *budget) except -1:
-    cdef uint64_t offset
+    cdef pm_deque_block *block
     while d.left != d.right and budget[0]:
-        slot_drop(pool, pm_deque_cell(pool.p, d, d.right - 1)[0])
+        slot_drop(pool, deque_cell(pool, d, d.right - 1)[0])
         pm_store(pool.p, &d.right, d.right - 1)
         deque_cut(pool, d)
         budget[0] -= 1
     if d.left == d.right and d.first:
-        offset = d.first
+        block = deque_block_at(pool, d, d.first)
         pm_store(pool.p, &d.first, 0)
         pm_store(pool.p, &d.last, 0)
-        deque_release(pool, offset)
+        deque_release(pool, block)
     return 0

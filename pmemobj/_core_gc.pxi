@@ -54,7 +54,7 @@ cdef class _Marks:
         cdef uint64_t at = d.left, i
         cdef pm_deque_block *block
         while at != d.right:
-            block = pm_deque_find(self.pool.p, d, at)
+            block = deque_must_be(self.pool, d, pm_deque_find(self.pool.p, d, at))
             for i in range(at - block.start, block.cap):
                 if at == d.right:
                     break
@@ -63,17 +63,26 @@ cdef class _Marks:
         return 0
 
     cdef int leaves(self, pm_sorted *t) except -1:
-        cdef uint64_t at = pm_first_leaf(self.pool.p, t)
+        cdef uint64_t at, left = t.count
         cdef pm_leaf *leaf
+        cdef pm_path path
         cdef unsigned i
-        while at:
-            leaf = pm_leaf_at(self.pool.p, at)
+        if not pm_place_of(self.pool.p, t, 0, False, &path) or (left == 0) != (path.height == 0):
+            raise_tree_damaged(self.pool, t)
+        at = path.nodes[path.height - 1] if path.height else 0
+        while left:                         # a leaf that is not met is one whose objects would be taken for garbage
+            leaf = leaf_must_be(self.pool, t, at)
+            if not 0 < pm_leaf_size(leaf) <= left:
+                raise_tree_damaged(self.pool, t)
+            left -= pm_leaf_size(leaf)
             for i in range(PM_LEAF_KEYS):
                 if leaf.used >> i & 1:
                     self.slot(leaf.keys[i])
                     if t.head.type == PM_TYPE_SORTED_DICT:
                         self.slot(leaf.values[i])
             at = leaf.next
+        if at:
+            raise_tree_damaged(self.pool, t)
         return 0
 
     cdef int contents(self, uint64_t offset) except -1:

@@ -32,10 +32,11 @@ cdef uint64_t index_bytes(pm_pool *p, pm_table *t) noexcept:
 
 
 cdef uint64_t deque_bytes(pm_pool *p, pm_deque *d) noexcept:
-    cdef uint64_t at = d.first, total = 0
-    while at:
-        total += taken_by(8 * (4 + pm_deque_block_at(p, at).cap))
-        at = pm_deque_block_at(p, at).next
+    cdef pm_deque_block *block = pm_deque_sound(p, d.first)
+    cdef uint64_t total = 0
+    while block != NULL:
+        total += taken_by(8 * (4 + block.cap))
+        block = pm_deque_after(p, block)
     return total
 
 

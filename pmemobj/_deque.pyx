@@ -13,15 +13,15 @@ from libc.stdint cimport int64_t, uint64_t
 
 from pmemobj._batch cimport FEW, Batch, batch_of, encode_batch, rewrite_abort, rewrite_begin, rewrite_end
 from pmemobj._cengine cimport (
-    pm_at, pm_deque_append, pm_deque_append_left, pm_deque_block_at, pm_deque_cell, pm_deque_next, pm_deque_pop,
-    pm_deque_previous, pm_deque_same, pm_deque_walk, pm_deque_walk_cell, pm_pool, pm_replace, pm_store,
+    pm_at, pm_deque_after, pm_deque_append, pm_deque_append_left, pm_deque_next, pm_deque_pop, pm_deque_previous,
+    pm_deque_same, pm_deque_sound, pm_deque_walk, pm_deque_walk_cell, pm_offset, pm_pool, pm_replace, pm_store,
 )
 from pmemobj._core cimport (
-    Persistent, Pool, bind, check_read, deque_cut, deque_drop, deque_grow_left, deque_grow_right, deque_push,
-    object_new, op_abort, op_begin, op_end, pool_check_read, register_class, slot_drop,
+    Persistent, Pool, bind, check_read, deque_cell, deque_cut, deque_drop, deque_grow_left, deque_grow_right, deque_push,
+    object_new, op_abort, op_begin, op_end, plausible, pool_check_read, raise_damaged, register_class, slot_drop,
 )
 from pmemobj._layout cimport (
-    PM_DEQUE_CELLS, PM_NO_MAXLEN, PM_OFFSET_MASK, PM_REF_PICKLE, PM_TYPE_DEQUE, pm_deque, pm_deque_block, pm_object,
+    PM_NO_MAXLEN, PM_OFFSET_MASK, PM_REF_PICKLE, PM_TYPE_DEQUE, pm_deque, pm_deque_block, pm_object,
 )
 from pmemobj._sequence cimport index_of, is_quiet, items_of, slot_equal
 from pmemobj._values cimport encode, pm_immediate, pm_owned, prepare, slot_load
@@ -55,6 +55,17 @@ cdef inline uint64_t size_of(PersistentDeque o) noexcept:
     return deque_of(o).right - deque_of(o).left
 
 
+cdef inline Py_ssize_t length(PersistentDeque o) except -1:
+    return plausible(o, size_of(o))
+
+
+cdef inline uint64_t *walk_cell(PersistentDeque o, pm_deque_walk *walk, uint64_t position) except NULL:
+    cdef uint64_t *found = pm_deque_walk_cell(o.p, deque_of(o), walk, position)
+    if found == NULL:
+        raise_damaged(o.pool, o.head, "its blocks are not what they must be")
+    return found
+
+
 cdef inline pm_deque_walk walk_of(PersistentDeque o) noexcept:
     cdef pm_deque_walk walk
     walk.left = walk.at = deque_of(o).left
@@ -70,10 +81,10 @@ cdef int bound(Pool pool, pm_deque *d, bint left) except -1:
     cdef uint64_t excess = d.right - d.left - d.maxlen if d.right - d.left > d.maxlen else 0
     while excess:
         if left:
-            slot_drop(pool, pm_deque_cell(pool.p, d, d.left)[0])
+            slot_drop(pool, deque_cell(pool, d, d.left)[0])
             pm_store(pool.p, &d.left, d.left + 1)
         else:
-            slot_drop(pool, pm_deque_cell(pool.p, d, d.right - 1)[0])
+            slot_drop(pool, deque_cell(pool, d, d.right - 1)[0])
             pm_store(pool.p, &d.right, d.right - 1)
         excess -= 1
     return deque_cut(pool, d)
@@ -81,7 +92,7 @@ cdef int bound(Pool pool, pm_deque *d, bint left) except -1:
 
 cdef int push_left(Pool pool, pm_deque *d, uint64_t slot) except -1:
     deque_grow_left(pool, d)
-    pm_store(pool.p, pm_deque_cell(pool.p, d, d.left - 1), slot)
+    pm_store(pool.p, deque_cell(pool, d, d.left - 1), slot)
     pm_store(pool.p, &d.left, d.left - 1)
     return 0
 
@@ -132,12 +143,12 @@ cdef object take(PersistentDeque self, bint left):
     if d.left == d.right:
         raise IndexError("pop from an empty deque")
     at = d.left if left else d.right - 1
-    slot = pm_deque_cell(self.p, d, at)[0]
+    slot = deque_cell(pool, d, at)[0]
     value = slot_load(pool, slot)
     if not is_quiet(slot):
         check_read(self)
         d = deque_of(self)
-        if d.left == d.right or at != (d.left if left else d.right - 1) or pm_deque_cell(self.p, d, at)[0] != slot:
+        if d.left == d.right or at != (d.left if left else d.right - 1) or deque_cell(pool, d, at)[0] != slot:
             raise RuntimeError("deque mutated while an item was being popped")
     op_begin(pool)
     try:
@@ -154,20 +165,22 @@ cdef object take(PersistentDeque self, bint left):
     return value
 
 
-cdef void shift(pm_pool *p, pm_deque *d, uint64_t lo, uint64_t hi, bint up) noexcept:
+cdef int shift(PersistentDeque o, uint64_t lo, uint64_t hi, bint up) except -1:
     """Moves the cells lo..hi-1 by one position, up or down."""
+    cdef pm_pool *p = o.p
     cdef pm_deque_walk to, source
     cdef uint64_t slot
     to.block = to.generation = source.block = source.generation = 0
     while lo != hi:
         if up:
             hi -= 1
-            slot = pm_deque_walk_cell(p, d, &source, hi)[0]
-            pm_store(p, pm_deque_walk_cell(p, d, &to, hi + 1), slot)
+            slot = walk_cell(o, &source, hi)[0]
+            pm_store(p, walk_cell(o, &to, hi + 1), slot)
         else:
-            slot = pm_deque_walk_cell(p, d, &source, lo)[0]
-            pm_store(p, pm_deque_walk_cell(p, d, &to, lo - 1), slot)
+            slot = walk_cell(o, &source, lo)[0]
+            pm_store(p, walk_cell(o, &to, lo - 1), slot)
             lo += 1
+    return 0
 
 
 cdef int delete_at(PersistentDeque self, uint64_t i) except -1:
@@ -178,12 +191,12 @@ cdef int delete_at(PersistentDeque self, uint64_t i) except -1:
     cdef bint front = i < size // 2
     cdef bint own = rewrite_begin(pool, (i if front else size - i) > FEW)
     try:
-        slot_drop(pool, pm_deque_cell(pool.p, d, at)[0])
+        slot_drop(pool, deque_cell(pool, d, at)[0])
         if front:
-            shift(pool.p, d, d.left, at, True)
+            shift(self, d.left, at, True)
             pm_store(pool.p, &d.left, d.left + 1)
         else:
-            shift(pool.p, d, at + 1, d.right, False)
+            shift(self, at + 1, d.right, False)
             pm_store(pool.p, &d.right, d.right - 1)
         deque_cut(pool, d)
     except BaseException:
@@ -206,13 +219,13 @@ cdef int insert_at(PersistentDeque self, uint64_t i, uint64_t slot, object plan)
             slot = encode(pool, plan)
         if front:
             deque_grow_left(pool, d)
-            shift(p, d, d.left, d.left + i, False)
-            pm_store(p, pm_deque_cell(p, d, d.left + i - 1), slot)
+            shift(self, d.left, d.left + i, False)
+            pm_store(p, deque_cell(pool, d, d.left + i - 1), slot)
             pm_store(p, &d.left, d.left - 1)
         else:
             deque_grow_right(pool, d, 1)
-            shift(p, d, d.left + i, d.right, True)
-            pm_store(p, pm_deque_cell(p, d, d.left + i), slot)
+            shift(self, d.left + i, d.right, True)
+            pm_store(p, deque_cell(pool, d, d.left + i), slot)
             pm_store(p, &d.right, d.right + 1)
     except BaseException:
         rewrite_abort(pool, own)
@@ -230,11 +243,11 @@ cdef int rotate(PersistentDeque self, uint64_t steps, bint right) except -1:
     try:
         while steps:
             if right:
-                slot = pm_deque_cell(pool.p, d, d.right - 1)[0]
+                slot = deque_cell(pool, d, d.right - 1)[0]
                 push_left(pool, d, slot)
                 pm_store(pool.p, &d.right, d.right - 1)
             else:
-                slot = pm_deque_cell(pool.p, d, d.left)[0]
+                slot = deque_cell(pool, d, d.left)[0]
                 deque_push(pool, d, &slot, 1)
                 pm_store(pool.p, &d.left, d.left + 1)
             deque_cut(pool, d)
@@ -258,14 +271,18 @@ cdef int reverse(PersistentDeque self) except -1:
     if hi - lo < 2:
         return 0
     own = rewrite_begin(pool, hi - lo > FEW)
-    while lo + 1 < hi:
-        hi -= 1
-        one = pm_deque_walk_cell(p, d, &front, lo)
-        other = pm_deque_walk_cell(p, d, &back, hi)
-        slot = one[0]
-        pm_store(p, one, other[0])
-        pm_store(p, other, slot)
-        lo += 1
+    try:
+        while lo + 1 < hi:
+            hi -= 1
+            one = walk_cell(self, &front, lo)
+            other = walk_cell(self, &back, hi)
+            slot = one[0]
+            pm_store(p, one, other[0])
+            pm_store(p, other, slot)
+            lo += 1
+    except BaseException:
+        rewrite_abort(pool, own)
+        raise
     rewrite_end(pool, own)
     return 0
 
@@ -295,13 +312,13 @@ cdef int set_cell(PersistentDeque self, Py_ssize_t i, object value) except -1:
     if not pm_immediate(value, &slot):
         plan = prepare(pool, value)
         check_read(self)
-        if not 0 <= i < <Py_ssize_t>size_of(self):
+        if not 0 <= i < length(self):
             raise IndexError("deque index out of range")
     op_begin(pool)
     try:
         if plan is not None:
             slot = encode(pool, plan)
-        cell = pm_deque_cell(pool.p, deque_of(self), deque_of(self).left + i)
+        cell = deque_cell(pool, deque_of(self), deque_of(self).left + i)
         slot_drop(pool, cell[0])
         pm_store(pool.p, cell, slot)
     except BaseException:
@@ -322,8 +339,8 @@ cdef Py_ssize_t position(PersistentDeque self, object key) except -1:
     i = index_of(key)
     check_read(self)
     if i < 0:
-        i += size_of(self)
-    if not 0 <= i < <Py_ssize_t>size_of(self):
+        i += length(self)
+    if not 0 <= i < length(self):
         raise IndexError("deque index out of range")
     return i
 
@@ -342,7 +359,7 @@ cdef int64_t find(PersistentDeque self, object value, uint64_t lo, uint64_t hi, 
     end = walk.left + (hi if hi < size_of(self) else size_of(self))
     walk.at += lo
     while walk.at < end:
-        slot = pm_deque_walk_cell(self.p, deque_of(self), &walk, walk.at)[0]
+        slot = walk_cell(self, &walk, walk.at)[0]
         equal = slot_equal(self.pool, slot, value)
         if equal == 2:
             equal = PyObject_RichCompareBool(slot_load(self.pool, slot), value, Py_EQ)
@@ -441,11 +458,11 @@ cdef class PersistentDeque(Persistent):
 
     def __getitem__(self, key):
         cdef Py_ssize_t i = position(self, key)
-        return slot_load(self.pool, pm_deque_cell(self.p, deque_of(self), deque_of(self).left + i)[0])
+        return slot_load(self.pool, deque_cell(self.pool, deque_of(self), deque_of(self).left + i)[0])
 
     def __setitem__(self, key, value):
         cdef Py_ssize_t i = position(self, key)
-        if not pm_replace(self.p, pm_deque_cell(self.p, deque_of(self), deque_of(self).left + i), value):
+        if not pm_replace(self.p, deque_cell(self.pool, deque_of(self), deque_of(self).left + i), value):
             set_cell(self, i, value)
 
     def __delitem__(self, key):
@@ -466,7 +483,7 @@ cdef class PersistentDeque(Persistent):
             check_read(self)
         if size_of(self) >= deque_of(self).maxlen:
             raise IndexError("deque already at its maximum size")
-        size = size_of(self)
+        size = length(self)
         if index < 0:
             index = index + size if index + size > 0 else 0
         elif index > size:
@@ -495,7 +512,7 @@ cdef class PersistentDeque(Persistent):
         """
         cdef Py_ssize_t size
         check_read(self)
-        size = size_of(self)
+        size = length(self)
         if size < 2:
             return
         n %= size
@@ -521,7 +538,7 @@ cdef class PersistentDeque(Persistent):
 
     def __len__(self):
         check_read(self)
-        return size_of(self)
+        return length(self)
 
     def __contains__(self, value):
         return find(self, value, 0, PY_SSIZE_T_MAX, False) >= 0
@@ -534,7 +551,7 @@ cdef class PersistentDeque(Persistent):
             raise TypeError("slice indices must be integers or have an __index__ method")
         PySlice_Unpack(slice(start, stop), &lo, &hi, &step)
         check_read(self)
-        PySlice_AdjustIndices(size_of(self), &lo, &hi, 1)
+        PySlice_AdjustIndices(length(self), &lo, &hi, 1)
         found = find(self, value, lo, hi, False) if lo < hi else -1
         if found < 0:
             raise ValueError(f"{value!r} is not in deque")
@@ -613,7 +630,7 @@ cdef class PersistentDeque(Persistent):
         check_read(self)
         if times <= 0:
             clear(self)
-        elif times > 1 and size_of(self):
+        elif times > 1 and length(self):
             if deque_of(self).maxlen != PM_NO_MAXLEN:
                 enough = deque_of(self).maxlen // size_of(self) + 2     # more would push out themselves
                 times = min(times, enough)
@@ -665,31 +682,30 @@ cdef int damaged(PersistentDeque o, str what) except -1:
 cdef int check_blocks(PersistentDeque o) except -1:
     cdef pm_pool *p = o.p
     cdef pm_deque *d = deque_of(o)
-    cdef pm_deque_block *block
-    cdef uint64_t at = d.first, before = 0, end = 0, i, slot
+    cdef pm_deque_block *block = pm_deque_sound(p, d.first)
+    cdef uint64_t before = 0, end = 0, i, slot
     if size_of(o) > d.maxlen:
         damaged(o, f"{size_of(o)} items, but at most {d.maxlen} may be in it")
     if (d.first == 0) != (d.last == 0) or (d.first == 0 and d.left != d.right):
         damaged(o, f"items {d.left:#x} to {d.right:#x} in blocks {d.first:#x} to {d.last:#x}")
-    while at:
-        if at & 7 or at >= p.size:
-            damaged(o, f"a block at {at:#x}")
-        block = pm_deque_block_at(p, at)
-        if block.prev != before or block.cap == 0 or block.cap > PM_DEQUE_CELLS or (before and block.start != end):
-            damaged(o, f"the block at {at:#x} does not follow the one before it")
+    if d.first and (block == NULL or d.left < block.start):
+        damaged(o, "items outside of all blocks")
+    while block != NULL:
+        if block.prev != before:
+            damaged(o, f"the block at {pm_offset(p, block):#x} does not follow the one before it")
         end = block.start + block.cap
         if d.left != d.right and (block.start >= d.right or end <= d.left):
-            damaged(o, f"the block at {at:#x} holds no item")
+            damaged(o, f"the block at {pm_offset(p, block):#x} holds no item")
         for i in range(block.cap):
             slot = block.cells[i]
             if d.left <= block.start + i < d.right and not slot & 7:
                 if slot == 0 or slot >> 48 > PM_REF_PICKLE or (slot & PM_OFFSET_MASK) >= p.size:
                     damaged(o, f"item {block.start + i - d.left} is {slot:#x}, which is not a slot")
-        before = at
-        at = block.next
+        before = pm_offset(p, block)
+        block = pm_deque_after(p, block)
     if before != d.last:
         damaged(o, "the last block is another one")
-    if d.first and (d.left < pm_deque_block_at(p, d.first).start or d.right > end):
+    if d.first and d.right > end:
         damaged(o, "items outside of all blocks")
     return 0
 
@@ -730,7 +746,7 @@ cdef class DequeIterator:
             raise StopIteration
         at = self.walk.at - 1 if self.backwards else self.walk.at
         self.walk.at = at if self.backwards else at + 1
-        return slot_load(o.pool, pm_deque_walk_cell(o.p, deque_of(o), &self.walk, at)[0])
+        return slot_load(o.pool, walk_cell(o, &self.walk, at)[0])
 
     def __length_hint__(self):
         if self.deque is None:

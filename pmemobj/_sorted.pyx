@@ -14,9 +14,9 @@ from libc.string cimport memcpy, memmove, memset
 
 from pmemobj._cengine cimport pm_at, pm_fresh, pm_pool, pm_store
 from pmemobj._core cimport (
-    Persistent, Pool, alloc, bind, block_abort, block_begin, block_commit, check_read, drop_last_leaf, level_abort,
-    level_begin, level_commit, lower_root, next_version, object_drop, object_new, op_abort, op_begin, op_end,
-    pool_check_read, register_class, release, slot_drop,
+    Persistent, Pool, alloc, bind, block_abort, block_begin, block_commit, check_read, drop_last_leaf, inner_must_be,
+    leaf_must_be, level_abort, level_begin, level_commit, lower_root, next_version, object_drop, object_new, op_abort,
+    op_begin, op_end, plausible, pool_check_read, raise_tree_damaged, register_class, release, slot_drop,
 )
 from pmemobj._layout cimport *
 from pmemobj._values cimport Plan, encode, encode_value, pm_immediate, prepare, slot_load
@@ -74,16 +74,15 @@ cdef extern from "_engine/objects/sorted.h":
     uint64_t pm_leaf_bytes(const pm_sorted *t) noexcept
     uint64_t pm_path_leaf(const pm_path *path) noexcept
     uint64_t pm_node_count(const pm_pool *p, uint64_t node, bint is_leaf) noexcept
-    uint64_t pm_first_leaf(const pm_pool *p, const pm_sorted *t) noexcept
     void pm_sought_set(pm_sought *k, object key) noexcept
     int pm_compare_any(const pm_pool *p, uint64_t slot, const pm_sought *k) noexcept
     int pm_compare_slots(const pm_pool *p, uint64_t a, uint64_t b) noexcept
     bint pm_find_place(const pm_pool *p, const pm_sorted *t, const pm_sought *k, pm_path *path) noexcept
-    void pm_place_of(const pm_pool *p, const pm_sorted *t, uint64_t rank, bint end, pm_path *path) noexcept
-    void pm_last_place(const pm_pool *p, const pm_sorted *t, pm_path *path) noexcept
+    bint pm_place_of(const pm_pool *p, const pm_sorted *t, uint64_t rank, bint end, pm_path *path) noexcept
+    bint pm_last_place(const pm_pool *p, const pm_sorted *t, pm_path *path) noexcept
     uint64_t pm_rank_of(const pm_pool *p, const pm_path *path) noexcept
-    pm_leaf *pm_walk_next(const pm_pool *p, pm_walk *w, unsigned *position) noexcept
-    pm_leaf *pm_walk_back(const pm_pool *p, pm_walk *w, unsigned *position) noexcept
+    pm_leaf *pm_walk_next(const pm_pool *p, const pm_sorted *t, pm_walk *w, unsigned *position) noexcept
+    pm_leaf *pm_walk_back(const pm_pool *p, const pm_sorted *t, pm_walk *w, unsigned *position) noexcept
 
 cdef extern from "_engine/objects/heads.h":
     ctypedef struct pm_headed:
@@ -103,6 +102,16 @@ cdef object MISSING = object()
 
 cdef inline pm_sorted *tree_of(Persistent o) noexcept:
     return <pm_sorted *>o.head
+
+
+cdef inline Py_ssize_t length(Persistent o) except -1:
+    return plausible(o, tree_of(o).count)
+
+
+cdef inline int place_of(Persistent o, uint64_t rank, bint end, pm_path *path) except -1:
+    if not pm_place_of(o.p, tree_of(o), rank, end, path):
+        raise_tree_damaged(o.pool, tree_of(o))
+    return 0
 
 
 cdef inline bint quiet(uint64_t slot) noexcept:
@@ -235,7 +244,7 @@ cdef class PersistentSortedDict(Persistent):
                 raise KeyError("popitem(): dictionary is empty")
             rank = position(self, index)
             version = tree_of(self).version
-            pm_place_of(self.p, tree_of(self), rank, False, &path)
+            place_of(self, rank, False, &path)
             key = slot_load(self.pool, key_cell(self.p, &path)[0])
             if not same_tree(self, version):
                 continue
@@ -286,7 +295,7 @@ cdef class PersistentSortedDict(Persistent):
 
     def __len__(self):
         check_read(self)
-        return tree_of(self).count
+        return length(self)
 
     def __bool__(self):
         check_read(self)

@@ -356,7 +356,7 @@ cdef int remove_ranks(Persistent o, object numbers) except -1:
         op_begin(pool)
         try:
             for rank in numbers:
-                pm_place_of(pool.p, tree_of(o), rank, False, &path)
+                place_of(o, rank, False, &path)
                 tree_delete(pool, tree_of(o), &path)
         except BaseException:
             op_abort(pool)

@@ -4,7 +4,7 @@ cdef Py_ssize_t position(Persistent o, object index) except -1:
     """The number of an entry from an index, which may count from the end."""
     cdef Py_ssize_t i = number_of(index), size
     check_read(o)
-    size = tree_of(o).count
+    size = length(o)
     if i < 0:
         i += size
     if not 0 <= i < size:
@@ -39,7 +39,7 @@ cdef object index_of(Persistent o, object key, object start, object stop):
     check_read(o)
     if look_up(o, key, &path):
         found = pm_rank_of(o.p, &path)
-        low, high, _ = slice(start, stop).indices(tree_of(o).count)
+        low, high, _ = slice(start, stop).indices(length(o))
         if low <= found < high:
             return found
     raise ValueError(f"{key!r} is not in {type(o).__name__}")
@@ -65,7 +65,7 @@ cdef object walk_range(Persistent o, object lowest, object highest, object inclu
 
 cdef object walk_slice(Persistent o, object start, object stop, bint backwards):
     check_read(o)
-    first, end, _ = slice(start, stop).indices(tree_of(o).count)
+    first, end, _ = slice(start, stop).indices(length(o))
     check_read(o)
     return walk(o, min(first, tree_of(o).count), min(max(first, end), tree_of(o).count), KEYS, backwards)
 

@@ -71,7 +71,7 @@ cdef bint seek(
     cdef unsigned level, low, high, middle
     cdef bint before
     if t.height > PM_SORTED_HEIGHT:
-        raise errors.PoolDamagedError(f"{o.pool.path}: a sorted container of height {t.height}")
+        raise_tree_damaged(o.pool, t)
     path.height = <unsigned>t.height
     path.found = False
     path.at = 0
@@ -80,10 +80,10 @@ cdef bint seek(
         path.child[level] = 0
         if level + 1 < path.height:
             low = 1
-            high = <unsigned>pm_inner_at(o.p, node).size
+            high = <unsigned>inner_must_be(o.pool, t, node).size
         else:
             low = 0
-            high = pm_leaf_size(pm_leaf_at(o.p, node))
+            high = pm_leaf_size(leaf_must_be(o.pool, t, node))
         while low < high:
             middle = (low + high) // 2
             if level + 1 < path.height:
@@ -121,9 +121,9 @@ cdef int find_slow(Persistent o, object key, const pm_sought *k, pm_path *path) 
         rank = pm_rank_of(o.p, path)
         while True:
             if rank >= tree_of(o).count:
-                pm_place_of(o.p, tree_of(o), rank, True, path)
+                place_of(o, rank, True, path)
                 return False
-            pm_place_of(o.p, tree_of(o), rank, False, path)
+            place_of(o, rank, False, path)
             leaf = pm_leaf_at(o.p, pm_path_leaf(path))
             slot = leaf.keys[leaf.order[path.at]]
             order = pm_compare_any(o.p, slot, k) if function is None else PM_UNORDERED
@@ -141,7 +141,7 @@ cdef int find_slow(Persistent o, object key, const pm_sought *k, pm_path *path) 
                 path.found = True
                 return True
             if order == 1:
-                pm_place_of(o.p, tree_of(o), rank, True, path)
+                place_of(o, rank, True, path)
                 path.found = False
                 return False
             if function is None:

@@ -63,7 +63,7 @@ cdef class PersistentSortedSet(Persistent):
         for _ in range(RETRIES):
             rank = position(self, index)
             version = tree_of(self).version
-            pm_place_of(self.p, tree_of(self), rank, False, &path)
+            place_of(self, rank, False, &path)
             element = slot_load(self.pool, key_cell(self.p, &path)[0])
             if same_tree(self, version):
                 remove_at(self, &path)
@@ -76,7 +76,7 @@ cdef class PersistentSortedSet(Persistent):
         """The element at this position, or a list of those of a slice."""
         check_read(self)
         if isinstance(index, slice):
-            low, high, step = index.indices(tree_of(self).count)
+            low, high, step = index.indices(length(self))
             if step == 1:
                 return list(walk(self, low, max(low, high), KEYS, False))
             return [item_at(self, i, KEYS) for i in range(low, high, step)]
@@ -89,7 +89,7 @@ cdef class PersistentSortedSet(Persistent):
     def __delitem__(self, index):
         """Removes the element at this position, or those of a slice."""
         check_read(self)
-        delete_at(self, index, 0, tree_of(self).count)
+        delete_at(self, index, 0, length(self))
 
     def index(self, element, start=None, stop=None):
         """The position of the element; ValueError if it is not there, or not between the two."""
@@ -157,7 +157,7 @@ cdef class PersistentSortedSet(Persistent):
 
     def __len__(self):
         check_read(self)
-        return tree_of(self).count
+        return length(self)
 
     def __bool__(self):
         check_read(self)

@@ -117,7 +117,7 @@ cdef uint64_t new_leaf(Pool pool, pm_sorted *t, uint64_t prev, uint64_t next_) e
     if prev:
         pm_store(p, &pm_leaf_at(p, prev).next, offset)
     if next_:
-        pm_store(p, &pm_leaf_at(p, next_).prev, offset)
+        pm_store(p, &leaf_must_be(pool, t, next_).prev, offset)
     return offset
 
 
@@ -264,10 +264,8 @@ cdef int divide_leaf(Pool pool, pm_sorted *t, pm_path *path, uint64_t key) excep
         pm_store(p, &leaf.used, leaf.used & ~moved)
         renew_leaf(p, leaf, False)
     divided(pool, t, path, <int>path.height - 2, key, right, append)
-    if append:
-        pm_last_place(p, t, path)
-    else:
-        pm_place_of(p, t, rank, True, path)
+    if not (pm_last_place(p, t, path) if append else pm_place_of(p, t, rank, True, path)):
+        raise_tree_damaged(pool, t)
     return 0
 
 
@@ -300,6 +298,8 @@ cdef int tree_insert(Pool pool, pm_sorted *t, pm_path *path, uint64_t key, uint6
         return 0
     if pm_leaf_size(pm_leaf_at(p, pm_path_leaf(path))) == PM_LEAF_KEYS:
         divide_leaf(pool, t, path, key)
+        if pm_leaf_size(pm_leaf_at(p, pm_path_leaf(path))) == PM_LEAF_KEYS:
+            raise_tree_damaged(pool, t)     # counts are wrong
     leaf_put(p, t, pm_leaf_at(p, pm_path_leaf(path)), path.at, key, value)
     count_entry(p, t, path, 1)
     return 0
@@ -312,9 +312,9 @@ cdef int remove_leaf(Pool pool, pm_sorted *t, uint64_t offset) except -1:
     cdef pm_pool *p = pool.p
     cdef pm_leaf *leaf = pm_leaf_at(p, offset)
     if leaf.prev:
-        pm_store(p, &pm_leaf_at(p, leaf.prev).next, leaf.next)
+        pm_store(p, &leaf_must_be(pool, t, leaf.prev).next, leaf.next)
     if leaf.next:
-        pm_store(p, &pm_leaf_at(p, leaf.next).prev, leaf.prev)
+        pm_store(p, &leaf_must_be(pool, t, leaf.next).prev, leaf.prev)
     release(pool, offset, pm_leaf_bytes(t))
     return 0
 
@@ -364,9 +364,9 @@ cdef int fill_inner(Pool pool, pm_sorted *t, pm_path *path, int level) except -1
         return 0
     if at + 1 == parent.size:
         at -= 1
-    left = pm_inner_at(p, parent.children[at])
+    left = inner_must_be(pool, t, parent.children[at])
     offset = parent.children[at + 1]
-    right = pm_inner_at(p, offset)
+    right = inner_must_be(pool, t, offset)
     pm_store(p, &right.keys[0], parent.keys[at + 1])
     half = <unsigned>(left.size + right.size) // 2
     if left.size + right.size <= PM_INNER_CHILDREN * 3 // 4:
@@ -406,9 +406,9 @@ cdef int fill_leaf(Pool pool, pm_sorted *t, pm_path *path) except -1:
     at = path.child[level]
     if at + 1 == parent.size:
         at -= 1
-    left = pm_leaf_at(p, parent.children[at])
+    left = leaf_must_be(pool, t, parent.children[at])
     offset = parent.children[at + 1]
-    right = pm_leaf_at(p, offset)
+    right = leaf_must_be(pool, t, offset)
     lefts = pm_leaf_size(left)
     rights = pm_leaf_size(right)
     half = (lefts + rights) // 2

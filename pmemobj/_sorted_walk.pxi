@@ -42,9 +42,9 @@ cdef class SortedIterator:
             self.o = None
             raise StopIteration
         if self.backwards:
-            leaf = pm_walk_back(o.p, &self.at, &position)
+            leaf = pm_walk_back(o.p, tree_of(o), &self.at, &position)
         else:
-            leaf = pm_walk_next(o.p, &self.at, &position)
+            leaf = pm_walk_next(o.p, tree_of(o), &self.at, &position)
         if leaf == NULL:
             walked_too_far(o)
         if self.what == KEYS:
@@ -94,7 +94,7 @@ cdef SortedIterator walk(Persistent o, uint64_t first, uint64_t end, int what, b
     it.at.left = end - first
     it.at.at = it.at.size = 0
     if first < end:
-        pm_place_of(o.p, t, end if backwards else first, backwards, &path)
+        place_of(o, end if backwards else first, backwards, &path)
         it.at.leaf = pm_path_leaf(&path)
         it.at.at = path.at
         it.at.size = pm_leaf_size(pm_leaf_at(o.p, it.at.leaf))

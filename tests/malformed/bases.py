@@ -1,12 +1,14 @@
 """Sound pools to be damaged, and where things lie in them."""
 
 import ctypes
+import itertools
 import os
 import shutil
 import signal
 import struct
 import subprocess
 import sys
+from collections import Counter, OrderedDict, defaultdict, deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,6 +55,15 @@ def contents(pool):
         ],
         "table": {f"key number {i}": str(i) * 3 for i in range(40)},
         "set": {1, "two", (3, "three" * 3), "four" * 4} | set(range(10, 30)),
+        "deque": deque([*range(20), "a text of the deque", [1]], maxlen=100),
+        "left": short_blocks(pool),
+        "counter": Counter({f"counted {i}": i for i in range(12)}),
+        "default": defaultdict(list, {i: [i] for i in range(5)}),
+        "ordered": gone_first(pool),
+        "sorted": pool.new(
+            pmemobj.PersistentSortedDict, {f"key number {i:03}": ["text of its own", i][i % 2] for i in range(150)}
+        ),
+        "sorted numbers": pool.new(pmemobj.PersistentSortedSet, [*range(40), 1e300, 0.5]),
         "thing": thing,
         "shared": [shared, shared, {"again": shared}],
         "cycle": cycle,
@@ -61,9 +72,33 @@ def contents(pool):
     }
 
 
+def short_blocks(pool):
+    """A deque of three blocks."""
+    made = pool.new(pmemobj.PersistentDeque, range(12))
+    made.extend(range(15))
+    made.extendleft(range(15))
+    return made
+
+
+def gone_first(pool):
+    made = pool.new(pmemobj.PersistentOrderedDict, OrderedDict((f"in order {i}", i) for i in range(30)))
+    for _ in range(10):
+        made.popitem(last=False)
+    return made
+
+
 def large(pool):
-    """Segments and a directory."""
-    return {"list": list(range(33_000)), "table": {i: i for i in range(5_000)}, "small": [1, "one two three"]}
+    """Segments, a directory, nodes of nodes, a long chain."""
+    return {
+        "list": list(range(33_000)),
+        "table": {i: i for i in range(5_000)},
+        "small": [1, "one two three"],
+        "sorted": pool.new(pmemobj.PersistentSortedDict, {i: i for i in range(5_000)}),
+        "deque": deque(range(2_000)),
+    }
+
+
+TABLES = (2, 3, 8, 9, 10)
 
 
 def patched_journal():
@@ -114,6 +149,24 @@ def structures(image):
             take("cells", data, min(8 * stride * cap, 1024))
         return list(words(image, data, size * stride)) if cap else []
 
+    def nodes(at, height, has_values):
+        """What the entries below a node of a sorted container hold."""
+        if height == 0:
+            return []
+        if height > 1:
+            size = words(image, at)[0]
+            take("node", at, 8 + 8 * 3)
+            take("children", at + 8 + 8 * 80, 8 * min(size, 12))
+            take("counts", at + 8 + 8 * 160, 8 * min(size, 4))
+            below = words(image, at + 8 + 8 * 80, size)
+            return list(itertools.chain.from_iterable(nodes(child, height - 1, has_values) for child in below))
+        take("leaf", at, 80)
+        take("entries", at + 80, 32)
+        used = words(image, at)[0]
+        places = [i for i in range(56) if used >> i & 1]
+        found = [words(image, at + 80 + 8 * i)[0] for i in places]
+        return found + [words(image, at + 528 + 8 * i)[0] for i in places] if has_values else found
+
     while todo:
         slot = todo.pop()
         at, kind = slot & OFFSET, slot >> 48
@@ -126,11 +179,22 @@ def structures(image):
                 todo += words(image, at + 8, words(image, at)[0])
             continue
         type_number = words(image, at)[0] >> 32 & 0xFFFF
-        take(f"object of type {type_number}", at, 96 if type_number in (2, 3) else 64)
+        take(f"object of type {type_number}", at, 96 if type_number in TABLES else 72 if type_number > 5 else 64)
         if type_number in (1, 4):
             todo += vector(at + 32, 1)
-        elif type_number in (2, 3):
-            stride = 3 if type_number == 2 else 2
+        elif type_number == 6:
+            left, right, block = words(image, at + 32, 3)
+            while block:
+                after, _, start, cells = words(image, block, 4)
+                take("deque block", block, 32 + 8 * min(cells, 8))
+                first, stop = max(left, start), min(right, start + cells)
+                todo += words(image, block + 32 + 8 * (first - start), stop - first)
+                block = after
+        elif type_number in (16, 17):
+            root, height = words(image, at + 48, 2)
+            todo += nodes(root, height, type_number == 16)
+        elif type_number in TABLES:
+            stride = 2 if type_number == 3 else 3
             entries = vector(at + 40, stride)
             todo += [word for i, word in enumerate(entries) if i % stride]
             index, depth = words(image, at + 72, 2)

@@ -253,8 +253,8 @@ def random_cases(found, count, seed=1):
     closed, big, journal, direct = (found[name] for name in ("closed", "large", "journal", "direct"))
     journal.places = direct.places = closed.places
     parts = (
-        (50, lambda n: structure(closed, rng, n)),
-        (12, lambda n: structure(big, rng, n)),
+        (56, lambda n: structure(closed, rng, n)),
+        (6, lambda n: structure(big, rng, n)),
         (16, lambda n: journal_records(journal, rng, n)),
         (5, lambda n: headers(journal, rng, n, [0, 4096], 4096, "fields of the journal's header")),
         (3, lambda n: headers(direct, rng, n, [0, 4096], 512, "fields of the undo log's header")),

@@ -51,6 +51,12 @@ class Walk:
                 self.value(item, depth + 1)
         elif isinstance(value, pmemobj.PersistentList | pmemobj.PersistentTuple):
             self.once(value, self.sequence, depth)
+        elif isinstance(value, pmemobj.PersistentDeque):
+            self.once(value, self.deque, depth)
+        elif isinstance(value, pmemobj.PersistentSortedDict):
+            self.once(value, self.sorted_dict, depth)
+        elif isinstance(value, pmemobj.PersistentSortedSet):
+            self.once(value, self.sorted_set, depth)
         elif isinstance(value, pmemobj.PersistentDict):
             self.once(value, self.dict, depth)
         elif isinstance(value, pmemobj.PersistentSet):
@@ -104,6 +110,42 @@ class Walk:
         for key in ("key number 3", "list", 1, 4999, "none", ("a", 1), 1.5, b"x" * 9, None):
             self.value(attempt(table.get, key), depth + 1)
 
+    def deque(self, items, depth):
+        self.iterate(items, depth)
+        self.iterate(attempt(reversed, items), depth)
+        for index in (0, 1, -1, 10, -12, 1 << 40):
+            self.value(attempt(items.__getitem__, index), depth + 1)
+        attempt(items.__contains__, "none")
+        attempt(items.index, 5, 1, 20)
+        attempt(items.count, 1)
+        attempt(lambda: items.maxlen)
+        attempt(items.copy)
+
+    def sorted_dict(self, table, depth):
+        self.iterate(attempt(table.items), depth)
+        self.positions(table, depth)
+        for key in ("key number 003", "key number 149", "none", 4999, -1, 2.5, b"bytes" * 3, None, (1,)):
+            self.value(attempt(table.get, key), depth + 1)
+        attempt(table.peekitem, 0)
+        attempt(table.peekitem, 100)
+        attempt(table.minKey, "key number 1")
+
+    def sorted_set(self, elements, depth):
+        self.positions(elements, depth)
+        for key in (1, 39, 0.5, 1e300, "none"):
+            attempt(elements.__contains__, key)
+            attempt(elements.index, key)
+        for index in (0, -1, 20, slice(3, 30), slice(None, None, -5)):
+            attempt(elements.__getitem__, index)
+
+    def positions(self, container, depth):
+        self.iterate(container, depth)
+        self.iterate(attempt(reversed, container), depth)
+        attempt(container.bisect_left, "key number 100")
+        attempt(container.bisect_right, 17)
+        attempt(lambda: list(container.irange("key number 010", "key number 050")))
+        attempt(lambda: list(container.islice(5, 70, reverse=True)))
+
     def set(self, elements, depth):
         self.iterate(elements, depth)
         for key in (1, "two", "four" * 4, (3, "three" * 3), 2.5):
@@ -134,12 +176,50 @@ def change(pool, walk):
             attempt(value.__delitem__, slice(0, 1))
             attempt(value.reverse)
             attempt(value.extend, [[1], "text number two"])
+        elif isinstance(value, pmemobj.PersistentDeque):
+            for number in range(3):
+                attempt(value.append, number)
+                attempt(value.appendleft, "a text of its own")
+            attempt(value.rotate, 2)
+            attempt(value.insert, 3, [1])
+            attempt(value.insert, -3, 1)
+            attempt(value.__setitem__, 0, "another text, quite long")
+            attempt(value.__delitem__, 2)
+            attempt(value.__delitem__, -2)
+            for _ in range(20):
+                attempt(value.pop)
+                attempt(value.popleft)
+            attempt(value.reverse)
+            attempt(value.extendleft, range(40))
+            attempt(value.extend, [[1], "text number two"])
+        elif isinstance(value, pmemobj.PersistentSortedDict):
+            attempt(value.__setitem__, "key number 070+", "a value of its own")
+            attempt(value.__setitem__, 17, 18)
+            attempt(value.pop, "key number 003", None)
+            attempt(value.popitem)
+            attempt(value.popitem, 0)
+            attempt(value.update, {f"key number {i:03}+": i for i in range(60)})
+            for _ in range(60):
+                attempt(value.popitem, 30)
+        elif isinstance(value, pmemobj.PersistentSortedSet):
+            attempt(value.add, 17.5)
+            attempt(value.discard, 1)
+            attempt(value.pop, 3)
+            attempt(value.update, range(100, 130))
+            attempt(value.__delitem__, slice(2, 20))
         elif isinstance(value, pmemobj.PersistentDict):
             attempt(value.__setitem__, "a key of its own", "a value of its own")
             attempt(value.__setitem__, 17, 18)
             attempt(value.pop, "key number 3", None)
             attempt(value.popitem)
             attempt(value.update, {f"new key {i}": i for i in range(20)})
+            if isinstance(value, pmemobj.PersistentOrderedDict):
+                attempt(value.move_to_end, "in order 12")
+                attempt(value.move_to_end, "in order 15", False)
+                attempt(value.popitem, False)
+            elif isinstance(value, pmemobj.PersistentDefaultDict):
+                attempt(value.__getitem__, "missing")
+                attempt(setattr, value, "default_factory", dict)
         elif isinstance(value, pmemobj.PersistentSet):
             attempt(value.add, "an element of its own")
             attempt(value.discard, 1)
@@ -171,7 +251,7 @@ def in_a_transaction(pool, walk):
         for value in walk.seen[:5]:
             if isinstance(value, pmemobj.PersistentList):
                 attempt(value.extend, range(50))
-            elif isinstance(value, pmemobj.PersistentDict):
+            elif isinstance(value, pmemobj.PersistentDict | pmemobj.PersistentSortedDict | pmemobj.PersistentDeque):
                 attempt(value.clear)
         tx.abort()
 
@@ -180,9 +260,17 @@ def look(pool):
     walk = Walk()
     walk.value(attempt(lambda: pool.root))
     report = attempt(pool.check)
-    for function in (pool.stats, pool.usage, lambda: pool.to_python(pool.root)):
-        attempt(function)
+    attempt(pool.stats)
+    attempt(pool.usage)
     return walk, report
+
+
+def copied(pool):
+    """compact() reads a whole pool in a way of its own."""
+    to = pool.path + ".compact"
+    attempt(pool.compact, to)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(to)
 
 
 def opened(path, flag, engine):
@@ -195,7 +283,10 @@ def opened(path, flag, engine):
         return "refused", None
     try:
         walk, report = look(pool)
+        if flag == "r":
+            attempt(lambda: pool.to_python(pool.root))
         if flag == "w":
+            copied(pool)
             change(pool, walk)
     finally:
         walk = None
@@ -229,7 +320,7 @@ def tried(directory, known, case):
         report = report or found_here
     for name in os.listdir(directory):
         os.unlink(os.path.join(directory, name))
-    gc.collect()
+    gc.collect(1)  # what a failure has left in cycles
     if "opened" not in outcomes:
         return "refused"
     return "found by check()" if report is None or not report.ok else "harmless"

@@ -4,6 +4,9 @@
  *
  * As in items.h, each hot path does all of its work or none, and says so.  A block that was found stays where it is
  * while the pool's `deque_generation` is the same.
+ *
+ * What the pool says of blocks may be damaged: a block is looked at before it is used, and the next one of a chain is
+ * taken only where its positions follow, so that no walk goes round for ever.  NULL: there is none, or it is damaged.
  */
 #ifndef PM_DEQUE_H
 #define PM_DEQUE_H
@@ -15,18 +18,41 @@ static inline pm_deque_block *pm_deque_block_at(const pm_pool *p, uint64_t offse
     return (pm_deque_block *)pm_at(p, offset);
 }
 
-/* The block of a position from left to right - 1, from the nearer end. */
+/* The block at an offset that the pool says. */
+static inline pm_deque_block *pm_deque_sound(const pm_pool *p, uint64_t offset)
+{
+    pm_deque_block *block = pm_deque_block_at(p, offset);
+    if (!pm_leads_inside(p, offset) || block->cap - 1 >= PM_DEQUE_CELLS ||
+        !pm_inside(p, offset, sizeof *block + 8 * block->cap))
+        return NULL;
+    return block;
+}
+
+/* The neighbours of a sound block. */
+static inline pm_deque_block *pm_deque_after(const pm_pool *p, const pm_deque_block *block)
+{
+    pm_deque_block *other = pm_deque_sound(p, block->next);
+    return other != NULL && other->start == block->start + block->cap ? other : NULL;
+}
+
+static inline pm_deque_block *pm_deque_before(const pm_pool *p, const pm_deque_block *block)
+{
+    pm_deque_block *other = pm_deque_sound(p, block->prev);
+    return other != NULL && other->start + other->cap == block->start ? other : NULL;
+}
+
+/* The block of a position from left - 1 to right, from the nearer end. */
 static inline pm_deque_block *pm_deque_find(const pm_pool *p, const pm_deque *d, uint64_t position)
 {
     pm_deque_block *block;
-    if (position - d->left < d->right - position) {
-        block = pm_deque_block_at(p, d->first);
-        while (position - block->start >= block->cap)
-            block = pm_deque_block_at(p, block->next);
+    if ((int64_t)(position - d->left) < (int64_t)(d->right - position)) {
+        block = pm_deque_sound(p, d->first);
+        while (block != NULL && position - block->start >= block->cap)
+            block = pm_deque_after(p, block);
     } else {
-        block = pm_deque_block_at(p, d->last);
-        while (position < block->start)
-            block = pm_deque_block_at(p, block->prev);
+        block = pm_deque_sound(p, d->last);
+        while (block != NULL && position - block->start >= block->cap)
+            block = pm_deque_before(p, block);
     }
     return block;
 }
@@ -34,7 +60,7 @@ static inline pm_deque_block *pm_deque_find(const pm_pool *p, const pm_deque *d,
 static inline uint64_t *pm_deque_cell(const pm_pool *p, const pm_deque *d, uint64_t position)
 {
     pm_deque_block *block = pm_deque_find(p, d, position);
-    return &block->cells[position - block->start];
+    return block == NULL ? NULL : &block->cells[position - block->start];
 }
 
 /* Writes a value into a free cell and moves one end of the deque. */
@@ -56,21 +82,23 @@ static inline int pm_deque_put(pm_pool *p, uint64_t *cell, uint64_t *end, uint64
 static inline int pm_deque_append(pm_pool *p, pm_object *head, PyObject *value)
 {
     pm_deque *d = (pm_deque *)head;
-    if (!pm_may_read(p, head) || d->last == 0 || d->right - d->left >= d->maxlen)
-        return 0;
+    if (!pm_may_read(p, head) || !pm_leads_inside(p, d->last) || d->right - d->left >= d->maxlen)
+        return 0;               /* there is no block at 0 */
     pm_deque_block *block = pm_deque_block_at(p, d->last);
     uint64_t i = d->right - block->start;
-    return i < block->cap && pm_deque_put(p, &block->cells[i], &d->right, d->right + 1, value);
+    return i < block->cap && pm_is_inside(p, &block->cells[i]) &&
+           pm_deque_put(p, &block->cells[i], &d->right, d->right + 1, value);
 }
 
 static inline int pm_deque_append_left(pm_pool *p, pm_object *head, PyObject *value)
 {
     pm_deque *d = (pm_deque *)head;
-    if (!pm_may_read(p, head) || d->first == 0 || d->right - d->left >= d->maxlen)
+    if (!pm_may_read(p, head) || !pm_leads_inside(p, d->first) || d->right - d->left >= d->maxlen)
         return 0;
     pm_deque_block *block = pm_deque_block_at(p, d->first);
     uint64_t i = d->left - block->start - 1;
-    return i < block->cap && pm_deque_put(p, &block->cells[i], &d->left, d->left - 1, value);
+    return i < block->cap && pm_is_inside(p, &block->cells[i]) &&
+           pm_deque_put(p, &block->cells[i], &d->left, d->left - 1, value);
 }
 
 /* Removes an item from one end, but not the last one of a block beside another: that block is to be given back. */
@@ -81,9 +109,12 @@ static inline PyObject *pm_deque_pop(pm_pool *p, pm_object *head, int left)
     pm_direct direct;
     if (!pm_may_read(p, head) || d->left == d->right)
         return NULL;
-    pm_deque_block *block = pm_deque_block_at(p, left ? d->first : d->last);
+    uint64_t offset = left ? d->first : d->last;
+    pm_deque_block *block = pm_deque_block_at(p, offset);
+    if (!pm_leads_inside(p, offset))
+        return NULL;
     i = (left ? d->left : d->right - 1) - block->start;
-    if (d->first != d->last && i == (left ? block->cap - 1 : 0))
+    if ((d->first != d->last && i == (left ? block->cap - 1 : 0)) || !pm_is_inside(p, &block->cells[i]))
         return NULL;
     slot = block->cells[i];
     if (PM_IS_REFERENCE(slot) && (p->write_gate != 0 || (freed = pm_own_bit(p, slot, &bit)) == NULL))
@@ -112,21 +143,21 @@ typedef struct pm_deque_walk {
     uint64_t left, right, at, block, generation;
 } pm_deque_walk;
 
-/* The cell at a position that has an item, from the block of the walk where that still tells. */
+/* The cell at a position that has an item, from the block of the walk where that still tells; NULL: as of blocks. */
 static inline uint64_t *pm_deque_walk_cell(const pm_pool *p, const pm_deque *d, pm_deque_walk *walk, uint64_t position)
 {
     pm_deque_block *block = NULL;
     if (walk->generation == p->deque_generation && walk->block) {
         block = pm_deque_block_at(p, walk->block);
-        if (position == block->start + block->cap && block->next)
-            block = pm_deque_block_at(p, block->next);
-        else if (position == block->start - 1 && block->prev)
-            block = pm_deque_block_at(p, block->prev);
-        if (position - block->start >= block->cap)
+        if (position == block->start + block->cap)
+            block = pm_deque_after(p, block);
+        else if (position == block->start - 1)
+            block = pm_deque_before(p, block);
+        if (block != NULL && position - block->start >= block->cap)
             block = NULL;
     }
-    if (block == NULL)
-        block = pm_deque_find(p, d, position);
+    if (block == NULL && (block = pm_deque_find(p, d, position)) == NULL)
+        return NULL;
     walk->block = pm_offset(p, block);
     walk->generation = p->deque_generation;
     return &block->cells[position - block->start];
@@ -143,7 +174,8 @@ static inline PyObject *pm_deque_next(pm_pool *p, pm_object *head, pm_deque_walk
     pm_deque *d = (pm_deque *)head;
     if (!pm_may_read(p, head) || !pm_deque_same(d, walk) || walk->at == d->right)
         return NULL;
-    PyObject *value = pm_quick_value(p, *pm_deque_walk_cell(p, d, walk, walk->at));
+    const uint64_t *cell = pm_deque_walk_cell(p, d, walk, walk->at);
+    PyObject *value = cell == NULL ? NULL : pm_quick_value(p, *cell);
     walk->at += value != NULL;
     return value;
 }
@@ -153,7 +185,8 @@ static inline PyObject *pm_deque_previous(pm_pool *p, pm_object *head, pm_deque_
     pm_deque *d = (pm_deque *)head;
     if (!pm_may_read(p, head) || !pm_deque_same(d, walk) || walk->at == d->left)
         return NULL;
-    PyObject *value = pm_quick_value(p, *pm_deque_walk_cell(p, d, walk, walk->at - 1));
+    const uint64_t *cell = pm_deque_walk_cell(p, d, walk, walk->at - 1);
+    PyObject *value = cell == NULL ? NULL : pm_quick_value(p, *cell);
     walk->at -= value != NULL;
     return value;
 }

@@ -4,6 +4,8 @@
  *  1. Nothing here changes the tree or runs Python code.
  *  2. What sought.h does not compare is left to Python by the caller.
  *  3. A path names nodes by their offsets.  It holds as long as the tree's version is the same.
+ *  4. What the pool says may be damaged.  A node is looked at before it is used, once, so that a path or a walk leads
+ *     to sound ones only: to children and entries that are there, at positions inside of their nodes.
  */
 #ifndef PM_SORTED_H
 #define PM_SORTED_H
@@ -26,6 +28,30 @@ static inline unsigned pm_free_position(uint64_t used) { return (unsigned)__buil
 static inline uint64_t pm_leaf_bytes(const pm_sorted *t)
 {
     return t->head.type == PM_TYPE_SORTED_DICT ? sizeof(pm_leaf) : offsetof(pm_leaf, values);
+}
+
+/* All of the node lies inside the pool: one compare, as pm_leads_inside. */
+static inline int pm_node_inside(const pm_pool *p, uint64_t offset, uint64_t bytes)
+{
+    uint64_t way = offset - p->low;
+    return __builtin_expect((way >> 3 | way << 61) <= (p->room - bytes) >> 3, 1);
+}
+
+static inline int pm_inner_is_sound(const pm_pool *p, uint64_t offset)
+{
+    return pm_node_inside(p, offset, sizeof(pm_inner)) && pm_inner_at(p, offset)->size - 1 < PM_INNER_CHILDREN;
+}
+
+static inline int pm_leaf_is_sound(const pm_pool *p, const pm_sorted *t, uint64_t offset)
+{
+    const pm_leaf *leaf = pm_leaf_at(p, offset);
+    uint64_t order[PM_LEAF_KEYS / 8], all = 0;
+    if (!pm_node_inside(p, offset, pm_leaf_bytes(t)) || leaf->used >> PM_LEAF_KEYS)
+        return 0;
+    memcpy(order, leaf->order, sizeof order);
+    for (unsigned i = 0; i < PM_LEAF_KEYS / 8; i++)     /* 56 or more in a byte sets one of its upper two bits */
+        all |= order[i] | (order[i] + 0x0808080808080808u);
+    return (all & 0xc0c0c0c0c0c0c0c0u) == 0;
 }
 
 static inline uint64_t pm_path_leaf(const pm_path *path) { return path->nodes[path->height - 1]; }
@@ -166,6 +192,8 @@ static inline __attribute__((always_inline)) int pm_descend(const pm_pool *p, co
         return 1;
     for (; level + 1 < height; level++) {
         const pm_inner *inner = pm_inner_at(p, node);
+        if (!pm_inner_is_sound(p, node))
+            return 0;
         at = pm_search_inner(p, inner, k, kind);
         if (at < 0)
             return 0;
@@ -179,12 +207,14 @@ static inline __attribute__((always_inline)) int pm_descend(const pm_pool *p, co
     }
     path->nodes[level] = node;
     path->child[level] = 0;
+    if (!pm_leaf_is_sound(p, t, node))
+        return 0;
     at = pm_search_leaf(p, pm_leaf_at(p, node), k, kind, &path->found);
     path->at = (unsigned)at;
     return at >= 0;
 }
 
-/* The place of the key: where it is, or where it is to be inserted.  0: only Python can tell. */
+/* The place of the key: where it is, or where it is to be inserted.  0: only Python can tell, or the tree is damaged. */
 static inline int pm_find_place(const pm_pool *p, const pm_sorted *t, const pm_sought *k, pm_path *path)
 {
     if (t->height > PM_SORTED_HEIGHT)
@@ -199,19 +229,23 @@ static inline int pm_find_place(const pm_pool *p, const pm_sorted *t, const pm_s
 }
 
 /* The place of entry number `rank`; of the number of all: after the last one.  With `end`, a place between two leaves
- * is the end of the first one, else the start of the second. */
-static inline void pm_place_of(const pm_pool *p, const pm_sorted *t, uint64_t rank, int end, pm_path *path)
+ * is the end of the first one, else the start of the second.  0: there is none, the tree is damaged. */
+static inline int pm_place_of(const pm_pool *p, const pm_sorted *t, uint64_t rank, int end, pm_path *path)
 {
     uint64_t node = t->root;
     unsigned height = (unsigned)t->height, level = 0;
     path->height = height;
     path->found = rank < t->count;
     path->at = 0;
-    if (height == 0)
-        return;
+    if (t->height == 0)
+        return t->count == 0;
+    if (t->height > PM_SORTED_HEIGHT)
+        return 0;
     for (; level + 1 < height; level++) {
         const pm_inner *inner = pm_inner_at(p, node);
         unsigned i = 0;
+        if (!pm_inner_is_sound(p, node))
+            return 0;
         while (i + 1 < inner->size && rank >= inner->counts[i] + (end != 0)) {
             rank -= inner->counts[i];
             i++;
@@ -223,33 +257,32 @@ static inline void pm_place_of(const pm_pool *p, const pm_sorted *t, uint64_t ra
     path->nodes[level] = node;
     path->child[level] = 0;
     path->at = (unsigned)rank;
+    return pm_leaf_is_sound(p, t, node) && rank + (path->found && !end) <= pm_leaf_size(pm_leaf_at(p, node));
 }
 
-/* Behind the last entry, in the last leaf even if that is empty.  The tree is not. */
-static inline void pm_last_place(const pm_pool *p, const pm_sorted *t, pm_path *path)
+/* Behind the last entry, in the last leaf even if that is empty.  The tree is not.  0: it is damaged. */
+static inline int pm_last_place(const pm_pool *p, const pm_sorted *t, pm_path *path)
 {
     uint64_t node = t->root;
     unsigned level = 0;
     path->height = (unsigned)t->height;
     path->found = 0;
+    if (t->height - 1 >= PM_SORTED_HEIGHT)
+        return 0;
     for (; level + 1 < path->height; level++) {
         const pm_inner *inner = pm_inner_at(p, node);
+        if (!pm_inner_is_sound(p, node))
+            return 0;
         path->nodes[level] = node;
         path->child[level] = (unsigned)inner->size - 1;
         node = inner->children[inner->size - 1];
     }
     path->nodes[level] = node;
     path->child[level] = 0;
+    if (!pm_leaf_is_sound(p, t, node))
+        return 0;
     path->at = pm_leaf_size(pm_leaf_at(p, node));
-}
-
-/* 0 if there is none. */
-static inline uint64_t pm_first_leaf(const pm_pool *p, const pm_sorted *t)
-{
-    uint64_t node = t->root;
-    for (uint64_t height = t->height; height > 1; height--)
-        node = pm_inner_at(p, node)->children[0];
-    return node;
+    return 1;
 }
 
 /* How many entries are before this place. */
@@ -264,7 +297,7 @@ static inline uint64_t pm_rank_of(const pm_pool *p, const pm_path *path)
     return rank;
 }
 
-/* Entries below a node. */
+/* Entries below a sound node. */
 static inline uint64_t pm_node_count(const pm_pool *p, uint64_t node, int is_leaf)
 {
     uint64_t count = 0;
@@ -286,14 +319,14 @@ typedef struct pm_walk {
     unsigned at, size;          /* size of the leaf */
 } pm_walk;
 
-/* The next entry's leaf and its position there.  NULL: the leaves end too early, the pool is damaged. */
-static inline pm_leaf *pm_walk_next(const pm_pool *p, pm_walk *w, unsigned *position)
+/* The next entry's leaf and its position there.  NULL: the leaves end too early, the pool is damaged; no leaf is empty. */
+static inline pm_leaf *pm_walk_next(const pm_pool *p, const pm_sorted *t, pm_walk *w, unsigned *position)
 {
     pm_leaf *leaf = pm_leaf_at(p, w->leaf);
-    while (w->at >= w->size) {
-        w->leaf = leaf->next;
-        if (w->leaf == 0)
+    if (w->at >= w->size) {
+        if (!pm_leaf_is_sound(p, t, leaf->next) || pm_leaf_at(p, leaf->next)->used == 0)
             return NULL;
+        w->leaf = leaf->next;
         leaf = pm_leaf_at(p, w->leaf);
         w->size = pm_leaf_size(leaf);
         w->at = 0;
@@ -306,13 +339,13 @@ static inline pm_leaf *pm_walk_next(const pm_pool *p, pm_walk *w, unsigned *posi
 }
 
 /* The same backwards. */
-static inline pm_leaf *pm_walk_back(const pm_pool *p, pm_walk *w, unsigned *position)
+static inline pm_leaf *pm_walk_back(const pm_pool *p, const pm_sorted *t, pm_walk *w, unsigned *position)
 {
     pm_leaf *leaf = pm_leaf_at(p, w->leaf);
-    while (w->at == 0) {
-        w->leaf = leaf->prev;
-        if (w->leaf == 0)
+    if (w->at == 0) {
+        if (!pm_leaf_is_sound(p, t, leaf->prev) || pm_leaf_at(p, leaf->prev)->used == 0)
             return NULL;
+        w->leaf = leaf->prev;
         leaf = pm_leaf_at(p, w->leaf);
         w->at = w->size = pm_leaf_size(leaf);
     }

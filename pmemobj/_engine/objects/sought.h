@@ -77,12 +77,14 @@ static inline void pm_sought_set(pm_sought *k, PyObject *key)
     }
 }
 
-/* The key in a slot, for comparing two stored ones. */
+/* The key in a slot, for comparing two stored ones; PM_SOUGHT_OTHER also if it is damaged. */
 static inline void pm_sought_slot(const pm_pool *p, pm_sought *k, uint64_t slot)
 {
     unsigned kind = PM_IS_REFERENCE(slot) ? PM_SLOT_KIND(slot) : 0;
-    const uint64_t *block = (const uint64_t *)pm_at(p, slot & PM_OFFSET_MASK);
+    const uint64_t *block = kind ? pm_value_block(p, slot) : NULL;
     k->kind = PM_SOUGHT_OTHER;
+    if (kind && block == NULL)
+        return;
     if (slot & 1) {
         pm_sought_int(k, (int64_t)slot >> 1);
     } else if (slot & 2) {
@@ -125,7 +127,8 @@ static inline int pm_compare_number(const pm_pool *p, uint64_t slot, const pm_so
         stored = pm_slot_float(slot);
     } else if (slot == PM_IMMEDIATE(PM_IMM_TRUE) || slot == PM_IMMEDIATE(PM_IMM_FALSE)) {
         stored = slot == PM_IMMEDIATE(PM_IMM_TRUE);
-    } else if (PM_IS_REFERENCE(slot) && PM_SLOT_KIND(slot) == PM_REF_FLOAT) {
+    } else if (PM_IS_REFERENCE(slot) && PM_SLOT_KIND(slot) == PM_REF_FLOAT &&
+               pm_leads_inside(p, slot & PM_OFFSET_MASK)) {
         memcpy(&stored, pm_at(p, slot & PM_OFFSET_MASK), 8);
     } else {
         return PM_UNORDERED;
@@ -183,8 +186,11 @@ static inline int pm_compare_text(const pm_pool *p, uint64_t slot, const pm_soug
     unsigned kind = PM_SLOT_KIND(slot);
     if (kind < first || kind > last)
         return PM_UNORDERED;
-    const uint64_t *block = (const uint64_t *)pm_at(p, slot & PM_OFFSET_MASK);
+    uint64_t offset = slot & PM_OFFSET_MASK;
+    const uint64_t *block = (const uint64_t *)pm_at(p, offset);
     unsigned width = kind == PM_REF_STR4 ? 4 : kind == PM_REF_STR2 ? 2 : 1;
+    if (!pm_leads_inside(p, offset) || block[0] > (p->low + p->room - offset - 8) / width)
+        return PM_UNORDERED;    /* damaged: the long way raises */
     if (width != 1 || k->width != 1)
         return pm_compare_wide(block + 1, block[0], width, k);
     uint64_t prefix = block[0] >= 8 ? __builtin_bswap64(block[1]) : pm_prefix(block + 1, block[0]);
