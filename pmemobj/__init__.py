@@ -10,6 +10,7 @@ with pmemobj.open("notes.pool") as pool:
         pool.root["notes"].append("saved as it is written")
 """
 
+from pmemobj._array import PersistentArray
 from pmemobj._bytearray import PersistentByteArray
 from pmemobj._deque import PersistentDeque
 from pmemobj._dict import PersistentDict
@@ -51,6 +52,7 @@ __all__ = [
     "CrossPoolError",
     "ForkedPoolError",
     "JournalError",
+    "PersistentArray",
     "PersistentByteArray",
     "PersistentCounter",
     "PersistentDefaultDict",

@@ -18,6 +18,7 @@ from pmemobj._cengine cimport pm_at, pm_fresh, pm_pool, pm_store
 from pmemobj._core cimport (
     buffer_block, buffer_free, buffer_room, last_export_ended, op_abort, op_begin, op_end, release,
 )
+from pmemobj._layout cimport PM_TYPE_ARRAY
 
 cdef enum:
     FEW_BYTES = 512             # up to here word by word, beyond it line by line in a level
@@ -33,6 +34,11 @@ cdef void export_ends(PersistentBuffer o) noexcept:
 
 
 cdef int must_not_move(PersistentBuffer o) except -1:
+    if o.exports and o.head.type == PM_TYPE_ARRAY:
+        raise BufferError(
+            "the number of rows cannot change while memory of the array is in use: by NumPy arrays made of it without "
+            "a copy, as np.asarray(), slices and single rows are, or by writing(); delete them, or use copies"
+        )
     if o.exports:
         raise BufferError("Existing exports of data: object cannot be re-sized")
     return 0
@@ -266,6 +272,8 @@ cdef class Writing:
                     view.release()
                 except BufferError:
                     pass                    # somebody has made another view of it: of memory of this process
+            else:
+                view.flags.writeable = False
             transaction._must_be_open()
             look(self.of)
             PyObject_GetBuffer(scratch, &written, PyBUF_SIMPLE)

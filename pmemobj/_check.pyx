@@ -20,14 +20,14 @@ from pmemobj._cengine cimport (
 )
 from pmemobj._core cimport Pool, check_begins, check_ends, owned_size, pool_check_read
 from pmemobj._layout cimport *
-from pmemobj._values cimport PM_IS_REFERENCE, PM_SLOT_KIND, slot_load, stable_hash
+from pmemobj._values cimport PM_IMMEDIATE, PM_IS_REFERENCE, PM_SLOT_KIND, slot_load, stable_hash
 
 from pmemobj._core import blocks_in_use
 
 cdef dict NAMES = {
     PM_TYPE_LIST: "list", PM_TYPE_DICT: "dict", PM_TYPE_SET: "set", PM_TYPE_TUPLE: "tuple", PM_TYPE_OBJECT: "object",
     PM_TYPE_DEQUE: "deque", PM_TYPE_BYTEARRAY: "bytearray", PM_TYPE_DEFAULTDICT: "defaultdict",
-    PM_TYPE_COUNTER: "Counter", PM_TYPE_ORDEREDDICT: "OrderedDict",
+    PM_TYPE_ARRAY: "array", PM_TYPE_COUNTER: "Counter", PM_TYPE_ORDEREDDICT: "OrderedDict",
     PM_TYPE_SORTED_DICT: "sorted dict", PM_TYPE_SORTED_SET: "sorted set",
 }
 
@@ -321,6 +321,8 @@ cdef class Checker:
             return self.deque(<pm_deque *>o)
         if o.type == PM_TYPE_BYTEARRAY:
             return self.buffer(<pm_buffer *>o)
+        if o.type == PM_TYPE_ARRAY:
+            return self.array(<pm_array *>o)
         if o.type == PM_TYPE_SORTED_DICT or o.type == PM_TYPE_SORTED_SET:
             return check_sorted(self, <pm_sorted *>o)
         if o.type == PM_TYPE_DEFAULTDICT:
@@ -399,6 +401,20 @@ cdef class Checker:
             return self.fault(f"has {b.size} bytes at {b.start} of {b.cap} in the block at {b.data:#x}")
         if b.cap:
             self.block(b.data, b.cap, "its block")
+        return 0
+
+    cdef int array(self, pm_array *a) except -1:
+        self.buffer(&a.buffer)
+        if a.buffer.size % a.row if a.row else a.buffer.size:
+            self.fault(f"has {a.buffer.size} bytes in rows of {a.row}")
+        if a.buffer.start:
+            self.fault("does not begin with its block")
+        if not is_text(a.dtype):
+            self.fault("its dtype is not a text")
+        self.slot(a.dtype)
+        if not is_tuple(a.shape):
+            self.fault("its shape is not a tuple")
+        self.slot(a.shape)
         return 0
 
     cdef int instance(self, pm_instance *o) except -1:
@@ -569,11 +585,15 @@ cdef uint64_t size_of(const pm_object *o) noexcept:
         return sizeof(pm_defaultdict) if o.type == PM_TYPE_DEFAULTDICT else sizeof(pm_table)
     if o.type == PM_TYPE_DEQUE:
         return sizeof(pm_deque)
-    if o.type == PM_TYPE_BYTEARRAY:
-        return sizeof(pm_buffer)
+    if PM_IS_BUFFER(o.type):
+        return sizeof(pm_array) if o.type == PM_TYPE_ARRAY else sizeof(pm_buffer)
     if o.type == PM_TYPE_SORTED_DICT or o.type == PM_TYPE_SORTED_SET:
         return sizeof(pm_sorted)
     return sizeof(pm_instance) if o.type == PM_TYPE_OBJECT else sizeof(pm_list)
+
+
+cdef bint is_tuple(uint64_t slot) noexcept:
+    return PM_SLOT_KIND(slot) == PM_REF_TUPLE if PM_IS_REFERENCE(slot) else slot == PM_IMMEDIATE(PM_IMM_EMPTY_TUPLE)
 
 
 cdef bint is_text(uint64_t slot) noexcept:

@@ -80,8 +80,8 @@ cdef class Copier:
             size = sizeof(pm_defaultdict) if o.type == PM_TYPE_DEFAULTDICT else sizeof(pm_table)
         elif o.type == PM_TYPE_DEQUE:
             size = sizeof(pm_deque)
-        elif o.type == PM_TYPE_BYTEARRAY:
-            size = sizeof(pm_buffer)
+        elif PM_IS_BUFFER(o.type):
+            size = sizeof(pm_array) if o.type == PM_TYPE_ARRAY else sizeof(pm_buffer)
         elif o.type == PM_TYPE_OBJECT:
             size = sizeof(pm_instance)
         elif o.type == PM_TYPE_SORTED_DICT or o.type == PM_TYPE_SORTED_SET:
@@ -210,6 +210,15 @@ cdef class Copier:
             pm_store(self.target.p, &to.cap, made.cap)
             pm_store(self.target.p, &to.data, made.data)
             self.copied += made.cap
+        if b.head.type == PM_TYPE_ARRAY:
+            self.array(<pm_array *>b, <pm_array *>to)
+        return 0
+
+    cdef int array(self, pm_array *a, pm_array *to) except -1:
+        pm_store(self.target.p, &to.row, a.row)
+        pm_store(self.target.p, &to.rows, a.rows)
+        pm_store(self.target.p, &to.shape, self.slot(a.shape))
+        pm_store(self.target.p, &to.dtype, self.slot(a.dtype))
         return 0
 
     cdef int table(self, pm_table *t, uint64_t new, unsigned stride) except -1:
@@ -251,7 +260,7 @@ cdef class Copier:
             return self.instance(<pm_instance *>o, new)
         if o.type == PM_TYPE_DEQUE:
             return self.deque(<pm_deque *>o, new)
-        if o.type == PM_TYPE_BYTEARRAY:
+        if PM_IS_BUFFER(o.type):
             return self.buffer(<pm_buffer *>o, new)
         if o.type == PM_TYPE_SORTED_DICT or o.type == PM_TYPE_SORTED_SET:
             return copy_sorted(self, <pm_sorted *>o, new)

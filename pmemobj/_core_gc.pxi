@@ -103,6 +103,9 @@ cdef class _Marks:
             return self.leaves(<pm_sorted *>o)
         if o.type == PM_TYPE_BYTEARRAY:
             return 0
+        if o.type == PM_TYPE_ARRAY:
+            self.slot((<pm_array *>o).shape)
+            return self.slot((<pm_array *>o).dtype)
         if o.type != PM_TYPE_OBJECT:
             raise errors.PoolDamagedError(f"{self.pool.path}: unknown object type {o.type} at {offset:#x}")
         instance = <pm_instance *>o
@@ -187,7 +190,7 @@ cdef bint empty_step(Pool pool, uint64_t offset, uint64_t *budget) except -1:
     if o.type == PM_TYPE_SORTED_DICT or o.type == PM_TYPE_SORTED_SET:
         drop_leaves(pool, <pm_sorted *>o, budget)
         return (<pm_sorted *>o).height == 0
-    if o.type == PM_TYPE_BYTEARRAY:
+    if PM_IS_BUFFER(o.type):
         return True
     if o.type == PM_TYPE_OBJECT:
         instance = <pm_instance *>o

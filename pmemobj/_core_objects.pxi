@@ -267,9 +267,13 @@ cdef bint destroy_step(Pool pool, pm_object *o) except -1:
         if deque.first:
             return False
         size = sizeof(pm_deque)
-    elif o.type == PM_TYPE_BYTEARRAY:
+    elif PM_IS_BUFFER(o.type):
         buffer_free(pool, <pm_buffer *>o)
         size = sizeof(pm_buffer)
+        if o.type == PM_TYPE_ARRAY:
+            slot_drop(pool, (<pm_array *>o).shape)
+            slot_drop(pool, (<pm_array *>o).dtype)
+            size = sizeof(pm_array)
     elif o.type == PM_TYPE_SORTED_DICT or o.type == PM_TYPE_SORTED_SET:
         drop_leaves(pool, <pm_sorted *>o, &budget)
         if (<pm_sorted *>o).height:

@@ -53,7 +53,7 @@ cdef uint64_t container_bytes(pm_pool *p, uint64_t offset) noexcept:
         return vector_bytes(&table.entries, PM_TABLE_STRIDE(o.type)) + index_bytes(p, table)
     if o.type == PM_TYPE_DEQUE:
         return deque_bytes(p, <pm_deque *>o)
-    if o.type == PM_TYPE_BYTEARRAY:
+    if PM_IS_BUFFER(o.type):
         return (<pm_buffer *>o).cap
     if o.type == PM_TYPE_SORTED_DICT or o.type == PM_TYPE_SORTED_SET:
         return node_bytes(p, <pm_sorted *>o, (<pm_sorted *>o).root, (<pm_sorted *>o).height)

@@ -33,6 +33,7 @@ cdef extern from "_engine/layout.h" nogil:
         PM_TYPE_DEFAULTDICT
         PM_TYPE_COUNTER
         PM_TYPE_ORDEREDDICT
+        PM_TYPE_ARRAY
         PM_TYPE_SORTED_DICT
         PM_TYPE_SORTED_SET
         PM_TYPES
@@ -45,6 +46,7 @@ cdef extern from "_engine/layout.h" nogil:
         PM_ALLOC_BLOCK
         PM_IMM_BYTES
         PM_IMM_NONE
+        PM_IMM_EMPTY_TUPLE
         PM_IMM_NOTIMPLEMENTED
         PM_REF_OBJECT
         PM_REF_STR1
@@ -105,6 +107,10 @@ cdef extern from "_engine/layout.h" nogil:
     ctypedef struct pm_buffer:
         pm_object head
         uint64_t size, start, cap, data
+
+    ctypedef struct pm_array:
+        pm_buffer buffer
+        uint64_t row, rows, shape, dtype
 
     ctypedef struct pm_table:
         pm_object head

@@ -43,6 +43,8 @@ cdef uint64_t encode(Pool pool, object plan) except 0
 # One value out of the container that was prepared; plan.stored is None when an operation begins.
 cdef uint64_t encode_value(Pool pool, Plan plan, object value) except 0
 # Fill an object that object_new just made from builtin items (of a prepared list, tuple, dict or set).
+# A new object from what describe_array() of _array.pyx gives, inside an operation; its reference is the caller's.
+cdef uint64_t new_array(Pool pool, tuple described, bint owned) except 0
 cdef int fill_list(Pool pool, Plan plan, uint64_t offset, tuple items) except -1
 cdef int fill_table(Pool pool, Plan plan, uint64_t offset, object source, bint is_dict) except -1
 cdef object slot_load_slow(Pool pool, uint64_t slot)

@@ -174,6 +174,8 @@ cdef int look_through(Pool pool, Plan plan, object value) except -1:
         look_through_dict(pool, plan, value)
         return 0
     codec = codec_for(pool, cls)
+    if codec is None and describe_array is not None and cls.__name__ == "ndarray":
+        return look_through_array(plan, value)
     if codec is None:
         raise _Unsupported(_unsupported(value))
     if plan.encoded is None:
@@ -267,6 +269,31 @@ cdef int look_through_dict(Pool pool, Plan plan, object value) except -1:
     return 0
 
 
+cdef int look_through_array(Plan plan, object value) except -1:
+    """NumPy's, which may change until it is stored: what is noted is its memory."""
+    if plan.encoded is None:
+        plan.encoded = {}
+    if id(value) in plan.encoded:
+        return 0
+    try:
+        described = describe_array(value)
+    except TypeError as error:
+        raise _Unsupported(str(error))
+    if described is None:
+        raise _Unsupported(_unsupported(value))
+    plan.encoded[id(value)] = (value, described, None)
+    return 0
+
+
+cdef object describe_array = None
+
+
+def set_describe_array(function):
+    """What says how an ndarray is stored; it stands in a layer above."""
+    global describe_array
+    describe_array = function
+
+
 cdef object trust_factory = None
 
 
@@ -356,6 +383,8 @@ cdef uint64_t encode_nested(Pool pool, Plan plan, object value, type cls) except
         found = plan.encoded.get(id(value)) if plan is not None and plan.encoded is not None else None
         if found is None:
             raise RuntimeError("the value changed while it was being stored")
+        if type(found[1]) is tuple:
+            return encode_array(pool, plan, value, found[1])
         return encode_items(pool, plan, (<Codec>found[1]).kind, ((<Codec>found[1]).name, found[2]))
     finally:
         if collecting:
@@ -511,6 +540,28 @@ cdef uint64_t encode_bytearray(Pool pool, Plan plan, bytearray value) except 0:
     buffer_fill(
         pool, <pm_buffer *>pm_at(pool.p, offset), PyByteArray_AS_STRING(value), PyByteArray_GET_SIZE(value))
     return PM_REFERENCE(PM_REF_OBJECT, offset)
+
+
+cdef uint64_t encode_array(Pool pool, Plan plan, object value, tuple described) except 0:
+    """As encode_container(), of what look_through_array() has noted."""
+    if plan.stored is None:
+        plan.stored = {}
+    found = plan.stored.get(id(value))
+    if found is not None:
+        object_keep(pool, found)
+        return PM_REFERENCE(PM_REF_OBJECT, found)
+    plan.stored[id(value)] = new_array(pool, described, True)
+    return PM_REFERENCE(PM_REF_OBJECT, plan.stored[id(value)])
+
+
+cdef uint64_t new_array(Pool pool, tuple described, bint owned) except 0:
+    cdef uint64_t offset = object_new(pool, PM_TYPE_ARRAY, sizeof(pm_array), owned), address, size
+    cdef pm_array *a = <pm_array *>pm_at(pool.p, offset)
+    _, address, size, a.rows, a.row, shape, text = described
+    buffer_fill(pool, &a.buffer, <const char *>address, size)
+    a.shape = encode_value(pool, None, shape)
+    a.dtype = encode_value(pool, None, text)
+    return offset
 
 
 cdef int fill_list(Pool pool, Plan plan, uint64_t offset, tuple items) except -1:

@@ -3,6 +3,7 @@
 from collections import Counter, OrderedDict, defaultdict, deque
 from typing import Any, TypeVar
 
+from pmemobj._array import PersistentArray
 from pmemobj._bytearray import PersistentByteArray
 from pmemobj._deque import PersistentDeque
 from pmemobj._dict import PersistentDict
@@ -69,6 +70,8 @@ class _Copy:
             made = frozenset([self.one(item) for item in obj])
         elif cls is bytearray or isinstance(obj, PersistentByteArray):
             made = bytearray(obj)
+        elif isinstance(obj, PersistentArray):
+            made = obj.copy()
         else:
             return obj
         self.done[id(obj)] = (made, obj)

@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any
 
 from pmemobj import _core, errors
+from pmemobj._array import PersistentArray
 from pmemobj._bytearray import PersistentByteArray
 from pmemobj._deque import PersistentDeque
 from pmemobj._dict import PersistentDict
@@ -108,13 +109,16 @@ class _Saver:
         elif isinstance(value, PersistentByteArray):
             kept = self.read(path, lambda: bytes(value))
             made = self.target.new(kind, b"" if kept is LOST else kept)
+        elif isinstance(value, PersistentArray):
+            kept = self.read(path, value.copy)
+            made = self.target.new(kind, () if kept is LOST else kept)
         elif isinstance(value, PersistentDeque):
             made = self.target.new(kind, [], value.maxlen)
         else:
             made = self.target.new(kind)
         self.made[at] = made
         self.result.objects += 1
-        if kind not in (PersistentTuple, PersistentByteArray):
+        if kind not in (PersistentTuple, PersistentByteArray, PersistentArray):
             self.todo.append((value, made, path))
         if self.progress is not None and self.result.objects % TELL == 0:
             self.progress(self.result.objects)

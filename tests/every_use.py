@@ -5,6 +5,8 @@ import operator
 from collections import Counter, OrderedDict, defaultdict, deque
 from functools import partial
 
+import numpy as np
+
 import pmemobj
 
 
@@ -29,11 +31,12 @@ class World:
             "counter": Counter({1: 1}),
             "ordered": OrderedDict({1: 1, 2: 2}),
             "bytes": bytearray(b"12"),
+            "array": np.arange(1, 7).reshape(3, 2),
         }
         pool.root["tuple"] = pool.new(pmemobj.PersistentTuple, (1, [2]))
         pool.root["thing"] = pool.new(Thing)
         self.list, self.dict, self.set, self.tuple, self.thing, self.deque, *more = pool.root.values()
-        self.defaultdict, self.counter, self.ordered, self.bytes = more
+        self.defaultdict, self.counter, self.ordered, self.bytes, self.array = more
         self.sorted_dict = pool.root["sorted dict"] = pool.new(pmemobj.PersistentSortedDict, {1: 1, 2: {}})
         self.sorted_set = pool.root["sorted set"] = pool.new(pmemobj.PersistentSortedSet, [1, 2])
         self.sorted_keys = self.sorted_dict.keys(1, 3)
@@ -80,6 +83,7 @@ class World:
             ("counter", COUNTER),
             ("ordered", ORDEREDDICT),
             ("bytes", BYTEARRAY),
+            ("array", ARRAY),
             ("keys", KEYS),
             ("items", KEYS),
             ("values", VALUES),
@@ -172,6 +176,23 @@ BYTEARRAY = COMPARED | calls(
     __iadd__=lambda o: operator.iadd(o, b"1"), __imul__=lambda o: operator.imul(o, 2), __buffer__=lambda o: bytes(o),
     __release_buffer__=lambda o: memoryview(o), _p_mm=lambda o: o._p_mm,
 )  # fmt: skip
+NUMBERS = (
+    "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "lshift", "rshift", "and", "or", "xor", "divmod",
+)  # fmt: skip
+ARRAY = COMPARED | calls(
+    *((f"__{name}__", 1) for name in NUMBERS), *((f"__r{name}__", 1) for name in NUMBERS), ("__matmul__", [1, 1]),
+    ("__rmatmul__", [1, 1, 1]), *((f"__i{name}__", 1) for name in NUMBERS if name != "divmod"),
+    ("__imatmul__", [[1, 1], [1, 1]]), ("__abs__",), ("__array__",), ("__array_ufunc__", np.sin, "__call__", 1),
+    ("__bool__",), ("__complex__",), ("__contains__", 1), ("__float__",), ("__format__", ""), ("__getitem__", 0),
+    ("__index__",), ("__int__",), ("__invert__",), ("__iter__",), ("__len__",), ("__neg__",), ("__pos__",),
+    ("__repr__",), ("__setitem__", 0, 1), ("__str__",), ("_p_change", operator.iadd, 1), ("append", [1, 2]), ("copy",),
+    ("extend", [[1, 2]]), ("fill", 1), ("mean",), ("resize", 1), ("sort",), ("tolist",), ("writing",), ("sum", 0),
+    **{
+        name: lambda o, name=name: getattr(o, name)
+        for name in ("T", "dtype", "itemsize", "nbytes", "ndim", "shape", "size", "_p_mm", "flat")
+    },
+    __getattr__=lambda o: o.strides, __getattribute__=lambda o: o.nbytes, __delitem__=lambda o: o.__delitem__(0),
+)  # fmt: skip
 DICT = calls(
     ("__contains__", 1), ("__delitem__", 1), ("__getitem__", 1), ("__iter__",), ("__len__",), ("__repr__",),
     ("__reversed__",), ("__setitem__", 1, 1), ("clear",), ("copy",), ("get", 1), ("pop", 1), ("popitem",),
@@ -236,6 +257,14 @@ ALSO = {
     "decorated": lambda w: w.decorated(),
     "list(unstored)": lambda w: list(w.unstored),
     "slice": lambda w: w.list[:1],
+    "array slice": lambda w: w.array[1:],
+    "array item": lambda w: w.array[1, 1],
+    "array fancy": lambda w: w.array.__setitem__([0, 1], 5),
+    "array mask": lambda w: w.array.__setitem__(w.array > 2, 5),
+    "array column": lambda w: w.array.__setitem__((..., 1), 5),
+    "ufunc": lambda w: np.add(w.array, w.array),
+    "ufunc out": lambda w: np.add(1, 1, out=w.array),
+    "np.asarray": lambda w: np.asarray(w.array),
     "bytes slice": lambda w: w.bytes[:1],
     "bytes slice =": lambda w: w.bytes.__setitem__(slice(0, 1), b"12"),
     "bytes step": lambda w: w.bytes[::-1],
@@ -255,7 +284,7 @@ ALSO = {
 HARMLESS = {
     "__class_getitem__", "__doc__", "__hash__", "__init__", "__init_subclass__", "__new__", "__reduce_cython__",
     "__reduce_ex__", "__setstate_cython__", "__subclasshook__", "_check", "_p_new", "_p_stable_hash", "fromkeys",
-    "fromhex", "maketrans",
+    "fromhex", "maketrans", "__dir__",
     "mapping", "_v__init__", "__repr__", "__p_upgrade__", "__p_version__",
     # of classes in Python
     "__abstractmethods__", "__class__", "__module__", "__slots__", "_abc_impl", "_bounds", "_d", "_from_iterable",

@@ -3,6 +3,7 @@
 import struct
 from collections import deque
 
+import numpy as np
 import pytest
 
 import pmemobj
@@ -58,6 +59,7 @@ def contents(pool):
         "cycle": cycle,
         "object": pool.new(Thing, a=1, b=[1, 2], c="a text of its own"),
         "deque": deque([1, "a text of the deque", [2]] * 300, maxlen=1000),
+        "arrays": [np.arange(7000.0).reshape(-1, 7), np.zeros(3, "U5"), np.array(1), np.zeros((0, 2))],
         "bytes": [bytearray(b"some bytes"), bytearray(5000), bytearray(400_000), bytearray()],
         "sorted": pool.new(pmemobj.PersistentSortedDict, {f"key number {i}": [i] for i in range(5000)}),
         "sorted set": pool.new(pmemobj.PersistentSortedSet, ["b", "a" * 20, "C"], key=str.lower),
@@ -96,6 +98,7 @@ def test_a_sound_pool_of_everything(filled):
             "object": 1,
             "deque": 2,
             "bytearray": 4,
+            "array": 4,
             "sorted dict": 2,
             "sorted set": 1,
             "value": 500,
@@ -257,6 +260,31 @@ def test_bytearray(made, where, change, text):
     patch = made(bytearray(5000))
     if where == SIZE_OF:
         patch.change(patch.object + CAP_OF, lambda word: 5000)
+    patch.change(patch.object + where, change)
+    assert patch.reports(text)
+
+
+ROW, ROWS, SHAPE, DTYPE = 64, 72, 80, 88  # of an array, behind that
+
+
+@pytest.mark.parametrize(
+    "where, change, text",
+    [
+        (SIZE_OF, lambda word: 1441, "has 1441 bytes"),
+        (SIZE_OF, lambda word: 1439, "in rows of 24"),
+        (START_OF, lambda word: 8, "does not begin with its block"),
+        (ROW, lambda word: 23, "in rows of 23"),
+        (ROW, lambda word: 0, "in rows of 0"),
+        (SHAPE, lambda word: 1, "its shape is not a tuple"),
+        (SHAPE, lambda word: word ^ 1 << 48, "its shape is not a tuple"),
+        (SHAPE, lambda word: word + 16, "is not in use"),
+        (DTYPE, lambda word: 1, "its dtype is not a text"),
+        (DATA, lambda word: 0, "is not in use"),
+    ],
+)
+def test_array(made, where, change, text):
+    patch = made(np.zeros((60, 3)))
+    patch.change(patch.object + CAP_OF, lambda word: 1440)
     patch.change(patch.object + where, change)
     assert patch.reports(text)
 

@@ -1,6 +1,7 @@
 """Single operations on each container, one file each; `cases(plan)` of a file gives its cases."""
 
 from benchmarks.micro import (
+    arrays,
     bulk,
     bytearrays,
     deques,
@@ -14,7 +15,20 @@ from benchmarks.micro import (
     tuples,
 )
 
-MODULES = (lists, dicts, sets, sorteds, tuples, deques, bytearrays, objects, nested, bulk, transactions)
+MODULES = (
+    lists,
+    dicts,
+    sets,
+    sorteds,
+    tuples,
+    deques,
+    bytearrays,
+    arrays,
+    objects,
+    nested,
+    bulk,
+    transactions,
+)
 
 
 def cases(plan):

@@ -123,6 +123,7 @@ enum pm_type {                  /* type numbers of persistent objects */
     PM_TYPE_DEFAULTDICT = 8,
     PM_TYPE_COUNTER = 9,
     PM_TYPE_ORDEREDDICT = 10,
+    PM_TYPE_ARRAY = 11,
     PM_TYPE_SORTED_DICT = 16,
     PM_TYPE_SORTED_SET = 17,
     PM_TYPES = 32
@@ -134,7 +135,7 @@ enum pm_type {                  /* type numbers of persistent objects */
 #define PM_TABLE_STRIDE(type) ((type) == PM_TYPE_SET ? 2u : 3u)
 
 /* Those whose body begins with a pm_buffer. */
-#define PM_IS_BUFFER(type) ((type) == PM_TYPE_BYTEARRAY)
+#define PM_IS_BUFFER(type) ((type) == PM_TYPE_BYTEARRAY || (type) == PM_TYPE_ARRAY)
 
 /* libpmemobj type numbers of our large allocations, for POBJ_FOREACH and pmempool info */
 enum pm_alloc_type { PM_ALLOC_CHUNK = 1, PM_ALLOC_BLOCK = 2 };
@@ -222,6 +223,14 @@ typedef struct pm_buffer {
     uint64_t cap;               /* bytes of the block */
     uint64_t data;              /* the block; 0 when cap is 0, and everything else is too */
 } pm_buffer;                    /* 64 bytes; a byte array */
+
+typedef struct pm_array {       /* a NumPy array, its items in the order of C */
+    pm_buffer buffer;           /* which begins with its block */
+    uint64_t row;               /* bytes of an item of the first axis, or of all items if there are no axes */
+    uint64_t rows;              /* where these have no bytes: their number */
+    uint64_t shape;             /* slot of a tuple: the lengths of the axes, of which the first may have changed */
+    uint64_t dtype;             /* slot of a text: the literal by which NumPy's files describe a dtype */
+} pm_array;                     /* 96 bytes */
 
 typedef struct pm_instance {    /* a PersistentObject */
     pm_object head;

@@ -374,9 +374,11 @@ def test_in_a_child(pool):
     small = pool.root[1]
     view, second = memoryview(b), memoryview(small)
     read, written = os.pipe()
+    ready, begun = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(written)
+        os.write(begun, b".")
         os.read(read, 1)
         try:
             assert view == contents(100_000) and second == b"small"
@@ -391,6 +393,7 @@ def test_in_a_child(pool):
         finally:
             os._exit(1)
     os.close(read)
+    os.read(ready, 1)  # under the direct engine the child has to look at the file for it
     b[:] = bytes(100_000)
     view.release()
     second.release()
@@ -398,7 +401,8 @@ def test_in_a_child(pool):
     with pmemobj.open(pool.path) as again:
         again.root[0].append(1)
     os.write(written, b".")
-    os.close(written)
+    for descriptor in (written, ready, begun):
+        os.close(descriptor)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 

@@ -12,6 +12,8 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 import pmemobj
 from pmemobj.testing.slim import slim
 
@@ -68,6 +70,7 @@ def contents(pool):
         "shared": [shared, shared, {"again": shared}],
         "cycle": cycle,
         "bytes": [bytearray(b"some bytes"), bytearray(b"x" * 3000)],
+        "arrays": [np.arange(30).reshape(10, 3), np.zeros(4, [("a", "i4"), ("b", "S5")])],
         "empty": [[], {}, set(), bytearray()],
     }
 
@@ -203,9 +206,12 @@ def structures(image):
                 index = words(image, index)[0]
             if index:
                 take("index segment", index & OFFSET, 256)
-        elif type_number == 7:
+        elif type_number in (7, 11):
             cap, data = words(image, at + 48, 2)
             take("bytes", data, min(cap, 64))
+            if type_number == 11:
+                take("array", at + 64, 32)
+                todo += words(image, at + 80, 2)
         else:
             cap, fields = words(image, at + 32)[0] >> 32, words(image, at + 40)[0]
             take("fields", fields, 8 * cap)

@@ -63,6 +63,8 @@ class Walk:
             self.once(value, self.set, depth)
         elif isinstance(value, pmemobj.PersistentByteArray):
             self.once(value, self.bytes, depth)
+        elif isinstance(value, pmemobj.PersistentArray):
+            self.once(value, self.array, depth)
         elif isinstance(value, pmemobj.PersistentObject):
             self.once(value, self.object, depth)
 
@@ -158,6 +160,12 @@ class Walk:
         for index in (0, -1, 1 << 40, slice(1, 3), slice(None, None, -7)):
             attempt(array.__getitem__, index)
 
+    def array(self, array, depth):
+        attempt(lambda: array.sum())
+        for index in (0, -1, 1 << 40, slice(1, 3), (1, 1), [0, 2], "a"):
+            attempt(lambda index=index: array[index])
+        attempt(array.tolist)
+
     def object(self, o, depth):
         for name in ("number", "text", "items", "none"):
             self.value(attempt(getattr, o, name, None), depth + 1)
@@ -224,6 +232,12 @@ def change(pool, walk):
             attempt(value.add, "an element of its own")
             attempt(value.discard, 1)
             attempt(value.update, range(100, 130))
+        elif isinstance(value, pmemobj.PersistentArray):
+            attempt(value.__setitem__, 0, 7)
+            attempt(value.__setitem__, [0, 1], 8)
+            attempt(lambda value=value: value.__iadd__(1))
+            attempt(value.resize, 50)
+            attempt(value.append, 1)
         elif isinstance(value, pmemobj.PersistentByteArray):
             attempt(value.append, 1)
             attempt(value.__setitem__, 0, 7)

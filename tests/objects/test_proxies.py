@@ -5,10 +5,12 @@ import sys
 import threading
 import weakref
 
+import numpy as np
 import pytest
 
 import pmemobj
 from pmemobj import (
+    PersistentArray,
     PersistentByteArray,
     PersistentDeque,
     PersistentDict,
@@ -56,6 +58,7 @@ def stored(pool):
             lambda pool: pool.new(PersistentTuple, (1, 2)),
             lambda pool: pool.new(PersistentDeque, (1, 2)),
             lambda pool: bytearray(b"12"),
+            lambda pool: np.arange(2),
             *(
                 lambda pool, cls=cls: pool.new(cls)
                 for cls in (PersistentObject, Plain, Slotted, Finalized, Ready)
@@ -72,6 +75,7 @@ CLASSES = [
     PersistentTuple,
     PersistentDeque,
     PersistentByteArray,
+    PersistentArray,
     PersistentObject,
     Plain,
     Slotted,

@@ -5,8 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 import pmemobj
 from pmemobj import (
+    PersistentArray,
     PersistentByteArray,
     PersistentCounter,
     PersistentDeque,
@@ -96,6 +99,8 @@ def plain(value: Any) -> Any:
         return {name: plain(field) for name, field in sorted(vars(value).items())}
     if isinstance(value, (PersistentList, list)):
         return [plain(item) for item in value]
+    if isinstance(value, PersistentArray):
+        return value.shape, value.tolist()
     if isinstance(value, (PersistentByteArray, bytearray)):
         return bytearray(value)
     if isinstance(value, (PersistentDeque, deque)):
@@ -256,6 +261,15 @@ MUTATORS: dict[str, Mutator] = {
     "bytearray.extend": on(lambda: bytearray(16), lambda x: x.extend(b"1" * 5000)),
     "bytearray[i:j] =": on(lambda: bytearray(5000), lambda x: x.__setitem__(slice(9, 99), b"1" * 90_000)),
     "bytearray *=": on(lambda: bytearray(b"12345"), lambda x: x.__imul__(600)),
+    "array.append": Mutator(lambda pool: pool.new(PersistentArray, shape=2), lambda pool, x: x.append(1)),
+    "array.extend": Mutator(
+        lambda pool: pool.new(PersistentArray, shape=(3, 2)), lambda pool, x: x.extend(np.ones((900, 2)))
+    ),
+    "array.resize": Mutator(
+        lambda pool: pool.new(PersistentArray, shape=(3, 2)), lambda pool, x: x.resize(9000)
+    ),
+    "new array": Mutator(lambda pool: [], lambda pool, x: keep(pool, x, PersistentArray, shape=700)),
+    "list.append array": Mutator(lambda pool: [], lambda pool, x: x.append(np.arange(70_000, dtype="i2"))),
     "list.append bytearray": on(numbers(3), lambda x: x.append(bytearray(3000))),
     "sorted dict[k] = first": on_sorted(0, lambda x: x.__setitem__(T20, T600)),
     "sorted dict[k] = divides": on_sorted(56, lambda x: x.__setitem__("10+", T20)),

@@ -4,6 +4,7 @@ from collections.abc import Mapping, MappingView
 
 import pytest
 from every_use import (
+    ARRAY,
     BYTEARRAY,
     COUNTER,
     DEFAULTDICT,
@@ -46,6 +47,7 @@ def test_the_table_names_everything(pool):
         (world.counter, COUNTER),
         (world.ordered, ORDEREDDICT),
         (world.bytes, BYTEARRAY),
+        (world.array, ARRAY),
         (pool.new(pmemobj.PersistentObject), THING),
         (world.keys, KEYS),
         (world.items, KEYS),

@@ -12,12 +12,15 @@ import contextlib
 import copy
 import hashlib
 import itertools
+import operator
 import os
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 import pmemobj
 from pmemobj import PersistentObject
@@ -228,6 +231,48 @@ BYTEARRAY: dict[str, Operation] = {
     "write all": lambda pool, x: written(x, slice(None), 201),
     "*= 2": lambda pool, x: times(x, 2),
     "clear": lambda pool, x: x.clear(),
+}
+
+# --- arrays: what is stored is chosen as for byte arrays; fancy indices change pieces
+
+
+def array(pool: Any, size: int) -> Any:
+    return pool.new(pmemobj.PersistentArray, np.arange(3 * size).reshape(-1, 3))
+
+
+def in_place(x: Any, function: Callable[[Any, Any], Any], value: Any) -> None:
+    function(x, value)
+
+
+def far_apart(x: Any) -> None:
+    x[[0, len(x) // 2, -1, 0]] = [[-1], [-2], [-3], [-4]]
+
+
+def view_of(x: Any) -> None:
+    with x.writing(np.s_[1:9, ::2]) as view:
+        view[...] = 99
+
+
+def reverse_and_sort(pool: Any, x: Any) -> None:
+    with pool.transaction():
+        x[...] = -np.asarray(x)
+        x.sort(axis=0)
+
+
+ARRAY: dict[str, Operation] = {
+    "append": lambda pool, x: x.append([7, 8, 9]),
+    "extend": lambda pool, x: x.extend(np.ones((30, 3), int)),
+    "resize": lambda pool, x: x.resize(len(x) + 5),
+    "resize down": lambda pool, x: x.resize(len(x) // 8),
+    "set first": lambda pool, x: put(x, 0, -1),
+    "set item": lambda pool, x: put(x, (-1, 1), -1),
+    "set all": lambda pool, x: put(x, ..., np.asarray(x) + 1),
+    "set column": lambda pool, x: put(x, (..., 1), 5),
+    "set fancy": lambda pool, x: far_apart(x),
+    "set mask": lambda pool, x: put(x, np.asarray(x) % 5 == 1, -1),
+    "+=": lambda pool, x: in_place(x, operator.iadd, 3),
+    "reverse and sort": lambda pool, x: reverse_and_sort(pool, x),
+    "write": lambda pool, x: view_of(x),
 }
 
 # --- sorted dicts and sets: a leaf has room for 48 entries, a node for 60 children
@@ -666,6 +711,16 @@ ROWS: dict[str, Row] = {
         max_size=48 << 20,
         small=14,
     ),
+    "array": Row(
+        array,
+        (0, 1, 5, 21, 22, 83, 84, 400),
+        ARRAY,
+        large=(44_000, 220_000),
+        at_large=("append", "set all", "set column", "set fancy", "resize down", "write"),
+        max_size=48 << 20,
+        small=5,
+        unlike=None,
+    ),
     "tuple": Row(new_tuple, (1,), TUPLE, small=1, unlike=None),
     "object": Row(thing, (0, 1, 2, 3, 4, 5, 8, 9), OBJECT, unlike=None),
     "values": Row(
@@ -848,6 +903,8 @@ def triples(name: str, count: int, seed: int) -> Case:
 
 def canonical(value: Any) -> Any:
     """Plain values, equal exactly when the containers are, with the order of a dict and without that of a set."""
+    if isinstance(value, np.ndarray):
+        return "array", value.shape, str(value.dtype), value.tolist()
     if isinstance(value, (list, tuple)):
         return [canonical(v) for v in value] if any(type(v) not in (int, str) for v in value) else value
     if isinstance(value, dict):

@@ -3,6 +3,8 @@
 import contextlib
 from collections import Counter, OrderedDict, defaultdict, deque
 
+import numpy as np
+
 from pmemobj import PersistentObject
 
 
@@ -153,6 +155,38 @@ def delete_bytes(pool):
     with pool.transaction():
         del pool.root[:9]
         pool.root[1:2] = b"inserted"
+
+
+def start_array(pool):
+    pool.root = np.arange(300.0).reshape(100, 3)
+
+
+def append_row(pool):
+    pool.root.append([1, 2, 3])
+
+
+def add_to_all(pool):
+    root = pool.root
+    root += 1
+
+
+def set_part(pool):
+    pool.root[5:90, 1] = -1
+
+
+def set_scattered(pool):
+    pool.root[[1, 50, 99]] = [[7], [8], [9]]
+
+
+def write_rows(pool):
+    with pool.transaction():
+        with pool.root.writing(slice(3, 40)) as view:
+            view *= 2
+        pool.root.resize(60)
+
+
+def of_array(pool):
+    return pool.root.shape, pool.root.tolist()
 
 
 def start_ordered(pool):
@@ -321,6 +355,7 @@ WORK = {
         [append_byte, extend_bytes, overwrite_bytes, write_bytes, delete_bytes, delete_item, reverse, clear],
         None,
     ),
+    "array": (start_array, [append_row, add_to_all, set_part, set_scattered, write_rows], of_array),
     "ordered dict": (start_ordered, [to_end, insert, to_front, pop_first, pop_first, clear], list_of_items),
     "counter": (start_counter, [count, count_down, insert_count, clear], None),
     "defaultdict": (start_defaultdict, [missing, set_factory, insert, clear], None),
