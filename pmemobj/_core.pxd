@@ -59,6 +59,8 @@ cdef class Pool:
     cdef size_t norphans, orphans_cap
     cdef uint64_t backlog           # rest of the limbo list found at open
     cdef bint draining
+    cdef object collecting          # the _Collection that has begun, or None
+    cdef uint64_t freed             # bytes that were given back since the handle was made
     cdef bint resizing              # between two mappings: other threads wait as for a transaction
     cdef dict sizes                 # of the journal, and the budget of memory
     cdef unsigned waiting, passed   # threads that wait for a transaction's end; how many have ended waiting

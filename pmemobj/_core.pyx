@@ -13,7 +13,8 @@ Only this module calls libpmemobj.  What belongs where:
   _core_objects.pxi      references, the limbo list, destruction, proxies
   _core_tx.pxi           operations, levels, transactions
   _core_direct.pxi       commit, opening and closing under the direct engine
-  _core_gc.pxi           mark and sweep
+  _core_gc.pxi           following references
+  _core_collect.pxi      collecting garbage
   _core_pool.pxi         creating, opening, recovering, closing
   _core_resize.pxi       enlarging
   _core_blocks.pxi       what the allocator says is in use
@@ -35,6 +36,7 @@ from libc.errno cimport EACCES, EAGAIN, EFBIG, EIO, ENOENT, EPERM, EROFS, ESTALE
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memmove, memset
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from pmemobj._cengine cimport *
 from pmemobj._layout cimport *
@@ -92,6 +94,7 @@ include "_core_objects.pxi"
 include "_core_tx.pxi"
 include "_core_direct.pxi"
 include "_core_gc.pxi"
+include "_core_collect.pxi"
 include "_core_resize.pxi"
 include "_core_pool.pxi"
 include "_core_blocks.pxi"

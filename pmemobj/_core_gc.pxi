@@ -1,18 +1,14 @@
-# Mark and sweep: finds the objects that keep one another alive although nothing leads to them.
-#
-#  1. Objects stand on pages of their own (see pm_object_alloc), so a walk over the chunks meets every one.
-#  2. Live is what the root slot, the type table, a proxy or the limbo list leads to.  Marking reads only; it
-#     holds the GIL from its begin to the end of the walk and allocates no Python object, so nothing moves.
-#  3. Sweeping empties the garbage first, in operations of bounded size, and destroys it afterwards through
-#     the ordinary path: while an object is being emptied no other piece of garbage can vanish.  A crash in
-#     between leaves garbage, some of it empty, or objects in limbo, which the next open destroys.
+# Following references, for the collection of garbage (_core_collect.pxi) and for tests.  Reads only, and makes no
+# Python object.  Objects stand on pages of their own (see pm_object_alloc), so a walk over the chunks meets every one.
 
 cdef class _Marks:
-    """Which objects have been met (or how often), and the slots still to be looked at."""
+    """Which objects have been met (or how often), and what is still to be looked at."""
     cdef Pool pool
     cdef pm_known met               # offset -> count, kept in the place of the proxy
-    cdef uint64_t *todo
+    cdef uint64_t *todo             # objects
     cdef size_t ntodo, todo_cap
+    cdef uint64_t *blocks           # slots of values with slots inside; none left after each object
+    cdef size_t nblocks, blocks_cap
 
     def __cinit__(self, Pool pool):
         self.pool = pool
@@ -20,25 +16,20 @@ cdef class _Marks:
     def __dealloc__(self):
         free(self.met.cells)
         free(self.todo)
+        free(self.blocks)
 
-    cdef int put(self, uint64_t word) except -1:
-        cdef uint64_t *grown
-        if self.ntodo == self.todo_cap:
-            grown = <uint64_t *>realloc(self.todo, (2 * self.todo_cap + 256) * 8)
-            if grown == NULL:
-                no_memory()
-            self.todo = grown
-            self.todo_cap = 2 * self.todo_cap + 256
-        self.todo[self.ntodo] = word
-        self.ntodo += 1
-        return 0
+    cdef int put(self, uint64_t offset) except -1:
+        """Notes an object."""
+        return push_word(&self.todo, &self.ntodo, &self.todo_cap, offset)
 
     cdef inline int slot(self, uint64_t slot) except -1:
         """Notes a slot if objects may be behind it."""
         cdef unsigned kind = <unsigned>(slot >> 48)
-        if slot == 0 or slot & 7 or (kind != PM_REF_OBJECT and kind < PM_REF_TUPLE):
+        if slot == 0 or slot & 7:
             return 0
-        return self.put(slot)
+        if kind == PM_REF_OBJECT:
+            return self.put(slot)
+        return push_word(&self.blocks, &self.nblocks, &self.blocks_cap, slot) if kind >= PM_REF_TUPLE else 0
 
     cdef int vector(self, pm_vec *v, unsigned stride, unsigned first) except -1:
         cdef uint64_t i
@@ -118,29 +109,45 @@ cdef class _Marks:
         cdef pm_known_cell *cell = pm_known_find(&self.met, offset)
         return 0 if cell == NULL else <size_t>cell.proxy
 
-    cdef int follow(self, bint deep) except -1:
-        """Counts the objects behind the noted slots; deep: and what they lead to."""
+    cdef int unfold(self) except -1:
+        """Notes the objects inside of the values that are noted."""
         cdef uint64_t slot, i
         cdef uint64_t *block
-        cdef size_t count
-        while self.ntodo:
-            self.ntodo -= 1
-            slot = self.todo[self.ntodo]
-            if slot >> 48 != PM_REF_OBJECT:
-                if slot >> 48 > PM_REF_PICKLE:
-                    raise errors.PoolDamagedError(f"{self.pool.path}: slot {slot:#x} has an unknown kind")
-                block = value_block(self.pool, slot)
-                if block[0] > 2 and slot >> 48 >= PM_REF_CUSTOM:
-                    raise_damaged(self.pool, block, f"a value of a registered type has {block[0]} parts")
-                for i in range(block[0]):
-                    self.slot(block[1 + i])
-                continue
-            count = self.count(slot)
-            if pm_known_set(&self.met, slot, <void *>(count + 1)):
-                no_memory()
-            if deep and count == 0:
-                self.contents(slot)
+        while self.nblocks:
+            self.nblocks -= 1
+            slot = self.blocks[self.nblocks]
+            if slot >> 48 > PM_REF_PICKLE:
+                raise errors.PoolDamagedError(f"{self.pool.path}: slot {slot:#x} has an unknown kind")
+            block = value_block(self.pool, slot)
+            if block[0] > 2 and slot >> 48 >= PM_REF_CUSTOM:
+                raise_damaged(self.pool, block, f"a value of a registered type has {block[0]} parts")
+            for i in range(block[0]):
+                self.slot(block[1 + i])
         return 0
+
+    cdef int meet(self, uint64_t offset) except -1:
+        """Counts the object."""
+        if pm_known_set(&self.met, offset, <void *>(self.count(offset) + 1)):
+            no_memory()
+        return 0
+
+    cdef bint follow(self, uint64_t end) except -1:
+        """Counts the noted objects, and what they lead to.  False when the time is over, which at least one object has
+        been looked at in; 0: there is no end."""
+        cdef uint64_t offset
+        cdef bint first = True
+        self.unfold()
+        while self.ntodo:
+            if end and not first and monotonic() >= end:
+                return False
+            self.ntodo -= 1
+            offset = self.todo[self.ntodo]
+            if self.count(offset) == 0:
+                first = False
+                self.meet(offset)
+                self.contents(offset)
+                self.unfold()
+        return True
 
     cdef int roots(self) except -1:
         """Notes the two root slots."""
@@ -166,72 +173,42 @@ cdef class _Marks:
 
     cdef int objects(self) except -1:
         """Fills `todo` with the offset of every object there is."""
-        cdef uint64_t found[PM_PAGE_OBJECTS]
-        cdef uint64_t i
-        cdef unsigned page
         cdef pm_allocation a
         memset(&a, 0, sizeof(a))
         while next_allocation(self.pool, &a):
             if a.type == PM_ALLOC_CHUNK:
-                chunk_must_be_sound(self.pool, a.offset)
-                for page in range(PM_CHUNK_PAGES):
-                    for i in range(pm_chunk_objects(self.pool.p, a.offset, page, found)):
-                        self.put(found[i])
+                self.objects_of(a.offset)
+        return 0
+
+    cdef int objects_of(self, uint64_t chunk) except -1:
+        cdef uint64_t found[PM_PAGE_OBJECTS]
+        cdef uint64_t i
+        cdef unsigned page
+        chunk_must_be_sound(self.pool, chunk)
+        for page in range(PM_CHUNK_PAGES):
+            for i in range(pm_chunk_objects(self.pool.p, chunk, page, found)):
+                self.put(found[i])
         return 0
 
 
-cdef bint empty_step(Pool pool, uint64_t offset, uint64_t *budget) except -1:
-    """Inside an operation: drops slots of a piece of garbage.  True when it has none left."""
-    cdef pm_object *o = object_at_offset(pool, offset)
-    cdef pm_instance *instance
-    cdef uint64_t *fields
-    cdef pm_vec *v
-    cdef uint64_t i
-    if o.type == PM_TYPE_SORTED_DICT or o.type == PM_TYPE_SORTED_SET:
-        drop_leaves(pool, <pm_sorted *>o, budget)
-        return (<pm_sorted *>o).height == 0
-    if PM_IS_BUFFER(o.type):
-        return True
-    if o.type == PM_TYPE_OBJECT:
-        instance = <pm_instance *>o
-        fields = fields_of(pool, instance)
-        for i in range(instance.cap):
-            if fields[i]:
-                slot_drop(pool, fields[i])
-                pm_store(pool.p, &fields[i], 0)
-        return True
-    if o.type == PM_TYPE_DEQUE:
-        deque_drop(pool, <pm_deque *>o, budget)
-        return (<pm_deque *>o).first == 0
-    if o.type == PM_TYPE_LIST or o.type == PM_TYPE_TUPLE:
-        v = &(<pm_list *>o).items
-        drop_items(pool, v, 1, 0, budget)
-    else:
-        v = &(<pm_table *>o).entries
-        drop_items(pool, v, PM_TABLE_STRIDE(o.type), 1, budget)
-    return v.size == 0
-
-
-cdef int sweep(Pool pool, uint64_t *garbage, size_t count) except -1:
-    cdef uint64_t budget
-    cdef size_t done = 0
-    while done < count:
-        op_begin(pool)
-        try:
-            budget = DESTROY_ITEMS
-            while done < count and budget:
-                if empty_step(pool, garbage[done], &budget):
-                    done += 1
-                if budget:
-                    budget -= 1
-            op_finish(pool)
-        except BaseException:
-            op_abort(pool)
-            raise
-        if pm_wants_care(pool.p):
-            take_care(pool)
-        PyErr_CheckSignals()
+cdef int push_word(uint64_t **words, size_t *count, size_t *cap, uint64_t word) except -1:
+    cdef uint64_t *grown
+    if count[0] == cap[0]:
+        grown = <uint64_t *>realloc(words[0], (2 * cap[0] + 256) * 8)
+        if grown == NULL:
+            no_memory()
+        words[0] = grown
+        cap[0] = 2 * cap[0] + 256
+    words[0][count[0]] = word
+    count[0] += 1
     return 0
+
+
+cdef uint64_t monotonic() noexcept:
+    """Nanoseconds."""
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return <uint64_t>now.tv_sec * 1000000000 + <uint64_t>now.tv_nsec
 
 
 cdef int must_be_alone(Pool pool, str name) except -1:
@@ -243,34 +220,6 @@ cdef int must_be_alone(Pool pool, str name) except -1:
     if pool.draining:
         raise RuntimeError(f"{name}() while objects are being destroyed")
     return 0
-
-
-def collect_garbage(Pool pool not None):
-    """Destroys every object that nothing leads to; returns their number.  See pool.gc()."""
-    cdef _Marks live, every
-    cdef size_t i, count = 0
-    must_be_alone(pool, "gc")
-    pool._drain()
-    must_be_alone(pool, "gc")
-    live = _Marks(pool)
-    every = _Marks(pool)
-    must_be_alone(pool, "gc")               # no Python object is made from here to the sweep
-    live.roots()
-    live.held()
-    live.follow(True)
-    every.objects()
-    for i in range(every.ntodo):
-        if live.count(every.todo[i]) == 0:
-            every.todo[count] = every.todo[i]
-            count += 1
-    pool.draining = True
-    try:
-        sweep(pool, every.todo, count)
-    finally:
-        pool.draining = False
-    if pool.p.depth == 0:
-        after_commit(pool, False)
-    return count
 
 
 def check_references(Pool pool not None):
@@ -289,7 +238,10 @@ def check_references(Pool pool not None):
     counted.roots()
     for i in range(every.ntodo):
         counted.contents(every.todo[i])
-        counted.follow(False)
+        counted.unfold()
+    counted.unfold()
+    for i in range(counted.ntodo):
+        counted.meet(counted.todo[i])
     faults = []
     for i in range(every.ntodo):
         at = every.todo[i]

@@ -110,6 +110,7 @@ cdef int release(Pool pool, uint64_t offset, uint64_t size) except -1:
 cdef int free_now(Pool pool, freed block) except -1:
     """At commit only."""
     cdef uint64_t chunk = block.offset
+    pool.freed += block.size
     pool.p.overwritten += 1             # its address may be another value's soon
     pm_cache_forget(pool.p, block.offset)
     cdef int error = 0

@@ -142,6 +142,8 @@ cdef int object_drop(Pool pool, uint64_t offset) except -1:
     cdef pm_object *o = object_at_offset(pool, offset)
     if o.refs == 0:
         raise errors.PoolDamagedError(f"{pool.path}: the object at {offset:#x} has no reference to drop")
+    if pool.collecting is not None:
+        (<_Collection>pool.collecting).dropped(offset)
     if o.refs > 1:
         pm_store(p, o, head_word(o.refs - 1, o.type, o.flags))
         return 0
@@ -301,6 +303,8 @@ cdef int destroy(Pool pool, uint64_t offset) except -1:
     cdef bint gone = False
     if o.refs or not o.flags & PM_IN_LIMBO:
         raise_damaged(pool, o, "it is referred to, but in limbo")
+    if pool.collecting is not None:
+        (<_Collection>pool.collecting).vanishes(offset)
     while not gone:
         op_begin(pool)
         try:

@@ -449,6 +449,7 @@ cdef class Pool:
         cdef jr *journal = p.journal
         cdef char *base = p.base
         cdef int error = 0
+        self.collecting = None
         if self.pop != NULL:
             if p.direct == NULL:
                 pm_closing(p)

@@ -301,6 +301,13 @@ cdef class ClassTable:
                 self.by_class[info.cls] = info
         return info
 
+    def class_name(self, Pool pool not None, uint32_t class_id):
+        """The name under which the class of that number is stored."""
+        cdef ClassInfo info
+        pool_check_read(pool)
+        info = self.info(pool, class_id)
+        return f"{info.module}.{info.qualname}"
+
     def catch_up(self, Pool pool not None):
         """Another process may have given classes more names since.  Runs no user code."""
         cdef ClassInfo info

@@ -17,6 +17,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from pmemobj._bytearray import PersistentByteArray
 from pmemobj._deque import PersistentDeque
 from pmemobj._dict import PersistentDict
 from pmemobj._dict_kinds import PersistentCounter, PersistentDefaultDict, PersistentOrderedDict
@@ -34,6 +35,7 @@ KINDS: dict[type, int] = {int: 1, float: 2, bool: 4, str: 8, bytes: 16, types.No
 
 #: A plain container that is stored becomes a persistent one, so where one is declared the other may be assigned.
 PERSISTENT: dict[type, type] = {
+    bytearray: PersistentByteArray,
     list: PersistentList,
     dict: PersistentDict,
     set: PersistentSet,
@@ -48,7 +50,7 @@ PLAIN: dict[type, type] = {
 }
 
 #: A default of such a type would be shared by all objects, and changes to it would be lost.
-MUTABLE = (*(set(PERSISTENT) - {tuple}), bytearray)
+MUTABLE = tuple(set(PERSISTENT) - {tuple})
 
 _WRAPPERS = (typing.Annotated, typing.Final)
 _NO_FIELDS = (typing.ClassVar, dataclasses.InitVar, dataclasses.KW_ONLY)

@@ -9,12 +9,13 @@ import warnings
 import weakref
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, Self, TypeVar, cast
+from typing import Any, Literal, Self, TypeVar, cast
 
 from pmemobj import _core, _values, errors
 from pmemobj.backup import backup
 from pmemobj.busy import busy_error, check_timeout, wait_for
 from pmemobj.check import Report, check_file, check_pool
+from pmemobj.collect import Collected, collect
 from pmemobj.convert import to_python
 from pmemobj.durability import Durability, describe, describe_snapshot
 from pmemobj.leftovers import remove_leftovers
@@ -45,13 +46,6 @@ DEFAULT_MEMORY = 256 << 20
 ENGINES = ("auto", "journal", "direct")
 
 FLAGS = {"r": "read only", "w": "existing pool", "c": "existing or new pool", "x": "new pool"}
-
-
-class Collected(NamedTuple):
-    """What pool.gc() found."""
-
-    objects: int
-    bytes: int
 
 
 Flag = Literal["r", "w", "c", "x"]
@@ -261,19 +255,20 @@ class PersistentObjectPool(_core.Pool):
             raise errors.TransactionError("rename_class() inside a transaction: it is a commit of its own")
         self.registry.rename(self, old, new)
 
-    def gc(self, debug: object = None) -> Collected:
+    def gc(self, debug: object = None, *, max_seconds: float | None = None) -> Collected:
         """Destroys objects that keep one another alive although neither the root nor a Python variable leads to
-        them; returns how many, and the bytes that were freed.
+        them; returns how many, the bytes that were freed, and how many of each class: a Collected.
 
         Never runs by itself: everything that is not part of a cycle is destroyed at once.  Time is proportional
         to the contents of the pool.  It goes on in small operations: a crash, a full pool or Ctrl-C in between
         leaves some garbage for the next call.  Python's own cycles may hold objects: call gc.collect() first.
 
+        max_seconds: stop after that time, about; `finished` is False then, and the next call with max_seconds goes on.
+            Whatever is done to the pool between two calls, what was garbage at the first is found.  A call takes at
+            least the time to look at one container.
         debug: accepted for programs written for pynvm.  Raises TransactionError inside a transaction.
         """
-        before = self._allocated()[0]
-        objects = _core.collect_garbage(self)
-        return Collected(objects, max(0, before - self._allocated()[0]))
+        return collect(self, max_seconds)
 
     def _check_references(self) -> int:
         """The number of objects, all of whose reference counts are right; or PoolDamagedError.  For tests."""

@@ -46,7 +46,7 @@ def cycle(pool, length=3):
 
 
 def test_nothing_to_do(pool):
-    assert pool.gc() == (0, 0)
+    assert pool.gc() == (0, 0, {}, True)
     pool.root = [1, {"a": [pool.new(Node)]}]
     count = pool._check_references()
     assert pool.gc().objects == 0

@@ -49,7 +49,7 @@ LAYERS = [
     ("convert", ["convert.py"]),
     ("check", ["check.py", "_check.p*", "_check_*.pxi"]),
     ("space", ["space.py", "_compact.p*", "_compact_*.pxi"]),
-    ("pool", ["pool.py", "repair.py", "backup.py", "durability.py", "busy.py", "leftovers.py"]),
+    ("pool", ["pool.py", "repair.py", "backup.py", "durability.py", "busy.py", "collect.py", "leftovers.py"]),
     ("testing", ["testing/*.py"]),
     ("cli", ["cli.py", "__main__.py"]),
     ("package", ["__init__.py"]),

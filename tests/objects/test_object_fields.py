@@ -80,6 +80,7 @@ class Typed(PersistentObject):
     options: Options
     pair: tuple[int, int]
     called: abc.Callable
+    buffer: bytearray
     missing: Missing
     shared: ClassVar[list] = []
     init: dataclasses.InitVar[int] = 5
@@ -169,6 +170,7 @@ FIELDS = {
     "options": ([{"x": 1}], [[1], None]),
     "pair": ([(1, 2), (1, 2, 3)], [[1, 2], 1]),
     "called": ([len], [1]),
+    "buffer": ([bytearray(b"abc"), bytearray()], [b"abc", [1]]),
     "other": ([], [1, None, "x"]),
     "same": ([], [1]),
     "later": ([], [1]),
