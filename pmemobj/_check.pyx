@@ -91,6 +91,32 @@ cdef class Checker:
         finally:
             check_ends(self.pool)
 
+    def lead_to(self, uint64_t wanted):
+        """(text of the path, its steps) from the root to the object at that offset, by as few steps as there are; None:
+        the root does not lead to it.  A step is the object that it starts from, and its text."""
+        cdef size_t i = 0
+        check_begins(self.pool)
+        try:
+            self.blocks, _ = blocks_in_use(self.pool)
+            self.from_outside("root", self.pool.p.root.root_slot)
+            while wanted not in self.ways and i < <size_t>len(self.todo):
+                self.look_through(self.todo[i])
+                self.tell(False)
+                i += 1
+            return (self.path_of(wanted), self.steps_to(wanted)) if wanted in self.ways else None
+        finally:
+            check_ends(self.pool)
+
+    cdef tuple steps_to(self, uint64_t offset):
+        cdef list steps = []
+        while True:
+            holder, _, number, at, inside = self.ways[offset]
+            if holder == 0:
+                return tuple(reversed(steps))
+            text = self.step(holder, number, at) + "".join([f"[{i}]" for i in inside])
+            steps.append((slot_load(self.pool, holder), text))
+            offset = holder
+
     cdef int tell(self, bint last) except -1:
         cdef uint64_t done = self.total if last else self.total - len(self.blocks)
         if done - self.told < TELL and not last:

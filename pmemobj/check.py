@@ -3,15 +3,15 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from pmemobj import errors
+from pmemobj import _core, errors
 from pmemobj._check import Checker
-from pmemobj._core import Pool
+from pmemobj._core import Persistent, Pool
 
-__all__ = ["Report", "check_file", "check_pool"]
+__all__ = ["Path", "Report", "check_file", "check_pool", "path_to"]
 
-Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+FilePath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 Progress = Callable[[int, int], object]
 
 
@@ -53,7 +53,35 @@ def check_pool(pool: Pool, progress: Progress | None = None) -> Report:
     )
 
 
-def check_file(open_pool: Callable[..., Any], path: Path, progress: Progress | None) -> Report:
+class Path(NamedTuple):
+    """What leads from the root to an object.
+
+    text: as a program would write it, ``root['a'][3].name``; also str() of the path.
+    steps: the objects on the way, from the root's on, each with the text of the step from there.
+    """
+
+    text: str
+    steps: tuple[tuple[object, str], ...]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def path_to(pool: Pool, obj: object) -> Path | None:
+    """See pool.why()."""
+    if not isinstance(obj, Persistent):
+        raise TypeError(
+            f"why() takes a persistent object, not a {type(obj).__name__}: values have one owner each"
+        )
+    if obj._p_mm is not pool:
+        raise errors.CrossPoolError(
+            f"this {type(obj).__name__} lives in {obj._p_mm.path}, not in {pool.path}"
+        )
+    found = Checker(pool).lead_to(_core.object_at(obj))
+    return None if found is None else Path(*found)
+
+
+def check_file(open_pool: Callable[..., Any], path: FilePath, progress: Progress | None) -> Report:
     """See pmemobj.check()."""
     try:
         pool = open_pool(path, "r")

@@ -14,7 +14,8 @@ from typing import Any, Literal, Self, TypeVar, cast
 from pmemobj import _core, _values, errors
 from pmemobj.backup import backup
 from pmemobj.busy import busy_error, check_timeout, wait_for
-from pmemobj.check import Report, check_file, check_pool
+from pmemobj.check import Path as KeptBy
+from pmemobj.check import Report, check_file, check_pool, path_to
 from pmemobj.collect import Collected, collect
 from pmemobj.convert import to_python
 from pmemobj.durability import Durability, describe, describe_snapshot
@@ -348,6 +349,17 @@ class PersistentObjectPool(_core.Pool):
                 backup(snapshot, path, progress, overwrite)
         else:
             backup(self, path, progress, overwrite)
+
+    def why(self, obj: object) -> KeptBy | None:
+        """What keeps a persistent object alive: the shortest way that leads from the root to it.
+
+        A named tuple of its `text`, ``root['a'][3].name``, which is str() of it, and its `steps`.  None: the root does
+        not lead to it; variables of the program keep it, or it is garbage that gc() collects.  Time and memory are
+        proportional to the contents of the pool at most; meanwhile other threads that use this pool wait.
+
+        Raises TypeError for what is no persistent object, CrossPoolError for one of another pool.
+        """
+        return path_to(self, obj)
 
     def check(self, progress: Progress | None = None) -> Report:
         """Verifies every structure of the pool; a Report whose `ok` says whether all is well.

@@ -138,6 +138,7 @@ POOL = calls(
     ("transaction",), ("new", pmemobj.PersistentList, [1]), ("persist_via_pickle", datetime.date),
     backup=lambda o: o.backup(o.path + ".backup"), compact=lambda o: o.compact(o.path + ".compact"),
     rename_class=lambda o: o.rename_class(f"{__name__}:Thing", "nowhere:Thing"),
+    why=lambda o: o.why(o.root),
     root=lambda o: o.root, in_transaction=lambda o: o.in_transaction, to_python=lambda o: o.to_python(o.root),
 )  # fmt: skip
 SEQUENCE = calls(

@@ -63,7 +63,8 @@ def contents(pool):
         "default": defaultdict(list, {i: [i] for i in range(5)}),
         "ordered": gone_first(pool),
         "sorted": pool.new(
-            pmemobj.PersistentSortedDict, {f"key number {i:03}": ["text of its own", i][i % 2] for i in range(150)}
+            pmemobj.PersistentSortedDict,
+            {f"key number {i:03}": ["text of its own", i][i % 2] for i in range(150)},
         ),
         "sorted numbers": pool.new(pmemobj.PersistentSortedSet, [*range(40), 1e300, 0.5]),
         "thing": thing,
@@ -162,7 +163,9 @@ def structures(image):
             take("children", at + 8 + 8 * 80, 8 * min(size, 12))
             take("counts", at + 8 + 8 * 160, 8 * min(size, 4))
             below = words(image, at + 8 + 8 * 80, size)
-            return list(itertools.chain.from_iterable(nodes(child, height - 1, has_values) for child in below))
+            return list(
+                itertools.chain.from_iterable(nodes(child, height - 1, has_values) for child in below)
+            )
         take("leaf", at, 80)
         take("entries", at + 80, 32)
         used = words(image, at)[0]
@@ -182,7 +185,11 @@ def structures(image):
                 todo += words(image, at + 8, words(image, at)[0])
             continue
         type_number = words(image, at)[0] >> 32 & 0xFFFF
-        take(f"object of type {type_number}", at, 96 if type_number in TABLES else 72 if type_number > 5 else 64)
+        take(
+            f"object of type {type_number}",
+            at,
+            96 if type_number in TABLES else 72 if type_number > 5 else 64,
+        )
         if type_number in (1, 4):
             todo += vector(at + 32, 1)
         elif type_number == 6:

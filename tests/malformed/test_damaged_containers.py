@@ -21,7 +21,9 @@ FAR = [8, 1 << 40, 1 << 63, (1 << 64) - 8, 3]
 @pytest.fixture
 def pool_path():
     """In memory: each use is tried on a file of its own."""
-    directory = tempfile.mkdtemp(prefix="pmemobj-damaged-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+    directory = tempfile.mkdtemp(
+        prefix="pmemobj-damaged-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None
+    )
     yield pathlib.Path(directory, "pool")
     shutil.rmtree(directory)
 
@@ -79,8 +81,29 @@ DEQUE = {
     "usage": lambda root: root._p_mm.usage(),
     "compact": compacted,
 }
-AT_FIRST = {"first", "all", "append left", "pop left", "set", "insert", "delete", "rotate", "reverse", "extend left"}
-AT_LAST = {"last", "backwards", "append", "pop", "insert behind", "delete behind", "rotate", "reverse", "extend"}
+AT_FIRST = {
+    "first",
+    "all",
+    "append left",
+    "pop left",
+    "set",
+    "insert",
+    "delete",
+    "rotate",
+    "reverse",
+    "extend left",
+}
+AT_LAST = {
+    "last",
+    "backwards",
+    "append",
+    "pop",
+    "insert behind",
+    "delete behind",
+    "rotate",
+    "reverse",
+    "extend",
+}
 
 
 def in_blocks(pool_path):
@@ -248,7 +271,9 @@ def test_leaves_that_lead_elsewhere(pool_path, to):
     second = word_at(pool_path, leaf + NEXT_LEAF)
     content = pool_path.read_bytes()
     changed(pool_path, second + NEXT_LEAF, lambda _: second if to == "itself" else to)
-    assert raising(pool_path, SORTED) >= {"gc"} | (set() if to == "itself" else {"all", "range", "delete many"})
+    assert raising(pool_path, SORTED) >= {"gc"} | (
+        set() if to == "itself" else {"all", "range", "delete many"}
+    )
     pool_path.write_bytes(content)
     changed(pool_path, second + PREVIOUS_LEAF, lambda _: second if to == "itself" else to)
     if to != "itself":
@@ -286,7 +311,9 @@ def test_text_of_a_key_that_is_longer_than_the_pool(pool_path):
     assert raising(pool_path, uses) >= {"long", "first", "all", "compact"}
 
 
-@pytest.mark.parametrize("word", [8, 1 << 40, 1 << 48 | 1 << 40, 9 << 48 | 8, 13 << 48 | 4096, 9 << 48 | 1 << 40])
+@pytest.mark.parametrize(
+    "word", [8, 1 << 40, 1 << 48 | 1 << 40, 9 << 48 | 8, 13 << 48 | 4096, 9 << 48 | 1 << 40]
+)
 def test_compact_looks_at_each_slot(pool_path, word):
     """It followed what the slots of a damaged pool said."""
     with pmemobj.create(pool_path, 8 << 20, sync="manual") as pool:

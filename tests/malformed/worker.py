@@ -265,7 +265,9 @@ def in_a_transaction(pool, walk):
         for value in walk.seen[:5]:
             if isinstance(value, pmemobj.PersistentList):
                 attempt(value.extend, range(50))
-            elif isinstance(value, pmemobj.PersistentDict | pmemobj.PersistentSortedDict | pmemobj.PersistentDeque):
+            elif isinstance(
+                value, pmemobj.PersistentDict | pmemobj.PersistentSortedDict | pmemobj.PersistentDeque
+            ):
                 attempt(value.clear)
         tx.abort()
 
