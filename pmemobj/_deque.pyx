@@ -752,6 +752,7 @@ cdef class DequeIterator:
         if self.deque is None:
             return 0
         check_read(self.deque)
+        length(self.deque)
         return self.walk.at - self.walk.left if self.backwards else self.walk.right - self.walk.at
 
     def __reduce_ex__(self, protocol):

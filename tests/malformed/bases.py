@@ -103,6 +103,9 @@ def large(pool):
 
 
 TABLES = (2, 3, 8, 9, 10)
+#: Of a leaf, and of a node, of a sorted container (see pm_leaf and pm_inner in layout.h).
+KEYS, VALUES = 488, 872
+KEYS_OF_NODE, CHILDREN, COUNTS = 520, 1000, 1480
 
 
 def patched_journal():
@@ -159,19 +162,20 @@ def structures(image):
             return []
         if height > 1:
             size = words(image, at)[0]
-            take("node", at, 8 + 8 * 3)
-            take("children", at + 8 + 8 * 80, 8 * min(size, 12))
-            take("counts", at + 8 + 8 * 160, 8 * min(size, 4))
-            below = words(image, at + 8 + 8 * 80, size)
+            take("node", at, 8 * 6)
+            take("keys of a node", at + KEYS_OF_NODE, 8 * min(size, 4))
+            take("children", at + CHILDREN, 8 * min(size, 12))
+            take("counts", at + COUNTS, 8 * min(size, 4))
+            below = words(image, at + CHILDREN, size)
             return list(
                 itertools.chain.from_iterable(nodes(child, height - 1, has_values) for child in below)
             )
-        take("leaf", at, 80)
-        take("entries", at + 80, 32)
+        take("leaf", at, 8 * 13)
+        take("keys", at + KEYS, 32)
         used = words(image, at)[0]
-        places = [i for i in range(56) if used >> i & 1]
-        found = [words(image, at + 80 + 8 * i)[0] for i in places]
-        return found + [words(image, at + 528 + 8 * i)[0] for i in places] if has_values else found
+        places = [i for i in range(64) if used >> i & 1]
+        found = [words(image, at + KEYS + 8 * i)[0] for i in places]
+        return found + [words(image, at + VALUES + 8 * i)[0] for i in places] if has_values else found
 
     while todo:
         slot = todo.pop()

@@ -49,8 +49,8 @@ static inline int pm_leaf_is_sound(const pm_pool *p, const pm_sorted *t, uint64_
     if (!pm_node_inside(p, offset, pm_leaf_bytes(t)) || leaf->used >> PM_LEAF_KEYS)
         return 0;
     memcpy(order, leaf->order, sizeof order);
-    for (unsigned i = 0; i < PM_LEAF_KEYS / 8; i++)     /* 56 or more in a byte sets one of its upper two bits */
-        all |= order[i] | (order[i] + 0x0808080808080808u);
+    for (unsigned i = 0; i < PM_LEAF_KEYS / 8; i++)     /* a byte of PM_LEAF_KEYS or more sets one of its upper two bits */
+        all |= order[i] | (order[i] + (64 - PM_LEAF_KEYS) * 0x0101010101010101u);
     return (all & 0xc0c0c0c0c0c0c0c0u) == 0;
 }
 
