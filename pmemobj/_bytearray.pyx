@@ -20,7 +20,8 @@ from pmemobj._buffer cimport (
 )
 from pmemobj._cengine cimport pm_at, pm_known_cell
 from pmemobj._core cimport (
-    Pool, bind, buffer_fill, check_read, object_new, op_abort, op_begin, op_end, pool_check_read, register_proxy,
+    Pool, bind, buffer_fill, check_read, object_new, op_abort, op_begin, op_end, plausible, pool_check_read,
+    register_proxy,
 )
 from pmemobj._layout cimport PM_TYPE_BYTEARRAY, pm_buffer, pm_object
 from pmemobj._sequence cimport index_of
@@ -306,7 +307,7 @@ cdef class PersistentByteArray(PersistentBuffer):
 
     def __len__(self):
         check_read(self)
-        return buffer_of(self).size
+        return plausible(self, buffer_of(self).size)
 
     def __getitem__(self, key):
         cdef Py_ssize_t i, stop, step, count

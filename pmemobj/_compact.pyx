@@ -13,8 +13,8 @@ from libc.string cimport memcpy
 from cpython.exc cimport PyErr_CheckSignals
 
 from pmemobj._cengine cimport (
-    pm_at, pm_deque_find, pm_fresh, pm_inside_all, pm_known, pm_known_cell, pm_known_find, pm_known_set, pm_pool, pm_store, pm_vec,
-    pm_vec_run,
+    pm_at, pm_deque_find, pm_fresh, pm_inside_all, pm_known, pm_known_cell, pm_known_find, pm_known_set, pm_pool,
+    pm_store, pm_vec, pm_vec_run,
 )
 from pmemobj._core cimport (
     Pool, alloc, buffer_fill, buffer_must_be_sound, copy_begins, copy_ends, deque_must_be, deque_push, index_build,

@@ -3,7 +3,7 @@
 #  1. Cells outside of left..right-1 are not read, so an end moves with one store and nothing is cleaned up behind it.
 #  2. Whoever gives a block back, or undoes something, raises `deque_generation`: an iterator that remembers a block
 #     asks for it before it looks.
-#  3. A block is verified before it is used (see deque.h).  What is damaged raises inside the operation, which is undone.
+#  3. A block is verified before it is used (see deque.h).  Damage raises inside the operation, which is undone.
 
 cdef pm_deque_block *deque_must_be(Pool pool, const pm_deque *d, pm_deque_block *block) except NULL:
     if block == NULL:

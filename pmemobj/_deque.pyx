@@ -17,8 +17,9 @@ from pmemobj._cengine cimport (
     pm_deque_same, pm_deque_sound, pm_deque_walk, pm_deque_walk_cell, pm_offset, pm_pool, pm_replace, pm_store,
 )
 from pmemobj._core cimport (
-    Persistent, Pool, bind, check_read, deque_cell, deque_cut, deque_drop, deque_grow_left, deque_grow_right, deque_push,
-    object_new, op_abort, op_begin, op_end, plausible, pool_check_read, raise_damaged, register_class, slot_drop,
+    Persistent, Pool, bind, check_read, deque_cell, deque_cut, deque_drop, deque_grow_left, deque_grow_right,
+    deque_push, object_new, op_abort, op_begin, op_end, plausible, pool_check_read, raise_damaged, register_class,
+    slot_drop,
 )
 from pmemobj._layout cimport (
     PM_NO_MAXLEN, PM_OFFSET_MASK, PM_REF_PICKLE, PM_TYPE_DEQUE, pm_deque, pm_deque_block, pm_object,

@@ -185,6 +185,38 @@ def test_deque_of_more_items_than_can_be(pool_path, right):
     assert found >= {"len", "last", "all", "backwards", "pop", "rotate", "insert", "compact"}
 
 
+@pytest.mark.parametrize("far", [10_000, 1 << 40])
+def test_deque_whose_items_lie_beyond_its_blocks(pool_path, far):
+    """A new block was joined, and items were written behind it."""
+    at = in_blocks(pool_path)
+    content = pool_path.read_bytes()
+    changed(pool_path, at + 40, lambda right: right + far)
+    assert raising(pool_path, DEQUE) >= {"last", "pop", "append", "extend", "insert behind", "compact"}
+    pool_path.write_bytes(content)
+    changed(pool_path, at + 32, lambda left: left - far)
+    assert raising(pool_path, DEQUE) >= {"first", "pop left", "append left", "extend left", "compact"}
+
+
+@pytest.mark.parametrize("end", [48, 56])
+def test_deque_whose_cells_lie_beyond_the_pool(pool_path, end):
+    """The hot paths computed an address from what the block says."""
+    at = in_blocks(pool_path)
+    block = word_at(pool_path, at + end)
+    changed(pool_path, block + START, lambda start: start - (1 << 40))
+    changed(pool_path, block + CELLS, lambda _: 1 << 60)
+    assert raising(pool_path, DEQUE) >= ({"append left", "pop left"} if end == 48 else {"append", "pop"})
+
+
+def test_deque_with_a_block_that_the_pool_ends_in(pool_path):
+    at = in_blocks(pool_path)
+    left = word_at(pool_path, at + 32)
+    block = pool_path.stat().st_size - 64
+    for i, word in enumerate((0, 0, left - 200, 248)):
+        changed(pool_path, block + 8 * i, lambda _, word=word: word)
+    changed(pool_path, at + 48, lambda _: block)
+    assert raising(pool_path, DEQUE) >= {"first", "all", "pop left", "set", "compact"}
+
+
 SORTED = {
     "get": lambda root: root.get("key number 100"),
     "in": lambda root: "none" in root,
@@ -233,6 +265,17 @@ def test_tree_of_a_height_that_cannot_be(pool_path, height):
     at, _root, _leaf = in_leaves(pool_path)
     changed(pool_path, at + HEIGHT, lambda _: height)
     assert raising(pool_path, SORTED) == set(SORTED) - {"usage"}
+
+
+def test_tree_whose_root_leads_to_itself(pool_path):
+    """And so often that no way down has room for it."""
+    at, root, _leaf = in_leaves(pool_path)
+    changed(pool_path, at + HEIGHT, lambda _: 1 << 20)
+    for child in range(word_at(pool_path, root)):
+        changed(pool_path, root + CHILDREN + 8 * child, lambda _: root)
+    assert raising(pool_path, SORTED) == set(SORTED) - {"usage"}
+    changed(pool_path, at + HEIGHT, lambda _: 16)
+    assert raising(pool_path, SORTED) >= {"get", "all", "last", "gc", "compact", "clear"}
 
 
 @pytest.mark.parametrize("size", [0, 61, 1 << 40])
@@ -348,6 +391,15 @@ def test_compact_looks_at_each_vector(pool_path, at):
         where = pmemobj._core.object_at(pool.root) + at
     changed(pool_path, where, lambda _: 1 << 40)
     assert raising(pool_path, {"compact": compacted}) == {"compact"}
+
+
+def test_length_of_a_byte_array_that_cannot_be(pool_path):
+    """len() raised SystemError."""
+    with pmemobj.create(pool_path, 8 << 20, sync="manual") as pool:
+        pool.root = bytearray(b"some bytes")
+        at = pmemobj._core.object_at(pool.root)
+    changed(pool_path, at + 32, lambda _: (1 << 64) - 1)
+    assert raising(pool_path, {"len": len, "compact": compacted}) == {"len", "compact"}
 
 
 def test_compact_looks_at_the_fields_of_objects(pool_path):
