@@ -47,6 +47,20 @@ class Persistent(pmemobj.PersistentObject):
     add_one = Methods.add_one
 
 
+class Typed(pmemobj.PersistentObject):
+    """The same, with types that are checked when a field is set."""
+
+    __init__ = Methods.__init__
+    first: int
+    second: int
+    third: float
+    fourth: str
+    fifth: str
+    sixth: int | None
+    seventh: int
+    last: int
+
+
 def get_first(item, count):
     for _ in range(count):
         item.first  # noqa: B018 - the load itself is what is timed
@@ -151,6 +165,11 @@ def persistent(pool, _plain):
     return pool.root
 
 
+def typed(pool, _plain):
+    pool.root = pool.new(Typed)
+    return pool.root
+
+
 def make_objects(items, make, count):
     for _ in range(count):
         items.append(make())
@@ -170,6 +189,11 @@ def cases(plan: Plan) -> list[Case]:
 
     found = [case(name, run, plan.reads) for name, run in READS]
     found += [case(name, run, plan.writes) for name, run in WRITES]
+    found += [
+        Case(GROUP, f"typed {name}", makers, partial(run, count=count), count, persist=typed)
+        for rows, count in ((READS[:1], plan.reads), (WRITES[:5], plan.writes))
+        for name, run in rows
+    ]
     found.append(case("attribute set in a transaction", set_first, plan.writes, transaction=True))
     found.append(
         Case(
