@@ -62,6 +62,7 @@ cdef class Pool:
     cdef object collecting          # the _Collection that has begun, or None
     cdef uint64_t freed             # bytes that were given back since the handle was made
     cdef bint resizing              # between two mappings: other threads wait as for a transaction
+    cdef char *old_base             # where the proxies' objects are until then
     cdef dict sizes                 # of the journal, and the budget of memory
     cdef unsigned waiting, passed   # threads that wait for a transaction's end; how many have ended waiting
     cdef unsigned syncing           # threads that use the journal or a snapshot without the GIL

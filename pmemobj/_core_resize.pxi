@@ -23,8 +23,12 @@ cdef void shut_gates(Pool pool) noexcept:
     if not pool.resizing:
         p.read_gate = p.write_gate = PM_GATE_CLOSED
         return
-    if p.journal == NULL:                   # other threads ask it whether it has failed
+    # Other threads run when a file is locked or a name encoded: they ask whether the journal has failed, and proxies
+    # that vanish look for their places.
+    if p.journal == NULL:
         p.journal = rd_no_journal()
+    p.known = &pool.known
+    p.base = pool.old_base
     p.owner = pm_this_thread()
     p.turn = pm_this_turn()
     p.depth = 1
@@ -85,7 +89,7 @@ cdef int map_anew(Pool pool, int sync, double interval) except -1:
             pool._start_journal(sync, interval)
         else:
             start_directly(pool, sync, interval)
-        p.known = &pool.known
+        p.births = (pool.info.state >> 1) << PM_BORN_BITS
         p.epoch = old.epoch
         p.last_epoch = old.last_epoch
         p.overwritten = old.overwritten + 1
@@ -124,6 +128,7 @@ def resize(Pool pool not None, uint64_t size, str sync, double interval):
     if not pool.callbacks:
         pool.callbacks.append(None)
     pool.resizing = True
+    pool.old_base = p.base
     shut_gates(pool)
     try:
         if p.ndirty and p.direct == NULL:
@@ -198,6 +203,7 @@ cdef int copy_begins(Pool pool) except -1:
     if not pool.callbacks:
         pool.callbacks.append(None)
     pool.resizing = True
+    pool.old_base = pool.p.base
     shut_gates(pool)
     pool.resizing = False
     pool.p.write_gate |= PM_GATE_IN_OP

@@ -315,13 +315,13 @@ class Sweep:
     wrong: int = 0
 
 
-def sweep(path: Any, mutator: Mutator, inside: bool) -> Sweep:
+def sweep(path: Any, mutator: Mutator, inside: bool, engine: Any = "auto") -> Sweep:
     """Tries at no free space at all, then with one block more each time, until it succeeds.
 
     inside: in a transaction that goes on after the error, and commits.
     """
     result = Sweep()
-    with pmemobj.open(path, "x", max_size=pmemobj.MIN_POOL_SIZE, sync="manual") as pool:
+    with pmemobj.open(path, "x", max_size=pmemobj.MIN_POOL_SIZE, sync="manual", engine=engine) as pool:
         pool.root = {"x": None, "filler": [None] * CELLS, "count": 0}
         pool.root["x"] = mutator.subject(pool)
         cells = fill(pool, pool.root["filler"])
@@ -366,6 +366,6 @@ def sweep(path: Any, mutator: Mutator, inside: bool) -> Sweep:
             result.wrong += after == before
         result.wrong += len(pool.check().findings)
         pool._check_references()
-    with pmemobj.open(path, "w", sync="manual") as pool:
+    with pmemobj.open(path, "w", sync="manual", engine=engine) as pool:
         result.wrong += plain(pool.root["x"]) != after or not pool.check().ok
     return result

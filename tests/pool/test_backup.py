@@ -61,7 +61,7 @@ def test_of_a_pool_that_is_open(filled, copy):
     assert filled.check().ok
 
 
-@pytest.mark.journal_engine("snapshots")
+@pytest.mark.journal_engine("a snapshot beside a writer")
 def test_of_a_snapshot(filled, copy, pool_path):
     contents = filled.to_python(filled.root)
     with pmemobj.open(pool_path, "r") as snapshot:
@@ -72,7 +72,6 @@ def test_of_a_snapshot(filled, copy, pool_path):
     is_complete(copy, contents)
 
 
-@pytest.mark.journal_engine("snapshots")
 def test_of_a_closed_and_of_a_killed_pool(tmp_path, copy):
     path = tmp_path / "pool"
     run_until_killed(
@@ -156,7 +155,7 @@ def test_under_load(pool_path, tmp_path):
         assert pool.check().ok
 
 
-@pytest.mark.journal_engine("snapshots")
+@pytest.mark.journal_engine("a snapshot beside a writer")
 def test_another_threads_transaction_is_not_waited_for(pool, copy):
     pool.root = {"a": 1}
     inside, done = threading.Event(), threading.Event()
@@ -186,7 +185,7 @@ def test_inside_a_transaction(pool, copy):
     assert not copy.exists()
 
 
-@pytest.mark.journal_engine("snapshots")
+@pytest.mark.journal_engine("a snapshot beside a writer")
 def test_snapshot_that_is_refreshed_or_closed_meanwhile(filled, copy, pool_path, monkeypatch):
     monkeypatch.setattr(module, "SLICE", 100_000)
     with pmemobj.open(pool_path, "r") as snapshot:

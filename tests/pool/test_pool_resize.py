@@ -279,3 +279,27 @@ def test_the_new_mapping_fails(full, pool_path):
         fill(pool.root)
         assert pool.check().ok
     pmempool_check(pool_path)
+
+
+def test_proxies_that_vanish_meanwhile(pool_path, monkeypatch):
+    """Between the two mappings other threads run, when a name is encoded, say; they let go of what they held."""
+    with pmemobj.open(pool_path, max_size=SMALL, sync="manual") as pool:
+        pool.root = [[i] for i in range(200)]
+        kept, held = list(pool.root)[::2], list(pool.root) + [pool.new(Node) for _ in range(50)]
+        encode = os.fsencode
+
+        def let_go_and_encode(name):
+            del held[-10:]
+            return encode(name)
+
+        monkeypatch.setattr(os, "fsencode", let_go_and_encode)
+        for i in range(1, 20):
+            pool.resize(SMALL + (i << 20))
+        monkeypatch.undo()
+        assert len(held) < 100
+        assert [list(item) for item in kept] == [[i] for i in range(0, 200, 2)]
+        assert all(pool.root[2 * i] is item for i, item in enumerate(kept))
+        held.clear()
+        assert pool.stats()["limbo"] == 0
+        assert pool.check().ok
+        pool._check_references()
