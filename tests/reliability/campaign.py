@@ -30,7 +30,9 @@ def measure() -> tuple[list[str], list[list[object]]]:
         for engine in ENGINES
     ]
     rows.append(["both", *(sum(row[i] for row in rows) for i in range(1, len(HEADS)))])
-    seeds = ", ".join(f"{run['seed']} ({run['seconds'] / 60:.0f} minutes)" for run in runs)
+    seeds = ", ".join(
+        f"{run['seed']} ({run['seconds'] / 60:.0f} minutes, commit {run['commit']})" for run in runs
+    )
     cases, kills, operations = (
         sum(run[name] for run in runs) for name in ("cases", "sigkills", "operations")
     )

@@ -27,6 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.report import machine
 from pmemobj.testing import Budget, CrashError, Report
 from tests.testing import matrix, tally
 from tests.testing.exploring import dismiss, explored
@@ -220,6 +221,7 @@ def save(totals: Totals, seed: int, seconds: float) -> None:
         json.dumps(
             {
                 "seed": seed,
+                "commit": machine(directory=RECORDS.parents[1])["commit"],
                 "seconds": round(seconds),
                 "cases": totals.cases,
                 "sigkills": totals.sigkills,
