@@ -23,8 +23,10 @@ from pmemobj._array import PersistentArray
 from pmemobj._bytearray import PersistentByteArray
 from pmemobj._deque import PersistentDeque
 from pmemobj._dict import PersistentDict
+from pmemobj._dict_kinds import PersistentDefaultDict
 from pmemobj._object import PersistentObject, new_without_init, set_unchecked, stored_names
 from pmemobj._set import PersistentSet
+from pmemobj._sorted import PersistentSortedDict, PersistentSortedSet
 from pmemobj._tuple import PersistentTuple
 from pmemobj.check import Report
 from pmemobj.space import sync_directory
@@ -114,6 +116,12 @@ class _Saver:
             made = self.target.new(kind, () if kept is LOST else kept)
         elif isinstance(value, PersistentDeque):
             made = self.target.new(kind, [], value.maxlen)
+        elif isinstance(value, PersistentSortedDict):
+            made = self.target.new(kind, value.key)
+        elif isinstance(value, PersistentSortedSet):
+            made = self.target.new(kind, key=value.key)
+        elif isinstance(value, PersistentDefaultDict):
+            made = self.target.new(kind, self.factory(value, path))
         else:
             made = self.target.new(kind)
         self.made[at] = made
@@ -123,6 +131,10 @@ class _Saver:
         if self.progress is not None and self.result.objects % TELL == 0:
             self.progress(self.result.objects)
         return made
+
+    def factory(self, value: Any, path: str) -> Any:
+        found = self.read(f"{path}.default_factory", lambda: value.default_factory)
+        return None if found is LOST else found
 
     def each(self, iterable: Iterable[Any], path: str) -> Iterator[Any]:
         """The items of an iterator that goes on behind what cannot be read; LOST in place of those."""
@@ -153,13 +165,13 @@ class _Saver:
                 return
 
     def fill(self, value: Any, made: Any, path: str) -> None:
-        if isinstance(value, PersistentDict):
+        if isinstance(value, PersistentDict | PersistentSortedDict):
             for key, pair in zip(self.each(value, path), self.each(value.items(), path), strict=False):
                 if pair is not LOST:
                     self.put(path, made, *pair)
                 elif key is not LOST:
                     self.lose(f"{path}[{key!r}]", "its value")
-        elif isinstance(value, PersistentSet):
+        elif isinstance(value, PersistentSet | PersistentSortedSet):
             for item in self.each(value, path):
                 if item is not LOST:
                     self.read(path, partial(self.add, made, item, path))

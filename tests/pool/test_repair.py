@@ -2,11 +2,13 @@
 
 import os
 import struct
+from collections import Counter, OrderedDict, defaultdict, deque
 
 import pytest
 
 import pmemobj
 from pmemobj import _core
+from tests.malformed.bases import CHILDREN, VALUES
 from tests.pool.test_check_file import KILLED, SIZE, everything, put
 
 
@@ -165,3 +167,44 @@ def test_progress_that_raises(made, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         pmemobj.repair(made, made + ".new", progress)
     assert os.listdir(tmp_path) == before
+
+
+def kinds(pool):
+    return {
+        "sorted": pool.new(pmemobj.PersistentSortedDict, {f"key {i:03}": i for i in range(150)}),
+        "by case": pool.new(pmemobj.PersistentSortedSet, ["b", "A", "c"], key=str.lower),
+        "deque": deque([1, 2], 5),
+        "default": defaultdict(list, {1: [2]}),
+        "counter": Counter("abca"),
+        "ordered": OrderedDict(b=1, a=2),
+    }
+
+
+def test_every_kind_of_container(pool_path):
+    """Those that are sorted ended a repair with AttributeError; a default dict lost its factory."""
+    path = os.fspath(pool_path)
+    with pmemobj.create(path, SIZE, sync="manual") as pool:
+        pool.root = kinds(pool)
+        expected = pool.to_python(pool.root)
+    result, root = repaired(path)
+    assert result.ok, result
+    assert root == expected
+    assert [type(value) for value in root.values()] == [type(value) for value in expected.values()]
+    assert root["default"].default_factory is list
+    assert list(root["sorted"]) == list(expected["sorted"])
+    assert root["deque"].maxlen == 5
+    with pmemobj.open(path + ".new") as pool:
+        assert list(pool.root["by case"]) == ["A", "b", "c"]
+        assert pool.root["by case"].key is str.lower
+
+
+def test_an_entry_of_a_sorted_dict_is_lost(pool_path):
+    path = os.fspath(pool_path)
+    with pmemobj.create(path, SIZE, sync="manual") as pool:
+        pool.root = kinds(pool)
+    (tree,) = offsets(path, lambda root: root["sorted"])
+    leaf = get(path, get(path, tree + 48) + CHILDREN)
+    put(path, leaf + VALUES, "<Q", 16)
+    result, root = repaired(path)
+    assert [line.split(":")[0] for line in result.lost] == ["root['sorted']", "root['sorted']['key 000']"]
+    assert root["sorted"] == {f"key {i:03}": i for i in range(1, 150)}
