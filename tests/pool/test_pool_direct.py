@@ -531,8 +531,10 @@ def test_a_log_that_was_cut_is_refused(pool_path):
 def test_trimmed_space_is_allocated_again_before_it_is_used(tmp_path):
     """A store to a hole on a full disk would be a SIGBUS."""
     code = """
-pool.root = {"keep": list(range(100)), "gone": [bytes(300000)] * 8}
-del pool.root["gone"]
+pool.root = {"keep": list(range(100)), "low": bytes(3 << 20), "high": bytes(300000)}
+del pool.root["low"]
+pool.root["again"] = bytes(3 << 20)    # in its place, while there is space behind all the others
+del pool.root["again"]
 before = os.stat(path).st_blocks
 given = pool.trim()
 assert given > 2 << 20 and os.stat(path).st_blocks <= before - given // 512 + 16

@@ -238,23 +238,22 @@ with pmemobj.open(os.path.join(disk, "copy")) as copy:
 @pytest.mark.journal_engine("about the journal")
 def test_the_journal_leaves_the_last_space_to_the_pool(run):
     """What it holds has to go to the pool file before it can be used again."""
-    out = run(
+    run(
         64,
         """
 pool = pmemobj.open(path, max_size=256 << 20, sync="commit")
 pool.root = []
 pool.checkpoint()
-journal = lambda: os.stat(path + "-journal").st_blocks * 512
-begun = journal()
-hog = Hog().leave(4 << 20)
-done = 0
-while not full(lambda: pool.root.append(f"{done:06}" * 500)):
-    done += 1
-print(journal() - begun, done * 3000 > 2 << 20)
-hog.go()
+hog = Hog().leave(5 << 20)
+texts = [f"{i:06}" * 500 for i in range(1000)]
+assert full(lambda: pool.root.extend(texts))        # a segment for it would leave too little
+assert pool.root == []
+pool.root.extend(texts[:100])
 pool.checkpoint()
-assert pool.root == [f"{i:06}" * 500 for i in range(done)]
+hog.go()
+pool.root.extend(texts)
+pool.checkpoint()
+assert pool.root == texts[:100] + texts
 pool.close()
 """,
     )
-    assert out == "0 True\n"
