@@ -15,7 +15,12 @@ TIMES = r"were copied at different times \(the {} is older\), while the pool was
 
 @pytest.fixture(autouse=True)
 def small_journal(monkeypatch):
-    sizes = {"first_segment": 64 << 10, "max_segment": 64 << 10, "limit": 256 << 10, "ring": 64 << 10}
+    sizes = pmemobj.pool.JOURNAL | {
+        "first_segment": 64 << 10,
+        "max_segment": 64 << 10,
+        "limit": 256 << 10,
+        "ring": 64 << 10,
+    }
     monkeypatch.setattr(pmemobj.pool, "JOURNAL", sizes)
 
 
