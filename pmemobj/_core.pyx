@@ -62,7 +62,7 @@ cdef extern from *:
     bint pm_thread_lives(void *number) noexcept
 
 cdef extern from "Python.h":
-    int Py_EnterRecursiveCall(const char *where) except -1
+    int Py_EnterRecursiveCall(const char *where) except *
     void Py_LeaveRecursiveCall() noexcept
 
 cdef extern from "_engine/objects/slot.h":

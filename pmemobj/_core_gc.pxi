@@ -111,7 +111,7 @@ cdef class _Marks:
 
     cdef int unfold(self) except -1:
         """Notes the objects inside of the values that are noted."""
-        cdef uint64_t slot, i
+        cdef uint64_t slot, i, bytes_met = 0
         cdef uint64_t *block
         while self.nblocks:
             self.nblocks -= 1
@@ -121,6 +121,9 @@ cdef class _Marks:
             block = value_block(self.pool, slot)
             if block[0] > 2 and slot >> 48 >= PM_REF_CUSTOM:
                 raise_damaged(self.pool, block, f"a value of a registered type has {block[0]} parts")
+            bytes_met += 8 + 8 * block[0]
+            if bytes_met > self.pool.p.size:    # each block belongs to one slot, so none is met twice
+                raise_damaged(self.pool, block, "a value holds itself")
             for i in range(block[0]):
                 self.slot(block[1 + i])
         return 0

@@ -34,7 +34,7 @@ from numbers import Number
 
 cdef extern from "Python.h":
     bint PyBool_Check(object value) noexcept
-    int Py_EnterRecursiveCall(const char *where) except -1
+    int Py_EnterRecursiveCall(const char *where) except *
     void Py_LeaveRecursiveCall() noexcept
 
 cdef extern from "_engine/objects/keys.h":

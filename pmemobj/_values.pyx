@@ -304,7 +304,7 @@ def set_trust_factory(function):
 
 
 cdef extern from "Python.h":
-    int Py_EnterRecursiveCall(const char *where) except -1
+    int Py_EnterRecursiveCall(const char *where) except *
     void Py_LeaveRecursiveCall() noexcept
 
 

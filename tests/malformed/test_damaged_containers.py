@@ -409,3 +409,35 @@ def test_compact_looks_at_the_fields_of_objects(pool_path):
         at = pmemobj._core.object_at(pool.root[0])
     changed(pool_path, at + 40, lambda _: 1 << 40)
     assert raising(pool_path, {"compact": compacted}) == {"compact"}
+
+
+@pytest.mark.parametrize(
+    "value", [(1, "a text in a tuple"), frozenset({"a long text"})], ids=["tuple", "frozenset"]
+)
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda pool: pool.root[0],
+        lambda pool: pool.root == [1],
+        lambda pool: pool.root.pop(),
+        lambda pool: pool.root.__setitem__(0, None),
+        lambda pool: pool.root.clear(),
+        lambda pool: pool.root.extend(pool.root),
+        lambda pool: 5 in pool.root,
+        lambda pool: pool.to_python(pool.root),
+        lambda pool: setattr(pool, "root", None),
+        lambda pool: pool.gc(),
+    ],
+    ids=["load", "compare", "pop", "replace", "clear", "extend", "in", "to_python", "root", "gc"],
+)
+def test_a_value_that_holds_itself(pool_path, value, use):
+    """The interpreter's limit of recursion was not heeded: the stack overflowed, and gc() never ended."""
+    with pmemobj.create(pool_path, 8 << 20, sync="manual") as pool:
+        pool.root = [value]
+        at = pmemobj._core.object_at(pool.root)
+    slot = word_at(pool_path, word_at(pool_path, at + 48))
+    changed(pool_path, (slot & OFFSET) + 8, lambda _: slot)
+    with pmemobj.open(pool_path, "w") as pool:
+        with pytest.raises((RecursionError, pmemobj.PoolDamagedError)):
+            use(pool)
+        assert not pool.check().ok

@@ -2,11 +2,9 @@
 
 import contextlib
 import dataclasses
-import ipaddress
 import subprocess
 import sys
 import textwrap
-import uuid
 
 import pytest
 
@@ -65,19 +63,29 @@ def test_values_everywhere(pool, reopen, money):
     assert pool._allocated()[0] == 0
 
 
-def test_library_types(pool, reopen):
-    """Such as no other test uses: a registration holds for the whole process."""
-    pmemobj.register(uuid.UUID, lambda u: u.bytes, lambda b: uuid.UUID(bytes=b))
-    pmemobj.register(
-        ipaddress.IPv4Interface,
-        lambda i: (int(i.ip), i.network.prefixlen),
-        lambda t: ipaddress.IPv4Interface(t),
-    )
-    pmemobj.register(ipaddress.IPv6Address, int, ipaddress.IPv6Address)
-    values = [uuid.UUID(int=5), ipaddress.IPv4Interface("10.0.0.1/24"), ipaddress.IPv6Address("::1")]
+LIBRARY_TYPES = """
+import ipaddress, sys, uuid
+import pmemobj
+
+pmemobj.register(uuid.UUID, lambda u: u.bytes, lambda b: uuid.UUID(bytes=b))
+pmemobj.register(
+    ipaddress.IPv4Interface,
+    lambda i: (int(i.ip), i.network.prefixlen),
+    lambda t: ipaddress.IPv4Interface(t),
+)
+pmemobj.register(ipaddress.IPv6Address, int, ipaddress.IPv6Address)
+values = [uuid.UUID(int=5), ipaddress.IPv4Interface("10.0.0.1/24"), ipaddress.IPv6Address("::1")]
+with pmemobj.open(sys.argv[1], "x", max_size=8 << 20) as pool:
     pool.root = values
-    root = reopen(pool).root
+with pmemobj.open(sys.argv[1]) as pool:
+    root = list(pool.root)
     assert root == values and [type(v) for v in root] == [type(v) for v in values]
+"""
+
+
+def test_library_types(pool_path):
+    """A registration holds for the whole process, so it is one of its own."""
+    subprocess.run([sys.executable, "-c", LIBRARY_TYPES, pool_path], check=True)
 
 
 def test_nested_registered_types(pool, reopen, money):
