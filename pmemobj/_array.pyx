@@ -14,7 +14,7 @@ from libc.stdint cimport uint64_t
 
 from pmemobj._array_numbers cimport ArrayNumbers
 from pmemobj._buffer cimport (
-    Writing, buffer_of, bytes_of, export_begins, export_ends, look, must_not_move, overwrite, splice,
+    Writing, buffer_of, bytes_of, export_begins, export_ends, look, made_proxy, must_not_move, overwrite, splice,
 )
 from pmemobj._cengine cimport pm_at, pm_known_cell, pm_store
 from pmemobj._core cimport (
@@ -35,8 +35,6 @@ __all__ = ["PersistentArray"]
 
 
 cdef extern from "Python.h":
-    int PyGC_Disable() noexcept
-    int PyGC_Enable() noexcept
     void Py_INCREF(object o) noexcept
     void Py_XDECREF(PyObject *o) noexcept
 
@@ -737,17 +735,7 @@ cdef object create(PersistentArray made, Pool pool, object array):
 
 
 cdef PyObject *make(Pool pool, pm_object *head, pm_known_cell *cell) except NULL:
-    """The proxy of a stored one.  Runs no user code."""
-    cdef PersistentArray made
-    cdef int collecting = PyGC_Disable()
-    try:
-        made = PersistentArray.__new__(PersistentArray)
-        bind(made, pool, head)
-    finally:
-        if collecting:
-            PyGC_Enable()
-    Py_INCREF(made)
-    return <PyObject *>made
+    return made_proxy(PersistentArray, pool, head)
 
 
 register_proxy(PM_TYPE_ARRAY, make)

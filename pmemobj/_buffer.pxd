@@ -1,10 +1,11 @@
 # What PersistentByteArray and PersistentArray have in common: see _buffer.pyx.
 
+from cpython.object cimport PyObject
 from libc.stdint cimport uint64_t
 
 from pmemobj._cengine cimport pm_pool
 from pmemobj._core cimport Persistent, Pool, buffer_must_be_sound, check_read
-from pmemobj._layout cimport pm_buffer
+from pmemobj._layout cimport pm_buffer, pm_object
 
 
 cdef extern from "_engine/objects/bytes.h":
@@ -42,6 +43,9 @@ cdef inline void export_begins(PersistentBuffer o) noexcept:
     o.pool.exports += 1
 
 cdef void export_ends(PersistentBuffer o) noexcept
+
+# The proxy of a stored one, for register_proxy().  Runs no user code.
+cdef PyObject *made_proxy(type cls, Pool pool, pm_object *head) except NULL
 
 # BufferError while somebody holds a buffer.
 cdef int must_not_move(PersistentBuffer o) except -1

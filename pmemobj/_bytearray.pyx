@@ -15,8 +15,8 @@ from cpython.object cimport PyObject, PyTypeObject
 from libc.stdint cimport uint64_t
 
 from pmemobj._buffer cimport (
-    PersistentBuffer, Writing, buffer_of, bytes_of, export_begins, export_ends, look, must_not_move, overwrite,
-    pm_append_byte, pm_buffer_at, pm_put_byte, splice,
+    PersistentBuffer, Writing, buffer_of, bytes_of, export_begins, export_ends, look, made_proxy, must_not_move,
+    overwrite, pm_append_byte, pm_buffer_at, pm_put_byte, splice,
 )
 from pmemobj._cengine cimport pm_at, pm_known_cell
 from pmemobj._core cimport (
@@ -37,8 +37,6 @@ cdef extern from "Python.h":
     bint PySlice_Check(object o) noexcept
     int PySlice_Unpack(object s, Py_ssize_t *start, Py_ssize_t *stop, Py_ssize_t *step) except -1
     Py_ssize_t PySlice_AdjustIndices(Py_ssize_t length, Py_ssize_t *start, Py_ssize_t *stop, Py_ssize_t step) noexcept
-    int PyGC_Disable() noexcept
-    int PyGC_Enable() noexcept
     void Py_INCREF(object o) noexcept
     const Py_ssize_t PY_SSIZE_T_MAX
 
@@ -736,17 +734,7 @@ cdef class ByteArrayIterator:
 # --- loading
 
 cdef PyObject *make(Pool pool, pm_object *head, pm_known_cell *cell) except NULL:
-    """The proxy of a stored one.  Runs no user code."""
-    cdef PersistentByteArray made
-    cdef int collecting = PyGC_Disable()
-    try:
-        made = PersistentByteArray.__new__(PersistentByteArray)
-        bind(made, pool, head)
-    finally:
-        if collecting:
-            PyGC_Enable()
-    Py_INCREF(made)
-    return <PyObject *>made
+    return made_proxy(PersistentByteArray, pool, head)
 
 
 pm_make_sequence(<PyTypeObject *>PersistentByteArray)

@@ -382,7 +382,7 @@ cdef uint64_t encode_nested(Pool pool, Plan plan, object value, type cls) except
             return encode_dict(pool, plan, value, cls)
         found = plan.encoded.get(id(value)) if plan is not None and plan.encoded is not None else None
         if found is None:
-            raise RuntimeError("the value changed while it was being stored")
+            changed_meanwhile()
         if type(found[1]) is tuple:
             return encode_array(pool, plan, value, found[1])
         return encode_items(pool, plan, (<Codec>found[1]).kind, ((<Codec>found[1]).name, found[2]))
@@ -458,18 +458,26 @@ cdef inline uint64_t words_of(const pm_pool *p, uint64_t block, uint64_t asked) 
     return (<pm_page *>pm_at(p, block & ~<uint64_t>(PM_PAGE_SIZE - 1))).block_size // 8
 
 
-cdef uint64_t encode_container(Pool pool, Plan plan, object value, type cls) except 0:
-    """A persistent copy of a list, dict or set.  Registered before its items, so that cycles find it."""
-    cdef uint64_t offset
-    cdef unsigned type_number = PM_TYPE_LIST if cls is list else PM_TYPE_DICT if cls is dict else PM_TYPE_SET
-    if plan is None:
-        return encode_simple(pool, value, cls)
+cdef uint64_t stored_before(Pool pool, Plan plan, object value) except? 0:
+    """What this value has become already, with one reference more; 0: nothing yet."""
     if plan.stored is None:
         plan.stored = {}
     found = plan.stored.get(id(value))
-    if found is not None:
-        object_keep(pool, found)
-        return PM_REFERENCE(PM_REF_OBJECT, found)
+    if found is None:
+        return 0
+    object_keep(pool, found)
+    return PM_REFERENCE(PM_REF_OBJECT, found)
+
+
+cdef uint64_t encode_container(Pool pool, Plan plan, object value, type cls) except 0:
+    """A persistent copy of a list, dict or set.  Registered before its items, so that cycles find it."""
+    cdef uint64_t offset, slot
+    cdef unsigned type_number = PM_TYPE_LIST if cls is list else PM_TYPE_DICT if cls is dict else PM_TYPE_SET
+    if plan is None:
+        return encode_simple(pool, value, cls)
+    slot = stored_before(pool, plan, value)
+    if slot:
+        return slot
     if cls is list and pm_is_simple_list(value):
         plan.stored[id(value)] = encode_simple(pool, value, cls) & PM_OFFSET_MASK
         return PM_REFERENCE(PM_REF_OBJECT, plan.stored[id(value)])
@@ -484,18 +492,15 @@ cdef uint64_t encode_container(Pool pool, Plan plan, object value, type cls) exc
 
 cdef uint64_t encode_dict(Pool pool, Plan plan, object value, type cls) except 0:
     """As encode_container(), of the items that look_through_dict() has noted."""
-    cdef uint64_t offset
+    cdef uint64_t offset, slot
     cdef unsigned type_number = PM_TYPE_DEFAULTDICT if cls is defaultdict else \
         PM_TYPE_COUNTER if cls is Counter else PM_TYPE_ORDEREDDICT
     noted = plan.encoded.get(id(value)) if plan.encoded is not None else None
     if noted is None:
         changed_meanwhile()
-    if plan.stored is None:
-        plan.stored = {}
-    found = plan.stored.get(id(value))
-    if found is not None:
-        object_keep(pool, found)
-        return PM_REFERENCE(PM_REF_OBJECT, found)
+    slot = stored_before(pool, plan, value)
+    if slot:
+        return slot
     offset = object_new(
         pool, type_number, sizeof(pm_defaultdict) if cls is defaultdict else sizeof(pm_table), True)
     plan.stored[id(value)] = offset
@@ -508,14 +513,10 @@ cdef uint64_t encode_dict(Pool pool, Plan plan, object value, type cls) except 0
 
 cdef uint64_t encode_deque(Pool pool, Plan plan, object value) except 0:
     """As encode_container()."""
-    cdef uint64_t offset, slot
+    cdef uint64_t offset, slot = stored_before(pool, plan, value)
     cdef pm_deque *d
-    if plan.stored is None:
-        plan.stored = {}
-    found = plan.stored.get(id(value))
-    if found is not None:
-        object_keep(pool, found)
-        return PM_REFERENCE(PM_REF_OBJECT, found)
+    if slot:
+        return slot
     offset = object_new(pool, PM_TYPE_DEQUE, sizeof(pm_deque), True)
     plan.stored[id(value)] = offset
     d = <pm_deque *>pm_at(pool.p, offset)
@@ -528,13 +529,9 @@ cdef uint64_t encode_deque(Pool pool, Plan plan, object value) except 0:
 
 cdef uint64_t encode_bytearray(Pool pool, Plan plan, bytearray value) except 0:
     """As encode_container()."""
-    cdef uint64_t offset
-    if plan.stored is None:
-        plan.stored = {}
-    found = plan.stored.get(id(value))
-    if found is not None:
-        object_keep(pool, found)
-        return PM_REFERENCE(PM_REF_OBJECT, found)
+    cdef uint64_t offset, slot = stored_before(pool, plan, value)
+    if slot:
+        return slot
     offset = object_new(pool, PM_TYPE_BYTEARRAY, sizeof(pm_buffer), True)
     plan.stored[id(value)] = offset
     buffer_fill(
@@ -544,12 +541,9 @@ cdef uint64_t encode_bytearray(Pool pool, Plan plan, bytearray value) except 0:
 
 cdef uint64_t encode_array(Pool pool, Plan plan, object value, tuple described) except 0:
     """As encode_container(), of what look_through_array() has noted."""
-    if plan.stored is None:
-        plan.stored = {}
-    found = plan.stored.get(id(value))
-    if found is not None:
-        object_keep(pool, found)
-        return PM_REFERENCE(PM_REF_OBJECT, found)
+    cdef uint64_t slot = stored_before(pool, plan, value)
+    if slot:
+        return slot
     plan.stored[id(value)] = new_array(pool, described, True)
     return PM_REFERENCE(PM_REF_OBJECT, plan.stored[id(value)])
 
@@ -597,7 +591,7 @@ cdef bint fill_entry(
     """Fills entry i of a new table.  False: the key is there already."""
     cdef uint64_t *entry
     if i == n:
-        raise RuntimeError("the value changed while it was being stored")
+        changed_meanwhile()
     if type(key) is float and key != key:
         # Two NaN objects with the same bits are two keys for a builtin, but one for us: the last value stays.
         first = nans.setdefault(float_bits(key), i)
