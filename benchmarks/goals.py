@@ -114,20 +114,19 @@ SORTED, TREE = "sorted dict {}, to SortedDict's", "sorted dict {}, to OOBTree's"
 
 
 def measured_cases(
-    directory: Path, plan: harness.Plan, repeats: int, names: Iterable[str]
+    directory: Path, cases: list[harness.Case], repeats: int, names: Iterable[str]
 ) -> list[harness.Result]:
     import pmemobj
 
-    cases = micro.cases(plan)
     with pmemobj.open(directory / "cases.pool") as pool:
         return [harness.measure(harness.find(cases, name), pool, repeats) for name in names]
 
 
 def deques(directory: Path, effort: Effort) -> tuple[list[Row], Figures]:
-    plan = harness.Plan(reads=effort.reads, writes=effort.reads, inserts=effort.inserts)
+    made = micro.deques.cases(harness.Plan(reads=effort.reads, writes=effort.reads, inserts=effort.inserts))
     rows, figures = [], {}
     for name, cases in DEQUE_CASES.items():
-        results = measured_cases(directory, plan, effort.repeats, cases)
+        results = measured_cases(directory, made, effort.repeats, cases)
         worst = max(results, key=lambda result: result.ratio)
         rows += [result.row() for result in results]
         figures[name] = (worst.ratio, f"the worst: {worst.name}")
@@ -136,11 +135,13 @@ def deques(directory: Path, effort: Effort) -> tuple[list[Row], Figures]:
 
 def sorteds(directory: Path, effort: Effort) -> tuple[list[Row], Figures]:
     """The medians of all repetitions are compared: a tree of a million entries is not built often."""
-    plan = harness.Plan(effort.sorted_entries, reads=effort.reads, inserts=effort.inserts)
+    made = micro.sorteds.cases(
+        harness.Plan(effort.sorted_entries, reads=effort.reads, inserts=effort.inserts)
+    )
     rows: list[Row] = []
     figures: Figures = {}
     for name, cases in SORTED_CASES.items():
-        results = measured_cases(directory, plan, min(effort.repeats, 5), cases)
+        results = measured_cases(directory, made, min(effort.repeats, 5), cases)
         rows += [result.row() for result in results]
         for title, rival in ((SORTED, "sortedcontainers"), (TREE, "OOBTree")):
             ratios = {one.name: one.ns[harness.OURS] / one.ns[rival] for one in results if rival in one.ns}

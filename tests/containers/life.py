@@ -102,3 +102,24 @@ class ContainerLife(RuleBasedStateMachine):
             self.stored = None
             self.pool.close()
             shutil.rmtree(self.folder)
+
+
+class SequenceLife(ContainerLife):
+    """What a list, a deque and a byte array have in common."""
+
+    repeated = 300  # as long as it may be, to be repeated
+
+    @precondition(lambda self: len(self.model) < self.repeated)
+    @rule(n=st.integers(-1, 3))
+    def repeat(self, n):
+        self.stored *= n
+        self.model *= n
+        # A list in it is now there several times, as one object, in both.
+
+    @rule()
+    def reverse(self):
+        self.both(lambda s: s.reverse())
+
+    @rule()
+    def clear(self):
+        self.both(lambda s: s.clear())

@@ -1,8 +1,8 @@
 """The life of a byte array."""
 
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
-from life import ContainerLife
+from hypothesis.stateful import rule
+from life import SequenceLife
 
 positions = st.integers(-700, 700)
 pieces = st.one_of(
@@ -14,8 +14,9 @@ slices = st.builds(
 )
 
 
-class ByteArrayLife(ContainerLife):
+class ByteArrayLife(SequenceLife):
     empty = bytearray
+    repeated = 5000
 
     @rule(byte=st.integers(-1, 256))
     def append(self, byte):
@@ -70,20 +71,6 @@ class ByteArrayLife(ContainerLife):
     @rule(piece=pieces)
     def search(self, piece):
         self.both(lambda b: (b.find(piece), b.rfind(piece[:2]), piece in b, b.count(piece[:1])))
-
-    @precondition(lambda self: len(self.model) < 5000)
-    @rule(n=st.integers(-1, 3))
-    def repeat(self, n):
-        self.stored *= n
-        self.model *= n
-
-    @rule()
-    def reverse(self):
-        self.both(lambda b: b.reverse())
-
-    @rule()
-    def clear(self):
-        self.both(lambda b: b.clear())
 
     @rule(size=st.integers(0, 6000))
     def resize(self, size):

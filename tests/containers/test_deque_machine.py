@@ -6,7 +6,7 @@ from collections import deque
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
-from life import ContainerLife
+from life import SequenceLife
 from list_support import common, items
 
 positions = st.integers(-40, 40)
@@ -15,8 +15,9 @@ batches = st.one_of(
 )
 
 
-class DequeLife(ContainerLife):
+class DequeLife(SequenceLife):
     empty = deque
+    repeated = 400
 
     def both_with(self, change, value):
         """The value is a copy for each: the pool makes one anyway."""
@@ -87,20 +88,6 @@ class DequeLife(ContainerLife):
     @rule(n=st.integers(-500, 500))
     def rotate(self, n):
         self.both(lambda d: d.rotate(n))
-
-    @precondition(lambda self: len(self.model) < 400)
-    @rule(n=st.integers(-1, 3))
-    def repeat(self, n):
-        self.stored *= n
-        self.model *= n
-
-    @rule()
-    def reverse(self):
-        self.both(lambda d: d.reverse())
-
-    @rule()
-    def clear(self):
-        self.both(lambda d: d.clear())
 
 
 class BoundedDequeLife(DequeLife):

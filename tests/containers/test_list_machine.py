@@ -4,7 +4,7 @@ import copy
 
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
-from life import ContainerLife
+from life import SequenceLife
 from list_support import common, items, plain
 
 positions = st.integers(-100, 100)
@@ -14,7 +14,7 @@ batches = st.one_of(
 )
 
 
-class ListLife(ContainerLife):
+class ListLife(SequenceLife):
     empty = list
     plain = staticmethod(plain)
 
@@ -77,18 +77,6 @@ class ListLife(ContainerLife):
             self.stored[lo:hi:step] = [value] * count
             self.model[lo:hi:step] = copy.deepcopy([value] * count)
 
-    @precondition(lambda self: len(self.model) < 300)
-    @rule(n=st.integers(-1, 3))
-    def repeat(self, n):
-        self.stored *= n
-        self.model *= n
-        # A list in the list is now there several times, as one object, in both.
-
-    @rule()
-    def reverse(self):
-        self.stored.reverse()
-        self.model.reverse()
-
     @rule(reverse=st.booleans())
     def sort(self, reverse):
         def key(item):
@@ -96,11 +84,6 @@ class ListLife(ContainerLife):
 
         self.stored.sort(key=key, reverse=reverse)
         self.model.sort(key=key, reverse=reverse)
-
-    @rule()
-    def clear(self):
-        self.stored.clear()
-        self.model.clear()
 
 
 TestListLife = ListLife.TestCase

@@ -1,12 +1,11 @@
 """The type table: which classes can be stored, and how they are found again."""
 
 import importlib
-import os
-import subprocess
 import sys
 import textwrap
 
 import pytest
+from object_support import run
 
 import pmemobj
 from pmemobj import ClassNotFoundError, PersistentObject, PersistentPlaceholder
@@ -32,20 +31,6 @@ class EmptySlots(PersistentObject):
 
 class Replaced(PersistentObject):
     pass
-
-
-def run(directory, program, *args, code=0):
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program), *map(str, args)],
-        cwd=directory,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env=os.environ | {"PYTHONPATH": ":".join([str(directory), *sys.path]), "PYTHONHASHSEED": "random"},
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar, Final, Generic, Literal, NewType, O
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from object_support import scalars
 
 import pmemobj
 from pmemobj import PersistentDict, PersistentList, PersistentObject
@@ -451,14 +452,6 @@ HINTS = {
     complex: complex,
     list: list,
 }
-scalars = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(),
-    st.floats(allow_nan=False),
-    st.text(max_size=12),
-    st.binary(max_size=12),
-)
 
 
 @given(

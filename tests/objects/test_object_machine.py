@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from object_support import scalars
 
 import pmemobj
 from pmemobj import PersistentObject, StaleObjectError
@@ -39,16 +40,8 @@ class Three(Two):
 CLASSES = [One, Two, Three]
 NAMES = ["a", "b", "shared", "c", "d", "été", "a_much_longer_name", "twice", "n1", "n2", "n3"]
 
-simple = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(),
-    st.floats(allow_nan=False),
-    st.text(max_size=12),
-    st.binary(max_size=12),
-)
 values = st.recursive(
-    simple,
+    scalars,
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.tuples(inner, inner)

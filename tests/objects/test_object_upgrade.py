@@ -1,31 +1,14 @@
 """Classes that have changed since their objects were stored: fields added, removed, retyped; __p_upgrade__."""
 
 import dataclasses
-import os
-import subprocess
-import sys
 import textwrap
 import threading
 
 import pytest
+from object_support import run
 
 import pmemobj
 from pmemobj import ClassNotFoundError, PersistentObject, StaleObjectError, UpgradeError
-
-
-def run(directory, program, *args):
-    done = subprocess.run(
-        [sys.executable, "-B", "-c", textwrap.dedent(program), *map(str, args)],
-        cwd=directory,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env=os.environ | {"PYTHONPATH": ":".join([str(directory), *sys.path]), "PYTHONHASHSEED": "random"},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
 
 OPEN = """
     import sys, pmemobj, things
