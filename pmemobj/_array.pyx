@@ -213,17 +213,10 @@ cdef bint is_one_item(PersistentArray self, object key) noexcept:
 
 # --- changing
 
-cdef object in_transaction(PersistentArray self):
-    """Nobody else changes the pool until the end."""
-    cdef object transaction
+cdef object new_transaction(PersistentArray self):
+    """Nobody else changes the pool until its end."""
     check_read(self)
-    transaction = self.pool.transaction()
-    transaction.__enter__()
-    return transaction
-
-
-cdef object give_up(object transaction, object error):
-    transaction.__exit__(type(error), error, error.__traceback__)
+    return self.pool.transaction()
 
 
 cdef int store(PersistentArray self, uint64_t lo, object source, uint64_t address, uint64_t size) except -1:
@@ -294,18 +287,14 @@ cdef int assign(PersistentArray self, object key, object value) except -1:
 cdef int assign_between(PersistentArray self, object key, object value) except -1:
     """The part is not contiguous: what lies in between is written, too, and must be what it is."""
     cdef uint64_t lo
-    transaction = in_transaction(self)
-    try:
+    transaction = new_transaction(self)
+    with transaction:
         view = view_of(self)
         lo, covered, part = copy_of_part(self, view[key], view)
         view = None
         part[...] = value
         transaction._must_be_open()
         store(self, lo, covered, address_of(covered), covered.size)
-    except BaseException as error:
-        give_up(transaction, error)
-        raise
-    transaction.__exit__(None, None, None)
     return 0
 
 
@@ -331,8 +320,8 @@ cdef object positions_of(object shape, object key):
 
 cdef int scatter(PersistentArray self, object key, object value) except -1:
     """Fancy and boolean indices: pieces of neighbours, or if they are many, all from the first to the last."""
-    transaction = in_transaction(self)
-    try:
+    transaction = new_transaction(self)
+    with transaction:
         view = view_of(self)
         positions = positions_of(view.shape, key).ravel()
         values = values_for(view[key], value).ravel()
@@ -355,26 +344,18 @@ cdef int scatter(PersistentArray self, object key, object value) except -1:
         transaction._must_be_open()
         for first, piece in pieces:
             store(self, first * piece.itemsize, piece, address_of(piece), piece.nbytes)
-    except BaseException as error:
-        give_up(transaction, error)
-        raise
-    transaction.__exit__(None, None, None)
     return 0
 
 
 cdef object change_copy(PersistentArray self, object function, tuple arguments):
     """What a function makes of a copy of all items takes their place."""
-    transaction = in_transaction(self)
-    try:
+    transaction = new_transaction(self)
+    with transaction:
         describe(self)
         changed = view_of(self).copy()
         function(changed, *arguments)
         transaction._must_be_open()
         store(self, 0, changed, address_of(changed), changed.nbytes)
-    except BaseException as error:
-        give_up(transaction, error)
-        raise
-    transaction.__exit__(None, None, None)
     return self
 
 
@@ -663,8 +644,8 @@ def into(function, inputs, kwargs, out):
     """A ufunc with persistent arrays among those to be filled: copies are, and then stored, all of them or none."""
     cdef PersistentArray array
     first = next(array for array in out if isinstance(array, PersistentArray))
-    transaction = in_transaction(first)
-    try:
+    transaction = new_transaction(first)
+    with transaction:
         kwargs["out"] = copies = tuple([view_of(o).copy() if isinstance(o, PersistentArray) else o for o in out])
         function(*inputs, **kwargs)
         inputs = None
@@ -672,10 +653,6 @@ def into(function, inputs, kwargs, out):
         for o, copied in zip(out, copies):
             if isinstance(o, PersistentArray):
                 assign(o, ..., copied)
-    except BaseException as error:
-        give_up(transaction, error)
-        raise
-    transaction.__exit__(None, None, None)
     return out[0] if len(out) == 1 else out
 
 
@@ -738,5 +715,5 @@ cdef PyObject *make(Pool pool, pm_object *head, pm_known_cell *cell) except NULL
     return made_proxy(PersistentArray, pool, head)
 
 
-register_proxy(PM_TYPE_ARRAY, make)
+register_proxy(PM_TYPE_ARRAY, PersistentArray, make)
 set_describe_array(describe_array)

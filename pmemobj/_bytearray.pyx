@@ -738,5 +738,5 @@ cdef PyObject *make(Pool pool, pm_object *head, pm_known_cell *cell) except NULL
 
 
 pm_make_sequence(<PyTypeObject *>PersistentByteArray)
-register_proxy(PM_TYPE_BYTEARRAY, make)
+register_proxy(PM_TYPE_BYTEARRAY, PersistentByteArray, make)
 MutableSequence.register(PersistentByteArray)

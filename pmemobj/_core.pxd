@@ -253,5 +253,5 @@ cdef inline int slot_drop(Pool pool, uint64_t slot) except -1:
 cdef int register_class(unsigned type, object cls) except -1
 # Or they are made by a function: it gets where in `known` the proxy belongs, runs no user code and starts no
 # garbage collection.
-cdef int register_proxy(unsigned type, make_proxy make) except -1
+cdef int register_proxy(unsigned type, object cls, make_proxy make) except -1
 cdef void proxy_lost(PyObject *handle, uint64_t offset) noexcept

@@ -152,18 +152,12 @@ cdef class _Collection:
         found = {}
         for i in range(PM_TYPES):
             if self.types[i] and i != PM_TYPE_OBJECT:
-                found[name_of_type(i)] = self.types[i]
+                found[class_names[i]] = self.types[i]
         for i in range(self.nclasses):
             found[self.classes[i]] = found.get(self.classes[i], 0) + 1
         self.objects = self.nclasses = 0
         memset(self.types, 0, sizeof(self.types))
         return objects, found
-
-
-cdef str name_of_type(unsigned type):
-    if proxy_classes[type] != NULL:
-        return (<object>proxy_classes[type]).__name__
-    return "PersistentByteArray" if type == PM_TYPE_BYTEARRAY else "PersistentArray"
 
 
 cdef bint empty_step(Pool pool, uint64_t offset, uint64_t *budget) except -1:

@@ -48,6 +48,7 @@ cdef extern from *:
 
 cdef make_proxy proxy_makers[PM_TYPES]
 cdef PyTypeObject *proxy_classes[PM_TYPES]      # these are never given up
+cdef dict class_names = {}                      # type number -> name of the class
 
 
 cdef int register_class(unsigned type, object cls) except -1:
@@ -57,13 +58,15 @@ cdef int register_class(unsigned type, object cls) except -1:
         raise TypeError(f"{cls!r} adds fields to Persistent")
     pm_set_dealloc(<PyTypeObject *>cls)
     proxy_classes[type] = <PyTypeObject *>cls
+    class_names[type] = cls.__name__
     return 0
 
 
-cdef int register_proxy(unsigned type, make_proxy make) except -1:
+cdef int register_proxy(unsigned type, object cls, make_proxy make) except -1:
     if type >= PM_TYPES:
         raise ValueError(f"type number {type} is not below {PM_TYPES}")
     proxy_makers[type] = make
+    class_names[type] = cls.__name__
     return 0
 
 

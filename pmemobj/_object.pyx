@@ -754,7 +754,7 @@ def _why(PersistentObject o not None):
 pm_check_object()
 pm_proxy_lost = proxy_lost
 pm_prepare_class(PersistentObject, <PyObject *>not_ready, &not_ready.fast, _init_subclass)
-register_proxy(PM_TYPE_OBJECT, make)
+register_proxy(PM_TYPE_OBJECT, PersistentObject, make)
 
 
 class PersistentPlaceholder(PersistentObject):

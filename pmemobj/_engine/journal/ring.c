@@ -25,9 +25,9 @@
 #define LONG_RECORD 2048u           /* words: from here on a record is copied as it is, not merged */
 #define POPULATE_PIECE 65536u
 #define POPULATE_FROM 65536u         /* bytes of a log record; for less a few page faults will do */
-#define HALF_FULL_STEP 1024u       /* words; some hundred operations, */
-#define LAG_WORDS 3u                /* for each page of an eighth of the budget of memory */
-#define FULL_STEP 64u               /* and some */
+#define HALF_FULL_STEP 1024u         /* words, until the appender looks around: some hundred operations */
+#define FULL_STEP 64u                /* a few */
+#define LAG_WORDS 3u                 /* that may wait for the merger, for each page of an eighth of the budget of memory */
 #define WAIT_NS 1000000u             /* of an appender for the merger, until it looks again */
 
 struct line {
@@ -269,7 +269,9 @@ static uint64_t step_of(const struct jr *j)
 {
     const struct jr_ring *r = &j->ring;
     uint32_t crowded = atomic_load_explicit(&j->priv->pages.crowded, memory_order_relaxed);
-    return crowded == JR_ROOMY ? r->lag < r->words / 16 ? r->lag : r->words / 16 : crowded == JR_HALF_FULL ? HALF_FULL_STEP : FULL_STEP;
+    if (crowded != JR_ROOMY)
+        return crowded == JR_FULL ? FULL_STEP : HALF_FULL_STEP;
+    return r->lag < r->words / 16 ? r->lag : r->words / 16;
 }
 
 /* Lets the appender go on for `need` words at least.  False: they are not free. */
