@@ -43,6 +43,15 @@ def plain(value):
     return value
 
 
+def spelled(value):
+    """Like repr, but the members of equal sets come in the same order, however each set was built."""
+    if type(value) is frozenset:
+        return f"frozenset({sorted(map(spelled, value))})"
+    if type(value) in (list, tuple):
+        return f"{type(value).__name__}({list(map(spelled, value))})"
+    return repr(value)
+
+
 def in_use(pool):
     """Bytes in use once nothing is left that only waits for its destruction."""
     gc.collect()

@@ -5,7 +5,7 @@ import copy
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 from life import SequenceLife
-from list_support import common, items, plain
+from list_support import common, items, plain, spelled
 
 positions = st.integers(-100, 100)
 steps = st.sampled_from([None, 1, 2, -1, -3, 7])
@@ -80,7 +80,7 @@ class ListLife(SequenceLife):
     @rule(reverse=st.booleans())
     def sort(self, reverse):
         def key(item):
-            return repr(plain(item))
+            return spelled(plain(item))
 
         self.stored.sort(key=key, reverse=reverse)
         self.model.sort(key=key, reverse=reverse)
