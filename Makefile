@@ -159,7 +159,7 @@ bench-targets: bench-setup ## measure all that docs/performance.md promises, and
 
 docs: setup ## HTML documentation in build/docs
 	@$(REQUIREMENTS) docs > $(VENV)/.docs.txt && $(PY) -m pip install -q -r $(VENV)/.docs.txt
-	$(PY) -m sphinx -q -b html $(if $(wildcard docs/conf.py),,-C -D extensions=myst_parser) docs build/docs
+	$(PY) -m sphinx -q -W -b html $(if $(wildcard docs/conf.py),,-C -D extensions=myst_parser) docs build/docs
 	@echo "build/docs/index.html"
 
 # build/lib* may hold modules whose sources are gone, and would be packed too.
