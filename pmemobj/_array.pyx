@@ -8,15 +8,21 @@
 """
 
 cimport cython
-from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS, PyBUF_SIMPLE, PyBUF_STRIDES, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer,
+)
 from cpython.object cimport PyObject
-from libc.stdint cimport uint64_t
+from libc.math cimport isfinite
+from libc.stdint cimport int8_t, int64_t, uint64_t
+from libc.string cimport memcmp, memcpy
 
 from pmemobj._array_numbers cimport ArrayNumbers
+from pmemobj._batch cimport rewrite_begin, rewrite_end
 from pmemobj._buffer cimport (
-    Writing, buffer_of, bytes_of, export_begins, export_ends, look, made_proxy, must_not_move, overwrite, splice,
+    Writing, buffer_of, bytes_of, export_begins, export_ends, is_many, look, made_proxy, must_not_move,
+    overwrite, pm_buffer_at, pm_put_bytes, put_bytes, splice,
 )
-from pmemobj._cengine cimport pm_at, pm_known_cell, pm_store
+from pmemobj._cengine cimport pm_at, pm_known_cell, pm_pool, pm_store
 from pmemobj._core cimport (
     Pool, bind, check_read, op_abort, op_begin, op_end, pool_check_read, raise_damaged, register_proxy,
 )
@@ -37,6 +43,11 @@ __all__ = ["PersistentArray"]
 cdef extern from "Python.h":
     void Py_INCREF(object o) noexcept
     void Py_XDECREF(PyObject *o) noexcept
+    long PyLong_AsLongAndOverflow(object o, int *overflow) noexcept         # of an exact int
+    long long PyLong_AsLongLongAndOverflow(object o, int *overflow) noexcept
+    Py_ssize_t PyNumber_AsSsize_t(object o, void *raised) noexcept
+    int PySlice_Unpack(object o, Py_ssize_t *start, Py_ssize_t *stop, Py_ssize_t *step) except -1
+    Py_ssize_t PySlice_AdjustIndices(Py_ssize_t length, Py_ssize_t *start, Py_ssize_t *stop, Py_ssize_t step) noexcept
 
 cdef enum:
     GAP = 256                   # bytes between two items that are still changed as one piece
@@ -45,17 +56,20 @@ cdef enum:
 
 # --- NumPy
 
-cdef object np = None
+cdef object np = None, np_ndarray = None, np_empty = None, np_intp = None
 cdef dict dtypes = {}           # text in a pool -> dtype
 
 
 cdef int need_numpy() except -1:
-    global np
+    global np, np_ndarray, np_empty, np_intp
     if np is None:
         try:
             np = importlib.import_module("numpy")
         except ImportError:
             raise ImportError("a PersistentArray needs NumPy: pip install 'pmemobj[arrays]'") from None
+        np_ndarray = np.ndarray
+        np_empty = np.empty
+        np_intp = np.intp
     return 0
 
 
@@ -85,8 +99,11 @@ cdef object dtype_of_text(str text):
     return dtype
 
 
-cdef inline uint64_t address_of(object array) except? 0:
-    return array.__array_interface__["data"][0]
+cdef uint64_t address_of(object array) except? 0:
+    cdef Py_buffer seen
+    PyObject_GetBuffer(array, &seen, PyBUF_STRIDES)
+    PyBuffer_Release(&seen)
+    return <uint64_t>seen.buf
 
 
 @cython.final
@@ -144,6 +161,11 @@ cdef int describe(PersistentArray self) except -1:
         raise_damaged(self.pool, self.head, "it is no description of an array")
     self.axes = len(shape)
     self.tail = shape[1:]
+    self.is_solid = dtype.itemsize > 0 and dtype.names is None
+    if dtype.isnative and dtype.kind in "biufc" and dtype.itemsize <= (16 if dtype.kind == "c" else 8):
+        self.kind = ord(dtype.kind)
+        self.width = dtype.itemsize
+        self.scalar = dtype.type
     self.dtype_of = dtype
     return 0
 
@@ -219,12 +241,18 @@ cdef object new_transaction(PersistentArray self):
     return self.pool.transaction()
 
 
-cdef int store(PersistentArray self, uint64_t lo, object source, uint64_t address, uint64_t size) except -1:
+cdef int store(PersistentArray self, uint64_t lo, const char *source, uint64_t size) except -1:
     """source: contiguous memory of this process, or a part of the pool's that is not this array's."""
     cdef pm_buffer *b = look(self)
-    if lo + size > b.size or address_of(source) == 0 and size:
-        raise RuntimeError("the array was changed while something was being stored into it")
-    return overwrite(self, lo, <const char *>address, size)
+    if lo + size > b.size:
+        raise RuntimeError(CHANGED)
+    return overwrite(self, lo, source, size)
+
+
+cdef int store_array(PersistentArray self, uint64_t lo, object source) except -1:
+    """All of a contiguous ndarray."""
+    cdef uint64_t address = address_of(source), size = source.nbytes
+    return store(self, lo, <const char *>address, size)
 
 
 cdef object whole_key(PersistentArray self, object key):
@@ -273,19 +301,20 @@ cdef int assign(PersistentArray self, object key, object value) except -1:
         return 0
     if not is_view_of(part, view):
         return scatter(self, key, value)
-    low, high = bounds_of(part)
-    lo = low - address_of(view)
-    if not part.flags.c_contiguous or part.dtype.names is not None:     # whose fields may have room in between
+    if part.dtype.names is not None:        # whose fields may have room in between
         return assign_between(self, key, value)
     if type(value) is not np.ndarray or value.dtype != part.dtype or value.shape != part.shape or \
             not value.flags.c_contiguous or is_view_of(value, view):
         value = values_for(part, value)
+    lo = address_of(part) - address_of(view)
+    if not part.flags.c_contiguous:
+        return put_spread(self, lo, part, value)
     part = view = None                      # from here on it may move
-    return store(self, lo, value, address_of(value), high - low)
+    return store_array(self, lo, value)
 
 
 cdef int assign_between(PersistentArray self, object key, object value) except -1:
-    """The part is not contiguous: what lies in between is written, too, and must be what it is."""
+    """What lies in between is written, too, and must be what it is."""
     cdef uint64_t lo
     transaction = new_transaction(self)
     with transaction:
@@ -294,7 +323,7 @@ cdef int assign_between(PersistentArray self, object key, object value) except -
         view = None
         part[...] = value
         transaction._must_be_open()
-        store(self, lo, covered, address_of(covered), covered.size)
+        store_array(self, lo, covered)
     return 0
 
 
@@ -343,7 +372,7 @@ cdef int scatter(PersistentArray self, object key, object value) except -1:
         flat = None
         transaction._must_be_open()
         for first, piece in pieces:
-            store(self, first * piece.itemsize, piece, address_of(piece), piece.nbytes)
+            store_array(self, first * piece.itemsize, piece)
     return 0
 
 
@@ -355,7 +384,7 @@ cdef object change_copy(PersistentArray self, object function, tuple arguments):
         changed = view_of(self).copy()
         function(changed, *arguments)
         transaction._must_be_open()
-        store(self, 0, changed, address_of(changed), changed.nbytes)
+        store_array(self, 0, changed)
     return self
 
 
@@ -392,6 +421,9 @@ cdef Held Held_for(PersistentArray self):
     cdef Held held = Held.__new__(Held)
     held.of = self
     return held
+
+
+include "_array_items.pxi"
 
 
 cdef object plain(object value):
@@ -512,7 +544,8 @@ cdef class PersistentArray(ArrayNumbers):
         return item_of(self, key) if is_one_item(self, key) else view_of(self)[key]
 
     def __setitem__(self, key, value):
-        assign(self, key, value)
+        if not store_part(self, key, value):
+            assign(self, key, value)
 
     def __delitem__(self, key):
         check_read(self)
@@ -592,11 +625,12 @@ cdef class PersistentArray(ArrayNumbers):
 
     def fill(self, value, /):
         """All items become that value.  Atomic."""
-        assign(self, ..., value)
+        self[...] = value
 
     def _p_change(self, function, other):
         """What function(copy, other) makes of a copy of the items takes their place.  Atomic."""
-        return change_copy(self, function, (plain(other),))
+        other = plain(other)
+        return self if change_few(self, function, other) else change_copy(self, function, (other,))
 
     def sort(self, axis=-1, kind=None, order=None):
         """Sorts the items along an axis, in place.  Atomic.  The arguments are those of ndarray.sort()."""

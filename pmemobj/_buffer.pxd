@@ -13,9 +13,14 @@ cdef extern from "_engine/objects/bytes.h":
     char *pm_buffer_at(const pm_pool *p, const pm_buffer *b) noexcept
     const char *pm_buffer_bytes(const pm_pool *p, const pm_buffer *b) noexcept
     bint pm_put_byte(pm_pool *p, char *at, unsigned char byte) noexcept
+    bint pm_put_bytes(pm_pool *p, char *at, const char *source, uint64_t length) noexcept
     bint pm_append_byte(pm_pool *p, pm_buffer *b, unsigned char byte) noexcept
     void pm_store_bytes(pm_pool *p, char *to, const char *source, uint64_t length) noexcept
     void pm_rewrite_bytes(pm_pool *p, char *to, const char *source, uint64_t length) noexcept
+
+
+cdef enum:
+    FEW_BYTES = 512             # up to here word by word, beyond it line by line in a level
 
 
 cdef class PersistentBuffer(Persistent):
@@ -52,6 +57,17 @@ cdef int must_not_move(PersistentBuffer o) except -1
 # Each is one operation, after look().  The source is not memory of this buffer.
 cdef int overwrite(PersistentBuffer o, uint64_t lo, const char *source, uint64_t n) except -1
 cdef int splice(PersistentBuffer o, uint64_t lo, uint64_t hi, const char *source, uint64_t n) except -1
+
+
+# Inside an operation of rewrite_begin(pool, many).
+cdef inline bint is_many(uint64_t n) noexcept:
+    return n > FEW_BYTES
+
+cdef inline void put_bytes(pm_pool *p, bint many, char *to, const char *source, uint64_t n) noexcept:
+    if many:
+        pm_rewrite_bytes(p, to, source, n)
+    else:
+        pm_store_bytes(p, to, source, n)
 
 
 cdef class Writing:

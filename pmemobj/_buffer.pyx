@@ -26,7 +26,6 @@ cdef extern from "Python.h":
     void Py_INCREF(object o) noexcept
 
 cdef enum:
-    FEW_BYTES = 512             # up to here word by word, beyond it line by line in a level
     FRESH_BYTES = 32768         # of a block in use, noted as new memory at once
     MOST_OF_IT = 1 << 20        # so many bytes, and half of all, are written to another block
 
@@ -64,23 +63,16 @@ cdef int must_not_move(PersistentBuffer o) except -1:
 
 # --- operations
 
-cdef inline void put(pm_pool *p, bint many, char *to, const char *source, uint64_t n) noexcept:
-    if many:
-        pm_rewrite_bytes(p, to, source, n)
-    else:
-        pm_store_bytes(p, to, source, n)
-
-
 cdef int overwrite(PersistentBuffer o, uint64_t lo, const char *source, uint64_t n) except -1:
     cdef Pool pool = o.pool
     cdef pm_buffer *b = buffer_of(o)
-    cdef bint many = n > FEW_BYTES, own
+    cdef bint many = is_many(n), own
     if n >= MOST_OF_IT and n >= b.size // 2 and not o.exports:
         return move(o, lo, lo + n, source, n, b.cap)
     if n == 0:
         return 0
     own = rewrite_begin(pool, many)
-    put(pool.p, many, pm_buffer_at(pool.p, b) + lo, source, n)
+    put_bytes(pool.p, many, pm_buffer_at(pool.p, b) + lo, source, n)
     return rewrite_end(pool, own)
 
 
@@ -165,7 +157,7 @@ cdef int change_head(PersistentBuffer o, uint64_t lo, uint64_t hi, const char *s
     cdef Pool pool = o.pool
     cdef pm_buffer *b = buffer_of(o)
     cdef uint64_t start = b.start + (hi - lo) - n, size = b.size - (hi - lo) + n
-    cdef bint many = lo + n > FEW_BYTES, own
+    cdef bint many = is_many(lo + n), own
     cdef char *to = <char *>pm_at(pool.p, b.data + start)
     cdef char *kept = NULL
     if lo and start > b.start:              # up, over itself
@@ -175,8 +167,8 @@ cdef int change_head(PersistentBuffer o, uint64_t lo, uint64_t hi, const char *s
         memcpy(kept, bytes_of(o), lo)
     try:
         own = rewrite_begin(pool, many)
-        put(pool.p, many, to, bytes_of(o) if kept == NULL else kept, lo)
-        put(pool.p, many, to + lo, source, n)
+        put_bytes(pool.p, many, to, bytes_of(o) if kept == NULL else kept, lo)
+        put_bytes(pool.p, many, to + lo, source, n)
         pm_store(pool.p, &b.start, start)
         pm_store(pool.p, &b.size, size)
         rewrite_end(pool, own)
@@ -190,7 +182,7 @@ cdef int change_in_place(PersistentBuffer o, uint64_t lo, uint64_t hi, const cha
     cdef Pool pool = o.pool
     cdef pm_buffer *b = buffer_of(o)
     cdef uint64_t rest = b.size - hi, size = lo + n + rest
-    cdef bint many = n + rest > FEW_BYTES, own
+    cdef bint many = is_many(n + rest), own
     cdef char *at = pm_buffer_at(pool.p, b)
     cdef char *kept = NULL
     if rest and lo + n > hi:                # up, over itself
@@ -201,11 +193,11 @@ cdef int change_in_place(PersistentBuffer o, uint64_t lo, uint64_t hi, const cha
     try:
         own = rewrite_begin(pool, many)
         if kept == NULL:
-            put(pool.p, many, at + lo, source, n)
-            put(pool.p, many, at + lo + n, at + hi, rest)
+            put_bytes(pool.p, many, at + lo, source, n)
+            put_bytes(pool.p, many, at + lo + n, at + hi, rest)
         else:
-            put(pool.p, many, at + lo + n, kept, rest)
-            put(pool.p, many, at + lo, source, n)
+            put_bytes(pool.p, many, at + lo + n, kept, rest)
+            put_bytes(pool.p, many, at + lo, source, n)
         pm_store(pool.p, &b.size, size)
         rewrite_end(pool, own)
     finally:
@@ -220,7 +212,7 @@ cdef int add_last(PersistentBuffer o, const char *source, uint64_t n) except -1:
     cdef pm_buffer *b = buffer_of(o)
     cdef char *to = pm_buffer_at(p, b) + b.size
     cdef uint64_t size = b.size + n, run
-    if p.depth or n <= FEW_BYTES:
+    if p.depth or not is_many(n):
         return change_in_place(o, b.size, b.size, source, n)
     op_begin(pool)
     run = -<uint64_t>to & 7                 # of a word that is in use

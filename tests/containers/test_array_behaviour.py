@@ -601,6 +601,8 @@ USES = [
     lambda a, evil: a.__setitem__([evil, 0], 1),
     lambda a, evil: a.__setitem__(0, evil),
     lambda a, evil: a.__setitem__(..., evil),
+    lambda a, evil: a.__setitem__((0, 1), evil),
+    lambda a, evil: a.__setitem__((slice(None, None, 2), 1), evil),
     lambda a, evil: a.__setitem__([0, 1], evil),
     lambda a, evil: a.__setitem__(np.asarray(a) > 3, evil),
     lambda a, evil: operator.iadd(a, evil),

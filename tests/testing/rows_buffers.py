@@ -84,6 +84,7 @@ ARRAY: dict[str, Operation] = {
     "set first": lambda pool, x: put(x, 0, -1),
     "set item": lambda pool, x: put(x, (-1, 1), -1),
     "set all": lambda pool, x: put(x, ..., np.asarray(x) + 1),
+    "set rows": lambda pool, x: put(x, slice(1, 4), 6),
     "set column": lambda pool, x: put(x, (..., 1), 5),
     "set fancy": lambda pool, x: far_apart(x),
     "set mask": lambda pool, x: put(x, np.asarray(x) % 5 == 1, -1),

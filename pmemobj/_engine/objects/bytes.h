@@ -35,11 +35,21 @@ static inline uint64_t pm_word_with(const char *at, unsigned char byte)
     return word;
 }
 
-/* A whole operation: replaces one byte, or adds one where the block has room for it.  1: done.  0: nothing has been
- * done, go the long way. */
+/* A whole operation: replaces one byte, or some, or adds one where the block has room for it.  1: done.  0: nothing has
+ * been done, go the long way. */
 static inline int pm_put_byte(pm_pool *p, char *at, unsigned char byte)
 {
     return pm_put(p, pm_word_of(at), pm_word_with(at, byte));
+}
+
+static inline int pm_put_bytes(pm_pool *p, char *at, const char *from, uint64_t length)
+{
+    uint64_t skip = (uintptr_t)at & 7, word;
+    if (length > 8 - skip)
+        return 0;
+    word = *pm_word_of(at);
+    memcpy((char *)&word + skip, from, length);
+    return pm_put(p, pm_word_of(at), word);
 }
 
 static inline int pm_append_byte(pm_pool *p, pm_buffer *b, unsigned char byte)
