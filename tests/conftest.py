@@ -6,6 +6,7 @@ engine="auto" means "direct", and nothing waits for a disk.
 
 import importlib
 import os
+import signal
 import sys
 
 import hypothesis
@@ -38,6 +39,9 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     if config.getoption("--engine") == "direct":
         os.environ["PMEM_IS_PMEM_FORCE"] = "1"
+    # A shell that runs us in the background has it ignored; tests send it.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config, items):

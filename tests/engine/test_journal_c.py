@@ -11,7 +11,7 @@ import pytest
 HERE = Path(__file__).parent
 ENGINE = HERE.parents[1] / "pmemobj" / "_engine"
 SOURCES = [
-    *(HERE / name for name in ("test_journal.c", "test_crash.c", "world.c", "crash_io.c")),
+    *(HERE / name for name in ("test_journal.c", "test_crash.c", "test_space.c", "world.c", "crash_io.c")),
     *(
         ENGINE / name
         for name in (

@@ -92,4 +92,8 @@ void test_full_pool(void);
 void test_interrupted_calls(void);
 void test_order_of_calls(void);
 
+/* test_space.c */
+void test_ring_memory(void);
+void test_heap_top(void);
+
 #endif

@@ -10,7 +10,7 @@ import pytest
 from pool_files import pmempool_check, read_word, run, start
 
 import pmemobj
-from pmemobj import PersistentObject
+from pmemobj import PersistentDeque, PersistentObject, PersistentSortedDict
 
 SMALL, LARGE = 8 << 20, 24 << 20
 HEAP_OFFSET_AT, HEAP_SIZE_AT = 5136, 6176
@@ -39,6 +39,28 @@ def full(pool_path):
 
 def heap_reaches_the_end(path):
     return read_word(path, HEAP_OFFSET_AT) + read_word(path, HEAP_SIZE_AT) == os.stat(path).st_size
+
+
+def test_iterators_go_on(pool_path):
+    """Some remember where they are, which is elsewhere then."""
+    with pmemobj.open(pool_path, max_size=SMALL, sync="manual") as pool:
+        pairs = {f"key number {i}": [i] for i in range(3000)}
+        pool.root = {
+            "list": list(pairs.values()),
+            "dict": pairs,
+            "set": set(pairs),
+            "deque": pool.new(PersistentDeque, pairs.values()),
+            "sorted": pool.new(PersistentSortedDict, pairs),
+        }
+        walks = {name: (iter(items), list(items)) for name, items in pool.root.items()}
+        for i in range(3):
+            for name, (iterator, items) in walks.items():
+                expected = items[1000 * i : 1000 * i + 1000]
+                assert [next(iterator) for _ in range(1000)] == expected, name
+            assert pool.root["dict"][f"key number {i}"] == [i]
+            pool.resize(SMALL + (i + 1 << 20))
+        assert [list(iterator) for iterator, _ in walks.values()] == [[]] * 5
+        assert pool.check().ok
 
 
 def test_objects_stay_valid(full, pool_path):
@@ -300,6 +322,41 @@ def test_proxies_that_vanish_meanwhile(pool_path, monkeypatch):
         assert [list(item) for item in kept] == [[i] for i in range(0, 200, 2)]
         assert all(pool.root[2 * i] is item for i, item in enumerate(kept))
         held.clear()
+        assert pool.stats()["limbo"] == 0
+        assert pool.check().ok
+        pool._check_references()
+
+
+def lose_a_cycle(pool):
+    node = pool.new(Node)
+    node.next = node
+
+
+def test_garbage_from_before(pool_path):
+    """Objects are numbered at their birth, and gc() judges those that have lower numbers than the next one."""
+    with pmemobj.open(pool_path, max_size=SMALL, sync="manual") as pool:
+        pool.root = [[i] for i in range(200)]
+        lose_a_cycle(pool)
+        pool.resize(SMALL + (1 << 20))
+        assert pool.gc().objects == 1
+        lose_a_cycle(pool)
+        assert pool.gc().objects == 1
+        assert pool.root == [[i] for i in range(200)]
+        assert pool.check().ok
+
+
+def test_collection_under_way(pool_path):
+    """It knows nothing of what is born afterwards, and leaves that alone."""
+    with pmemobj.open(pool_path, max_size=SMALL, sync="manual") as pool:
+        pool.root = {"old": [[i] for i in range(200)]}
+        lose_a_cycle(pool)
+        for _ in range(100):  # it has passed by where new ones will be
+            assert not pool.gc(max_seconds=0).finished
+        pool.resize(SMALL + (1 << 20))
+        pool.root["new"] = [[i] for i in range(200)]
+        while not pool.gc(max_seconds=0).finished:
+            pass
+        assert pool.root == {"old": [[i] for i in range(200)], "new": [[i] for i in range(200)]}
         assert pool.stats()["limbo"] == 0
         assert pool.check().ok
         pool._check_references()

@@ -95,6 +95,19 @@ else:
     assert out.count(LOST) == (1 if which == "journal" and out.endswith("direct\n") else 2)
 
 
+def test_the_files_are_looked_at_no_more_often_than_asked(pool_path):
+    """At each commit that would be a large part of it."""
+    pool = pmemobj.open(pool_path, max_size=SIZE, sync="interval", sync_interval=3600)
+    pool.root = [1, 2]
+    os.unlink(pool_path)
+    pool.root[0] = 3
+    pool.root.append(4)
+    with pytest.raises(PoolFailedError, match=LOST):
+        pool.sync()
+    with pytest.raises(PoolFailedError, match=LOST):
+        pool.close()
+
+
 def test_a_single_word_notices_it_too(pool_path):
     """It is stored without a transaction, and under the direct engine without the undo log."""
     pool = pmemobj.open(pool_path, max_size=SIZE, sync="commit")
