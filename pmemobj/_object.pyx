@@ -23,7 +23,7 @@ from libc.string cimport memcpy, memset
 from pmemobj._cengine cimport (
     PM_GATE_READONLY, pm_at, pm_fresh, pm_inside, pm_inside_all, pm_known_cell, pm_leads_inside,
     pm_offset, pm_pool, pm_proxy_bind, pm_proxy_lost,
-    pm_replace, pm_store, pm_vec,
+    pm_replace, pm_snapshot, pm_store, pm_vec,
 )
 from pmemobj._core cimport (
     Persistent, Pool, alloc, bind, block_abort, block_begin, block_commit, check_read, object_new,

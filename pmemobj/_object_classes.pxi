@@ -37,6 +37,8 @@ cdef int append_slot(Pool pool, uint64_t offset, object value) except -1:
     vec_reserve(pool, v, v.size + 1, 1)
     slot = encode(pool, value) if type(value) is str else PM_REFERENCE(PM_REF_OBJECT, value)
     cell = vec_at(pool, v, v.size, 1)
+    if pool.p.depth:
+        pm_snapshot(pool.p, cell, 8)
     cell[0] = slot
     pm_fresh(pool.p, cell, 8)
     pm_store(pool.p, &v.size, v.size + 1)

@@ -25,7 +25,34 @@ from tests.mutants.sites import Mutant, all_mutants
 HERE = Path(__file__).resolve().parents[2]
 ROOT = HERE / "build" / "mutants"
 RESULTS = ROOT / "results.json"
-PATIENCE = 900  # seconds; an image that hangs is noticed before
+PATIENCE = 600  # seconds; an image that hangs is noticed before
+
+#: By a part of the source's path: groups of rows to look at word by word.
+WORDS = {
+    "_deque": ("deque",),
+    "_sorted": ("sorted",),
+    "heads.h": ("sorted",),
+    "_array": ("buffers",),
+    "_buffer": ("buffers",),
+    "_bytearray": ("buffers",),
+    "_dict_kinds": ("kinds",),
+    "_list": ("list",),
+    "_object_": ("object",),
+    "_object.": ("object",),
+    "_core_index": ("table",),
+    "_table": ("table", "kinds"),
+    "table.h": ("table",),
+    "keys.h": ("table", "object"),
+    "_dict": ("table", "kinds"),
+    "_set": ("table",),
+    "_values": ("values", "table"),
+    "slab": ("memory",),
+    "_core_collect": ("memory",),
+    "_core_objects": ("memory", "list"),
+    "": ("list", "table", "deque"),
+}
+#: Kinds of mutants that are first looked for so.
+STORES = ("note of a range", "note of a store", "undo image")
 
 #: By a part of the source's path: what to explore, in this order.
 FOCUS = {
@@ -82,10 +109,16 @@ DIRECT_FIRST = ("undo image", "flush and fence")
 
 
 def focus_of(mutant: Mutant) -> list[str]:
-    groups = next(groups for part, groups in FOCUS.items() if part in str(mutant))
-    if any(word in str(mutant) for word in LARGE):
+    name = str(mutant)
+    groups = next(groups for part, groups in FOCUS.items() if part in name)
+    if any(word in name for word in LARGE):
         groups = ("journal:large", *(group for group in groups if group != "journal:large"))
-    return sorted(groups, key=lambda g: g[0] != "d") if mutant.kind in DIRECT_FIRST else list(groups)
+    explored = sorted(groups, key=lambda g: g[0] != "d") if mutant.kind in DIRECT_FIRST else list(groups)
+    if mutant.kind not in STORES or "_compact" in name:
+        return explored
+    near = next(groups for part, groups in WORDS.items() if part in name)
+    looked = [f"{how}:{group}" for group in near for how in ("words", "flushed")]
+    return [*looked, "words:all", "flushed:all", *explored]
 
 
 def made(mutant: Mutant | None, directory: Path) -> None:
@@ -146,19 +179,19 @@ def main(arguments: list[str] | None = None) -> int:
             m
             for m in mutants
             if options.match in f"{m.kind} {m}"
-            and (not options.unnoticed or str(m) in known)
-            and (options.again or not known.get(str(m), ["", ""])[1])
+            and (not options.unnoticed or m.name in known)
+            and (options.again or not known.get(m.name, ["", ""])[1])
         ),
         key=str,
     )
     random.Random(1).shuffle(wanted)  # so that a part of them says something about all
-    wanted.sort(key=lambda m: str(m) in known)  # those that were not noticed again at the end
+    wanted.sort(key=lambda m: m.name in known)  # those that were not noticed again at the end
     lock = threading.Lock()
 
     def try_one(mutant: Mutant) -> None:
         found = judged(mutant, focus_of(mutant)[: options.depth])
         with lock:
-            known[str(mutant)] = [mutant.kind, found]
+            known[mutant.name] = [mutant.kind, found]
             RESULTS.write_text(json.dumps(known, indent=1))
             print(
                 f"{'noticed  ' if found else 'UNNOTICED'} {mutant.kind}: {mutant}: {found[:160]}", flush=True

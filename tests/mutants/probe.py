@@ -1,14 +1,20 @@
 """Does the exploration notice a mutant?  Run inside the mutant: python -m tests.mutants.probe FOCUS ...
 
-Prints what was noticed first, or nothing.  FOCUS is a group of PROBES; they run in that order.
+Prints what was noticed first, or nothing.  FOCUS is HOW:WHAT, and they run in that order:
+
+    words:GROUP, flushed:GROUP      of rows, word by word; see tests/testing/words.py
+    journal:, ring:, direct:GROUP   of cases, explored; ring is the journal engine whose commits go through the ring
+    tests:PATH                      files of the test suite
 """
 
 import dataclasses
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from pmemobj.testing import Budget
-from tests.testing import matrix
+from tests.testing import matrix, words
 from tests.testing.campaign import CREATED, random_case, whole
 from tests.testing.exploring import dismiss, explored
 from tests.testing.matrix import Case, case_of
@@ -26,11 +32,17 @@ NESTED = {
 ROWS = {
     "list": ("list", "list that shrinks", "transactions"),
     "table": ("dict", "dict with holes", "set", "set with holes"),
+    "kinds": ("ordered dict", "ordered dict with a gap", "counter", "defaultdict"),
     "object": ("object",),
     "values": ("values", "tuple", "list"),
+    "sorted": ("sorted dict", "thin sorted dict", "sorted set", "sorted dict of thin nodes"),
+    "deque": ("deque", "deque of blocks", "bounded deque"),
+    "buffers": ("bytearray", "array"),
     "memory": ("pages of texts", "pages of objects", "spans", "owner", "list", "pool", "dict with holes"),
     "engine": ("transactions", "dict", "object", "list", "set", "spans"),
     "pool": ("pool", "copies", "transactions", "spans"),
+    "copies": ("copies",),
+    "all": tuple(matrix.ROWS),
 }
 
 
@@ -104,10 +116,58 @@ def probe(engine: str, case: Case, deep: bool) -> str | None:
     return None if report.ok else f"{report.bugs[0]}"
 
 
+def by_words(how: str, group: str) -> str | None:
+    """Small sizes first, then large ones."""
+    rows = [name for name in ROWS[group] if name not in words.NOT_HERE]
+    tried = [case for name in rows for case in matrix.single(name) if case.name == f"{name} of {small(name)}"]
+    tried += [case for name in rows for case in matrix.undone(name)]
+    tried += [case for name in rows for case in matrix.single(name) if case not in tried]
+    tried += [case for name in rows for case in matrix.single(name, large=True)] if group != "all" else []
+    for case in tried:
+        for wrong in words.recorded(case) if how == "words" else words.flushed(case):
+            return f"{case.name}: {wrong}"
+    return None
+
+
+def small(name: str) -> int:
+    return matrix.ROWS[name].small
+
+
+def by_tests(paths: str) -> str | None:
+    """The first that fails."""
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-p",
+        "no:cacheprovider",
+        "--tb=line",
+        *paths.split(),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return None
+    return next(
+        (line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))),
+        done.stdout[-300:],
+    )
+
+
 def main(arguments: list[str]) -> int:
     try:
         for name in arguments:
             engine, _, focus = name.partition(":")
+            if engine in QUICKER:
+                try:
+                    found = QUICKER[engine](focus)
+                except Exception as error:
+                    found = f"{type(error).__name__}: {error}"
+                if found is not None:
+                    print(f"{engine}, {found}"[:600])
+                    return 0
+                continue
             for case, deep in cases(focus):
                 try:
                     found = probe(engine, case, deep)
@@ -120,6 +180,12 @@ def main(arguments: list[str]) -> int:
         dismiss()
     return 0
 
+
+QUICKER: dict[str, Callable[[str], str | None]] = {
+    "words": partial(by_words, "words"),
+    "flushed": partial(by_words, "flushed"),
+    "tests": by_tests,
+}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -43,16 +43,8 @@ THROUGH_POINTERS = {
 
 #: Only what the package itself calls, not what is for tests or for checks.
 MODULES = (
-    "_core",
-    "_dict",
-    "_list",
-    "_object",
-    "_sequence",
-    "_set",
-    "_table",
-    "_tuple",
-    "_values",
-    "_compact",
+    *("_core", "_values", "_batch", "_sequence", "_list", "_tuple", "_table", "_dict", "_dict_kinds", "_set"),
+    *("_object", "_deque", "_sorted", "_buffer", "_bytearray", "_array", "_compact"),
 )
 
 RETURN_ZERO = bytes.fromhex("31c0")  # xor eax, eax
@@ -155,8 +147,18 @@ class Mutant:
     def kind(self) -> str:
         return self.sites[0].kind
 
+    @property
+    def first(self) -> Site:
+        return min(self.sites, key=lambda site: (not site.where.split(":")[0].endswith(".h"), str(site)))
+
+    @property
+    def name(self) -> str:
+        """Without the line, which other changes move; a Cython function's name has its module in it."""
+        file, _line, rest = str(self.first).split(":", 2)
+        return rest.strip() if "__pyx" in rest else f"{file}:{rest}"
+
     def __str__(self) -> str:
-        return str(min(self.sites, key=lambda site: (not site.where.split(":")[0].endswith(".h"), str(site))))
+        return str(self.first)
 
 
 #: Calls that order nothing on the medium: for figures, and before memory is given back.

@@ -33,10 +33,10 @@ def measure() -> tuple[list[str], list[list[object]]]:
     still = []
     for mutant in all_mutants(ROOT):
         there[mutant.kind] += 1
-        if str(mutant) not in results:
+        if mutant.name not in results:
             continue
         tried[mutant.kind] += 1
-        if results[str(mutant)][1]:
+        if results[mutant.name][1]:
             noticed[mutant.kind] += 1
         elif any(part in str(mutant) for part in EXPLAINED):
             explained[mutant.kind] += 1
