@@ -439,6 +439,8 @@ cdef extern from "_engine/objects/table.h" nogil:
     bint pm_probe_has_room(const pm_table *t, const pm_probe *probe)
     int64_t pm_table_next(const pm_pool *p, const pm_table *t, unsigned stride, pm_probe *probe)
     void pm_cells_put(uint64_t *cells, unsigned log, unsigned depth, uint64_t cell)
+    void pm_cells_count(const uint64_t *cells, unsigned log, unsigned depth, uint64_t *count)
+    void pm_cells_move(const pm_pool *p, uint64_t segment, uint64_t low, uint64_t high)
     void pm_table_append(pm_pool *p, pm_table *t, unsigned stride, const pm_probe *probe, uint64_t key, uint64_t value)
     void pm_table_forget(pm_pool *p, const pm_table *t, uint64_t hash, uint64_t number)
     void pm_prefetch(const void *at)

@@ -181,28 +181,13 @@ cdef int first_directory(Pool pool, pm_table *t) except -1:
     return 0
 
 
-cdef void move_cells(pm_pool *p, uint64_t segment, uint64_t *halves) noexcept:
-    """Puts the cells of a segment into the two that take its place, or into a larger one that does (halves[1] is
-    0)."""
-    cdef uint64_t *cells = cells_of(p, segment)
-    cdef uint64_t i, cell, to
-    cdef unsigned depth = PM_SEGMENT_DEPTH(segment)
-    for i in range(<uint64_t>1 << PM_SEGMENT_CELLS(segment)):
-        cell = cells[i]
-        if cell == 0:
-            continue
-        to = halves[1] if halves[1] and cell >> (63 - depth) & 1 else halves[0]
-        pm_cells_put(cells_of(p, to), PM_SEGMENT_CELLS(to), PM_SEGMENT_DEPTH(to), cell)
-
-
 cdef int divide(Pool pool, pm_table *t, uint64_t tag) except -1:
     """Two segments take the place of the one for this tag.  Where too many tags are alike for that to help, one
     twice as large does, so that the directory stays in proportion to the table."""
     cdef pm_pool *p = pool.p
     cdef uint64_t halves[2]
     cdef uint64_t count[2]
-    cdef uint64_t segment, run, first, i, cell
-    cdef uint64_t *cells
+    cdef uint64_t segment, run, first, i
     cdef unsigned log, depth
     segment = pm_table_segment(p, t, tag)
     if not pm_segment_is_sound(p, segment) or PM_SEGMENT_DEPTH(segment) > t.index_depth or \
@@ -212,12 +197,7 @@ cdef int divide(Pool pool, pm_table *t, uint64_t tag) except -1:
         first_directory(pool, t)
     log = PM_SEGMENT_CELLS(segment)
     depth = PM_SEGMENT_DEPTH(segment)
-    cells = cells_of(p, segment)
-    count[0] = count[1] = 0
-    for i in range(<uint64_t>1 << log):
-        cell = cells[i]
-        if cell:
-            count[cell >> (63 - depth) & 1] += 1
+    pm_cells_count(cells_of(p, segment), log, depth, count)
     if depth == t.index_depth and (depth >= MAX_DEPTH or <uint64_t>1 << depth + 10 > t.entries.size):
         halves[0] = new_segment(pool, log_for(count[0] + count[1], log), depth)
         halves[1] = 0
@@ -226,7 +206,7 @@ cdef int divide(Pool pool, pm_table *t, uint64_t tag) except -1:
             double_directory(pool, t)
         halves[0] = new_segment(pool, log_for(count[0], PM_SEGMENT_LOG), depth + 1)
         halves[1] = new_segment(pool, log_for(count[1], PM_SEGMENT_LOG), depth + 1)
-    move_cells(p, segment, halves)
+    pm_cells_move(p, segment, halves[0], halves[1])
     run = <uint64_t>1 << (t.index_depth - depth)
     first = tag >> (32 - depth) << (t.index_depth - depth) if depth else 0
     for i in range(run):

@@ -23,6 +23,7 @@
 #define PM_DEPTH_MAX 32u                    /* of a directory; and log2 of the cells of a segment */
 #define PM_NOT_FOUND (-1)
 #define PM_DAMAGED (-4)
+#define PM_CELLS_AT_ONCE 16u                /* the smallest segment */
 #define PM_PROBE_MAX 256u                   /* cells; a longer way to a free one asks how full the segment is */
 
 #define PM_SEGMENT(offset, log, depth) ((offset) | (uint64_t)(depth) << 48 | (uint64_t)(log) << 56)
@@ -186,6 +187,46 @@ static inline void pm_cells_put(uint64_t *cells, unsigned log, unsigned depth, u
     for (uint64_t left = mask; cells[at] && left; left--)      /* there is room but where the cells are damaged */
         at = (at + 1) & mask;
     cells[at] = cell;
+}
+
+/* How many cells of a segment are taken in each half: which half is the bit of the tag that follows the first `depth`.
+ * Whether a cell is taken, and where it goes, is as good as random: here and in pm_cells_move no branch depends on it. */
+static inline void pm_cells_count(const uint64_t *cells, unsigned log, unsigned depth, uint64_t *count)
+{
+    uint64_t taken = 0, high = 0;
+    for (uint64_t i = 0; i < 1ull << log; i++) {
+        taken += cells[i] != 0;
+        high += cells[i] >> ((63 - depth) & 63) & 1;
+    }
+    count[0] = taken - high;
+    count[1] = high;
+}
+
+static inline void pm_segment_put(const pm_pool *p, uint64_t segment, const uint64_t *cells, uint64_t n)
+{
+    uint64_t *to = (uint64_t *)pm_at(p, segment & PM_OFFSET_MASK);
+    for (uint64_t i = 0; i < n; i++)
+        pm_cells_put(to, PM_SEGMENT_CELLS(segment), PM_SEGMENT_DEPTH(segment), cells[i]);
+}
+
+/* Puts the cells of a segment into the two that take its place, or into a larger one that does (high is 0). */
+static inline void pm_cells_move(const pm_pool *p, uint64_t segment, uint64_t low, uint64_t high)
+{
+    uint64_t gathered[2][PM_CELLS_AT_ONCE];     /* the cells of each half, from the next few */
+    const uint64_t *cells = (const uint64_t *)pm_at(p, segment & PM_OFFSET_MASK);
+    const uint64_t *end = cells + (1ull << PM_SEGMENT_CELLS(segment));
+    unsigned shift = (63 - PM_SEGMENT_DEPTH(segment)) & 63;
+    while (cells < end) {
+        uint64_t n[2] = {0, 0};
+        for (unsigned i = 0; i < PM_CELLS_AT_ONCE; i++, cells++) {
+            uint64_t cell = *cells, half = cell >> shift & 1;
+            gathered[0][n[0]] = gathered[1][n[1]] = cell;
+            n[0] += (cell != 0) & ~half;
+            n[1] += half;
+        }
+        pm_segment_put(p, low, gathered[0], n[0]);
+        pm_segment_put(p, high ? high : low, gathered[1], n[1]);
+    }
 }
 
 /* Leaves the probe at the free cell for `hash`. */
