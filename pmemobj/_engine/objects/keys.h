@@ -139,8 +139,9 @@ static inline int pm_same_text(const pm_pool *p, uint64_t slot, PyObject *text)
 /* A key whose equality only Python can tell. */
 static inline int pm_is_registered(uint64_t slot) { return PM_IS_REFERENCE(slot) && PM_SLOT_KIND(slot) >= PM_REF_CUSTOM; }
 
-static __attribute__((noinline)) int64_t pm_find_text(pm_pool *p, const pm_table *t, unsigned stride, PyObject *key,
-                                                      pm_probe *probe)
+/* Flattened: a key that comes for the first time is looked for here, whichever container it goes to. */
+static __attribute__((noinline, flatten)) int64_t pm_find_text(pm_pool *p, const pm_table *t, unsigned stride,
+                                                               PyObject *key, pm_probe *probe)
 {
     int64_t i;
     pm_probe_start(p, t, pm_str_hash(key), probe);
@@ -156,8 +157,8 @@ static __attribute__((noinline)) int64_t pm_find_text(pm_pool *p, const pm_table
     return i;
 }
 
-static __attribute__((noinline)) int64_t pm_find_short(const pm_pool *p, const pm_table *t, unsigned stride,
-                                                       PyObject *key, uint64_t slot, pm_probe *probe)
+static __attribute__((noinline, flatten)) int64_t pm_find_short(const pm_pool *p, const pm_table *t, unsigned stride,
+                                                                PyObject *key, uint64_t slot, pm_probe *probe)
 {
     int64_t i;
     pm_probe_start(p, t, pm_str_hash(key), probe);
