@@ -239,6 +239,8 @@ cdef class Pool:
                 take_snapshot(self)
             else:
                 self._lock_and_recover()
+                if after_recovery is not None:
+                    after_recovery(path)
                 self._choose_engine(engine)
                 enlarge(self, max_size)
                 self.sizes = journal

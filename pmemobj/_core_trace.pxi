@@ -65,6 +65,16 @@ def _trace_boot(str boot):
     jr_pretend_boot(name)
 
 
+# For whoever opens thousands of images; what it raises ends the open, which leaves what recovery has made.
+cdef object after_recovery = None
+
+
+def _trace_recovered(look):
+    """Each open calls look(path) when the files are recovered, before anything else is done to them; None: no more."""
+    global after_recovery
+    after_recovery = look
+
+
 def _scratch_calls():
     """From now on syncs of this process do nothing, and what is allocated or zeroed takes no space.  No pool may be
     open."""

@@ -18,6 +18,9 @@ __all__ = ["to_python"]
 
 T = TypeVar("T")
 
+#: Most of what containers hold.
+PLAIN = frozenset((int, str, float, bool, bytes, type(None)))
+
 
 def to_python(obj: object) -> Any:
     """A copy of `obj` made of builtin lists, dicts, sets and tuples; see pool.to_python()."""
@@ -46,6 +49,8 @@ class _Copy:
 
     def one(self, obj: Any) -> Any:
         cls = type(obj)
+        if cls in PLAIN:
+            return obj
         made: Any
         known = self.done.get(id(obj))
         if known is not None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from pmemobj.testing.disk import Base
+from pmemobj.testing.disk import Base, Layer
 from pmemobj.testing.scratch import Scratch
 from pmemobj.testing.trials import Program, Trial
 from pmemobj.testing.worker import Found, Job, NewBase, Outcome, Questions, serve
@@ -50,13 +50,18 @@ class Member:
         self.process = context.Process(target=serve, args=(theirs, place, questions), daemon=True)
         self.process.start()
         theirs.close()
+        self.questions = questions
         self.base: Base | None = None
+        self.layer: Layer | None = None
         self.program: Program | None = None
         self.batch: list[Keyed] = []
         self.until = 0.0
 
-    def send(self, batch: list[Keyed], program: Program | None) -> None:
+    def send(self, batch: list[Keyed], questions: Questions, program: Program | None) -> None:
         messages: list[Any] = []
+        if questions is not self.questions:
+            messages.append(questions)
+            self.questions, self.base, self.program = questions, None, None
         for _key, job in batch:
             if isinstance(job, Trial) and program is not self.program:
                 messages.append(program)
@@ -64,8 +69,11 @@ class Member:
             if isinstance(job, Job):
                 if job.base is not None and job.base is not self.base:
                     messages.append(since(job.base, self.base))
-                    self.base = job.base
-                messages.append(job._replace(base=None))
+                    self.base, self.layer = job.base, None
+                if job.layer is not None and job.layer is not self.layer:
+                    messages.append(job.layer)
+                    self.layer = job.layer
+                messages.append(job._replace(base=None, layer=None, layered=job.layer is not None))
             else:
                 messages.append(job)
         self.connection.send(messages)
@@ -83,7 +91,7 @@ class Member:
 
 
 class Crew:
-    """A few processes; run() gives outcomes as they come."""
+    """A few processes; run() gives outcomes as they come.  questions: may be replaced between two runs."""
 
     def __init__(self, count: int, questions: Questions):
         self.questions = questions
@@ -115,7 +123,7 @@ class Crew:
                     if not member.batch:
                         following = [again.pop()] if again else list(itertools.islice(waiting, batch))
                         if following:
-                            member.send(following, self.program)
+                            member.send(following, self.questions, self.program)
                 busy: dict[Any, Member] = {
                     member.connection: member for member in self.members if member.batch
                 }

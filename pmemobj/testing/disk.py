@@ -15,8 +15,9 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
 
-__all__ = ["LINE", "SECTOR", "WORD", "Base", "Cut", "Disk", "Event", "File", "Kind", "fingerprint"]
+__all__ = ["LINE", "SECTOR", "WORD", "Base", "Cut", "Disk", "Event", "File", "Kind", "Layer", "fingerprint"]
 
 #: Bytes that are written whole or not at all: by a disk, by a processor.
 SECTOR, WORD = 512, 8
@@ -63,12 +64,19 @@ class Base:
     files: dict[int, dict[int, bytes]]
 
 
+@dataclass(eq=False)
+class Layer:
+    """Contents on top of a base, by file and offset."""
+
+    files: dict[int, dict[int, bytes]]
+
+
 @dataclass
 class File:
     """blocks: what a read gives; durable: what is on the medium; pending: every content of a block since then.  A block
     is one unit of the medium, named by its offset in bytes; blocks that are not there are zeros.  known, durable_known:
     fingerprints of blocks and durable.  fresh: what has become durable since the last base.  lines: of the program,
-    that changed a block last."""
+    that changed a block last.  choices: what images.py has made of a block, until it changes or becomes durable."""
 
     size: int = 0
     durable_size: int = 0
@@ -80,6 +88,7 @@ class File:
     durable_known: int = 0
     fresh: set[int] = field(default_factory=set)
     lines: dict[int, int] = field(default_factory=dict)
+    choices: dict[int, Any] = field(default_factory=dict)
 
     def settle(self) -> None:
         """Everything is on the disk."""
@@ -88,6 +97,7 @@ class File:
         self.durable_known = self.known
         self.durable_size = self.size
         self.pending.clear()
+        self.choices.clear()
         self.sizes.clear()
 
 
@@ -213,6 +223,7 @@ class Disk:
         for ino, block in self._changed:
             file = self.files[ino]
             file.pending.setdefault(block, []).append(file.blocks[block])
+            file.choices.pop(block, None)
             file.lines[block] = line
         self._changed.clear()
 
@@ -263,6 +274,7 @@ class Disk:
             file.durable[block] = new
             file.durable_known ^= fingerprint(block, old) ^ fingerprint(block, new)
             file.fresh.add(block)
+            file.choices.pop(block, None)
             del versions[:count]
             for other in self._syncs:
                 if other.ino == sync.ino and block in other.contents:

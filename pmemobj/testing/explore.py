@@ -217,7 +217,8 @@ class _Explorer:
             jobs = self._inside_recoveries()
         for number, asked in failed[:MINIMISED]:
             if asked.image is None:
-                self._keep(number, asked, self._killed(self._cut_again(asked.event))[1])
+                again = self._images_again(asked.event)
+                self._keep(number, asked, self._killed(again.cut, again)[1])
             elif not asked.nested:
                 self._minimise(number, asked)
         self.report.steps = self.steps
@@ -273,10 +274,11 @@ class _Explorer:
             ):
                 continue
             cut = disk.cut(event)
+            images = Images(cut, self.budget, self.seen)
             if self.faults.kill and event.kind in KILL_CUTS[self.unit]:
-                yield from self._kill(cut)
+                yield from self._kill(cut, images)
             if self.faults.power and event.kind in POWER_CUTS[self.unit]:
-                yield from self._power(cut)
+                yield from self._power(cut, images)
             yield from self._inside_recoveries()
 
     def _asked(self, cut: Cut, image: Image | None) -> _Asked:
@@ -296,8 +298,8 @@ class _Explorer:
             else f"{text}, after step {self.ended - 1}"
         )
 
-    def _kill(self, cut: Cut) -> Iterator[Keyed]:
-        found, job = self._killed(cut)
+    def _kill(self, cut: Cut, images: Images) -> Iterator[Keyed]:
+        found, job = self._killed(cut, images)
         if found not in self.killed:
             self.killed.add(found)
             self.report.cuts += 1
@@ -305,25 +307,19 @@ class _Explorer:
             yield self._asked(cut, None), job
 
     @staticmethod
-    def _killed(cut: Cut) -> tuple[int, Job]:
+    def _killed(cut: Cut, images: Images) -> tuple[int, Job]:
         """The page cache survives the program."""
         names = {name: (ino, cut.files[ino].size) for name, ino in cut.names.items()}
         found = digest(names, {ino: cut.files[ino].known for ino, _size in names.values()})
-        changes = tuple(
-            (ino, block, cut.files[ino].blocks[block])
-            for ino, _size in names.values()
-            for block in cut.files[ino].pending
-        )
-        return found, Job(names, changes, cut.base, power=False)
+        return found, Job(names, (), cut.base, power=False, layer=images.layer)
 
-    def _power(self, cut: Cut) -> Iterator[Keyed]:
-        images = Images(cut, self.budget, self.seen)
+    def _power(self, cut: Cut, images: Images) -> Iterator[Keyed]:
         made = before = self.report.power_losses - self.report.nested
         for image in images:
             self.report.power_losses += 1
             made += 1
             trace = bool(self.budget.nested) and (made - 1) % self.budget.nested == 0
-            yield self._asked(cut, image), _job(image, cut, trace)
+            yield self._asked(cut, image), _job(image, images, trace)
         self.report.cuts += made > before
         self.report.sampled += images.sampled
 
@@ -338,7 +334,8 @@ class _Explorer:
                     cut = disk.cut(event)
                     moment = MOMENTS[event.kind].format(name=cut.name_of(event.ino))
                     lost = asked.image.lost if asked.image else ()
-                    for image in Images(cut, few, self.seen):
+                    images = Images(cut, few, self.seen)
+                    for image in images:
                         self.report.power_losses += 1
                         self.report.nested += 1
                         yield (
@@ -348,7 +345,7 @@ class _Explorer:
                                 lost=lost,
                                 nested=True,
                             ),
-                            _job(image, cut),
+                            _job(image, images),
                         )
 
     # --- what is answered
@@ -379,22 +376,18 @@ class _Explorer:
     def _minimise(self, number: int, asked: _Asked) -> None:
         """Gives back one lost write after the other, as long as the bug remains one; replaces its list."""
         assert asked.image is not None
-        cut = self._cut_again(asked.event)
-        images = Images(cut, self.budget)
-        picks = list(asked.image.picks)
-        newest = images.newest()
-        for place, new in enumerate(newest):
-            if picks[place] == new:
-                continue
-            kept, picks[place] = picks[place], new
-            again = images.image(tuple(picks))
-            ((_key, outcome),) = self.crew.run([(None, _job(again, cut))])
+        images = self._images_again(asked.event)
+        newest = tuple(len(choice.values) - 1 for choice in images.choices)
+        lost = {place: pick for place, pick in enumerate(asked.image.picks) if pick != newest[place]}
+        for place in list(lost):
+            kept = lost.pop(place)
+            ((_key, outcome),) = self.crew.run([(None, _job(images.image(True, lost), images))])
             if self._wrong(outcome, asked.legal) is None:
-                picks[place] = kept
+                lost[place] = kept
         bug = self.report.bugs[number]
-        last = images.image(tuple(picks))
+        last = images.image(True, lost)
         self.report.bugs[number] = replace(bug, lost=self._texts(last.lost))
-        self._keep(number, asked, _job(last, cut))
+        self._keep(number, asked, _job(last, images))
 
     def _texts(self, lost: Iterable[tuple[Choice, str]]) -> tuple[str, ...]:
         texts = []
@@ -414,15 +407,16 @@ class _Explorer:
         token = keep(self.crew.questions, job, legal, asked.legal.absent)
         self.report.bugs[number] = replace(self.report.bugs[number], token=token)
 
-    def _cut_again(self, number: int) -> Cut:
-        """A moment that has passed."""
+    def _images_again(self, number: int) -> Images:
+        """Of a moment that has passed."""
         disk = Disk(self.unit, self.ignored)
         event: Event = next(event for event in disk.replay(self.run.trace) if event.number == number)
-        return disk.cut(event)
+        return Images(disk.cut(event), self.budget)
 
 
-def _job(image: Image, cut: Cut, trace: bool = False) -> Job:
-    return Job(image.names, image.changes, cut.base, power=True, trace=trace)
+def _job(image: Image, images: Images, trace: bool = False) -> Job:
+    layer = images.layer if image.newest else None
+    return Job(image.names, image.differences, images.cut.base, power=True, trace=trace, layer=layer)
 
 
 def whole_root(pool: pools.PersistentObjectPool) -> object:
@@ -447,7 +441,7 @@ def explore(
     steps: one function of the pool, or several, one after the other.  Each must be one operation or transaction.
     factory: prepares the pool; a crash in it is not explored.
     observe: what counts as the pool's state; by default the root as plain builtins.  It and `check`, which may
-        raise, are called in other processes, so they must be importable.
+        raise, are called in other processes, so they must be importable; once for images that become the same pool.
     faults: a Faults, or names of its fields: "power", the machine dies: what was not synced is on the disk or not, in
         any order; "kill": only the program does; and others, for which the operations have to be importable, too.
     budget: how many images are made where it is too many for all of them.

@@ -14,13 +14,13 @@ import functools
 import itertools
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pmemobj.testing.disk import LINE, SECTOR, WORD, ZEROS, Cut, fingerprint
+from pmemobj.testing.disk import LINE, SECTOR, WORD, ZEROS, Cut, File, Layer, fingerprint
 
-__all__ = ["Budget", "Choice", "Image", "Images", "Names", "digest"]
+__all__ = ["Budget", "Changes", "Choice", "Image", "Images", "Names", "digest"]
 
 TRIES = 4  # for each image: where a name is not there yet, what is behind it makes no difference
 GARBAGE = b"\xa5\x5a\xff\x00" * (SECTOR // 4)
@@ -70,11 +70,38 @@ class Choice:
         old, new = self.values[0], self.values[-1]
         return tuple(i for i in range(0, len(old), WORD) if old[i : i + WORD] != new[i : i + WORD])
 
+    @functools.cached_property
+    def may_be_torn(self) -> bool:
+        return self.kind == "block" and len(self.changing) > 1
+
     def torn(self, filler: bytes) -> bytes:
         content = bytearray(self.values[0])
         for i in self.changing:
             content[i : i + WORD] = filler[i : i + WORD]
         return bytes(content)
+
+    def value(self, pick: int) -> Any:
+        """A pick is an index into the values; len(values) means zeros, len(values) + 1 garbage."""
+        extra = pick - len(self.values)
+        return self.values[pick] if extra < 0 else self.torn((ZEROS, GARBAGE)[extra])
+
+    def state(self, pick: int) -> str:
+        extra = pick - len(self.values)
+        return ("zeros", "garbage")[extra] if extra >= 0 else "old" if pick == 0 else "earlier"
+
+    def change(self, pick: int) -> int:
+        """Of the file's fingerprint, in the place of the durable content."""
+        if pick == 0:
+            return 0
+        known = self._changes.get(pick)
+        if known is None:
+            old = fingerprint(self.number, self.values[0])
+            known = self._changes[pick] = old ^ fingerprint(self.number, self.value(pick))
+        return known
+
+    @functools.cached_property
+    def _changes(self) -> dict[int, int]:
+        return {}
 
     def __str__(self) -> str:
         if self.kind == "block":
@@ -84,19 +111,55 @@ class Choice:
 
 #: name -> (number of the file, its size)
 Names = dict[str, tuple[int, int]]
+#: (number of a file, offset, content)
+Changes = tuple[tuple[int, int, bytes], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Image:
-    """names: the files; changes: (number of a file, offset, content) on top of the cut's base.  lost: the choices that
-    are not what was written last, and what they are instead."""
+    """names: the files.  Every choice of its cut is what was written last if `newest`, else what is durable; but for
+    `others`: picks by places."""
 
     cut: int
-    picks: tuple[int, ...]
     digest: int
     names: Names
-    changes: tuple[tuple[int, int, bytes], ...]
-    lost: tuple[tuple[Choice, str], ...]
+    choices: Sequence[Choice]
+    newest: bool
+    others: dict[int, int]
+
+    @property
+    def picks(self) -> tuple[int, ...]:
+        return tuple(
+            self.others.get(i, len(choice.values) - 1 if self.newest else 0)
+            for i, choice in enumerate(self.choices)
+        )
+
+    @property
+    def changes(self) -> Changes:
+        """On top of the cut's base."""
+        return tuple(
+            (choice.ino, choice.number, choice.value(pick))
+            for choice, pick in zip(self.choices, self.picks, strict=True)
+            if choice.kind == "block" and pick
+        )
+
+    @property
+    def differences(self) -> Changes:
+        """On top of the cut's base, and of its layer if `newest`."""
+        return tuple(
+            (choice.ino, choice.number, choice.value(pick))
+            for choice, pick in ((self.choices[place], pick) for place, pick in self.others.items())
+            if choice.kind == "block"
+        )
+
+    @property
+    def lost(self) -> tuple[tuple[Choice, str], ...]:
+        """The choices that are not what was written last, and what they are instead."""
+        return tuple(
+            (choice, choice.state(pick))
+            for choice, pick in zip(self.choices, self.picks, strict=True)
+            if pick != len(choice.values) - 1
+        )
 
 
 def digest(names: Names, known: dict[int, int]) -> int:
@@ -105,29 +168,44 @@ def digest(names: Names, known: dict[int, int]) -> int:
 
 
 def choices(cut: Cut) -> list[Choice]:
-    """Everything in which images of this cut differ; blocks with zeros and garbage as further values."""
-    found, zeros = [], ZEROS[: cut.unit]
+    """Everything in which images of this cut differ; names, sizes, and then blocks with zeros and garbage as further
+    values."""
+    found, blocks = [], []
     for name in sorted({*cut.names, *cut.durable_names}):
         now, durable = cut.names.get(name), cut.durable_names.get(name)
         if now != durable:
             found.append(Choice("name", name, 0, 0, (durable, now)))
+    named = {*cut.names.values(), *cut.durable_names.values()}
     for ino, file in cut.files.items():
-        where = cut.name_of(ino)
-        if ino not in cut.names.values() and ino not in cut.durable_names.values():
+        if ino not in named:
             continue
+        where = cut.name_of(ino)
         sizes = tuple(dict.fromkeys([file.durable_size, *file.sizes]))
         if len(sizes) > 1:
             found.append(Choice("size", where, ino, 0, sizes))
-        for block, versions in sorted(file.pending.items()):
-            values = tuple(dict.fromkeys([file.durable.get(block, zeros), *versions]))
-            if len(values) > 1 or versions[-1] != values[-1]:
-                if versions[-1] != values[-1]:
-                    values = (*(v for v in values if v != versions[-1]), versions[-1])
-                found.append(Choice("block", where, ino, block, values, file.lines.get(block, 0)))
-    return found
+        for block in sorted(file.pending):
+            choice = file.choices.get(block)
+            if choice is None or choice.where != where:
+                choice = file.choices[block] = _of_block(where, ino, block, file, cut.unit)
+            if len(choice.values) > 1:
+                blocks.append(choice)
+    return found + blocks
 
 
-@dataclass
+def _of_block(where: str, ino: int, block: int, file: File, unit: int) -> Choice:
+    """With one value only where nothing can be told apart."""
+    versions = file.pending[block]
+    old, new = file.durable.get(block) or ZEROS[:unit], versions[-1]
+    between = dict.fromkeys(version for version in versions if version not in (old, new))
+    values = (old, *between, new) if between or old != new else (old,)
+    return Choice("block", where, ino, block, values, file.lines.get(block, 0))
+
+
+#: Picks by places, where they are not all the newest (True) or the old ones.
+Picks = tuple[bool, dict[int, int]]
+
+
+@dataclass(eq=False)
 class Images:
     """The images of one cut.  seen: digests of images made before, of any cut; sampled: were some left out?"""
 
@@ -139,41 +217,55 @@ class Images:
     def __post_init__(self) -> None:
         self.choices = choices(self.cut)
         self._random = random.Random(self.budget.seed * 1_000_003 + self.cut.event.number)
+        files, names = self.cut.files, self.cut.durable_names
+        self._others = sum(choice.kind != "block" for choice in self.choices)  # they come first
+        self._old = {ino: file.durable_known for ino, file in files.items()}
+        self._new = dict(self._old)
+        for choice in self.choices[self._others :]:
+            self._new[choice.ino] ^= choice.change(len(choice.values) - 1)
+        self._sized = {name: (ino, files[ino].durable_size) for name, ino in names.items()}
 
     def __iter__(self) -> Iterator[Image]:
         made = 0
-        for tried, picks in enumerate(self._picks()):
+        for tried, (newest, others) in enumerate(self._picks()):
             if made >= self.budget.per_cut or tried >= TRIES * self.budget.per_cut:
                 self.sampled = True
                 return
-            image = self.image(picks)
+            image = self.image(newest, others)
             if image.digest not in self.seen:
                 self.seen.add(image.digest)
                 made += 1
                 yield image
 
-    # A pick is an index into a choice's values; len(values) means zeros, len(values) + 1 garbage.
+    @functools.cached_property
+    def layer(self) -> Layer:
+        """What was written last, on top of the cut's base."""
+        files: dict[int, dict[int, bytes]] = {}
+        for choice in self.choices[self._others :]:
+            files.setdefault(choice.ino, {})[choice.number] = choice.values[-1]
+        return Layer(files)
 
-    def newest(self) -> tuple[int, ...]:
-        return tuple(len(choice.values) - 1 for choice in self.choices)
+    def _newest(self, place: int) -> int:
+        return len(self.choices[place].values) - 1
 
-    def _picks(self) -> Iterator[tuple[int, ...]]:
-        old, new = (0,) * len(self.choices), self.newest()
-        yield old
-        yield new
-        if len(self.choices) <= self.budget.exhaustive:
-            yield from self._all([(i,) for i in range(len(self.choices))])
+    def _picks(self) -> Iterator[Picks]:
+        count = len(self.choices)
+        yield False, {}
+        yield True, {}
+        if count <= self.budget.exhaustive:
+            yield from self._all([(i,) for i in range(count)])
         else:
             self.sampled = True
             lines = self._by_line()
             if len(lines) <= self.budget.exhaustive:
                 yield from self._all(lines)
-            yield from self._few(old, new)
-            yield from self._few(new, old)
-        yield from self._torn(new)
-        yield from self._torn(old)
-        for _ in range(self.budget.random if self.sampled or max(new, default=0) > 1 else 0):
-            yield tuple(self._any(choice) for choice in self.choices)
+            yield from self._few(False)
+            yield from self._few(True)
+        yield from self._torn(True)
+        yield from self._torn(False)
+        if self.sampled or any(len(choice.values) > 2 for choice in self.choices):
+            for _ in range(self.budget.random):
+                yield True, self._any()
 
     def _by_line(self) -> list[tuple[int, ...]]:
         """Indices of choices together that lie in the same line."""
@@ -182,76 +274,55 @@ class Images:
             lines.setdefault((choice.kind, choice.where, choice.number // LINE), []).append(i)
         return [tuple(line) for line in lines.values()]
 
-    def _all(self, groups: list[tuple[int, ...]]) -> Iterator[tuple[int, ...]]:
+    def _all(self, groups: list[tuple[int, ...]]) -> Iterator[Picks]:
         """Each group is old or new."""
-        newest = self.newest()
         for taken in itertools.product((False, True), repeat=len(groups)):
-            picks = [0] * len(newest)
-            for group, is_new in zip(groups, taken, strict=True):
-                if is_new:
-                    for i in group:
-                        picks[i] = newest[i]
-            yield tuple(picks)
+            old = (group for group, is_new in zip(groups, taken, strict=True) if not is_new)
+            yield True, dict.fromkeys(itertools.chain.from_iterable(old), 0)
 
-    @staticmethod
-    def _few(most: tuple[int, ...], others: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    def _few(self, newest: bool) -> Iterator[Picks]:
         for count in (1, 2):
-            for places in itertools.combinations(range(len(most)), count):
-                picks = list(most)
-                for place in places:
-                    picks[place] = others[place]
-                yield tuple(picks)
+            for places in itertools.combinations(range(len(self.choices)), count):
+                yield newest, {place: 0 if newest else self._newest(place) for place in places}
 
-    @staticmethod
-    def _may_be_torn(choice: Choice) -> bool:
-        return choice.kind == "block" and len(choice.changing) > 1
-
-    def _torn(self, others: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    def _torn(self, newest: bool) -> Iterator[Picks]:
         """One block is being written when the power fails."""
         for place, choice in enumerate(self.choices):
-            if self._may_be_torn(choice):
+            if choice.may_be_torn:
                 for extra in (0, 1):
-                    yield (*others[:place], len(choice.values) + extra, *others[place + 1 :])
+                    yield newest, {place: len(choice.values) + extra}
 
-    def _any(self, choice: Choice) -> int:
-        torn = self._may_be_torn(choice) and self._random.random() < 0.05
-        return (
-            len(choice.values) + self._random.randrange(2)
-            if torn
-            else self._random.randrange(len(choice.values))
-        )
+    def _any(self) -> dict[int, int]:
+        picks = {}
+        for place, choice in enumerate(self.choices):
+            count = len(choice.values)
+            if choice.may_be_torn and self._random.random() < 0.05:
+                pick = count + self._random.getrandbits(1)
+            else:
+                pick = self._random.getrandbits(1) if count == 2 else self._random.randrange(count)
+            if pick != count - 1:
+                picks[place] = pick
+        return picks
 
-    @staticmethod
-    def _value(choice: Choice, pick: int) -> Any:
-        extra = pick - len(choice.values)
-        return choice.values[pick] if extra < 0 else choice.torn((ZEROS, GARBAGE)[extra])
+    def image(self, newest: bool, others: dict[int, int]) -> Image:
+        known = dict(self._new if newest else self._old)
+        for place, pick in others.items():
+            choice = self.choices[place]
+            if choice.kind == "block":
+                known[choice.ino] ^= choice.change(self._newest(place) if newest else 0) ^ choice.change(pick)
+        sized = self._names(newest, others) if self._others else self._sized
+        return Image(self.cut.event.number, digest(sized, known), sized, self.choices, newest, others)
 
-    @staticmethod
-    def _state(choice: Choice, pick: int) -> str:
-        extra = pick - len(choice.values)
-        return ("zeros", "garbage")[extra] if extra >= 0 else "old" if pick == 0 else "earlier"
-
-    def image(self, picks: tuple[int, ...]) -> Image:
-        names, sizes, changes, lost = dict(self.cut.durable_names), {}, [], []
-        for choice, pick in zip(self.choices, picks, strict=True):
-            if pick != len(choice.values) - 1:
-                lost.append((choice, self._state(choice, pick)))
-            if pick == 0:
-                continue
-            value = self._value(choice, pick)
+    def _names(self, newest: bool, others: dict[int, int]) -> Names:
+        names, sizes = dict(self.cut.durable_names), {}
+        for place in range(self._others):
+            choice = self.choices[place]
+            value = choice.values[others.get(place, self._newest(place) if newest else 0)]
             if choice.kind == "size":
                 sizes[choice.ino] = value
-            elif choice.kind == "block":
-                changes.append((choice.ino, choice.number, value))
             elif value is None:
                 names.pop(choice.where, None)
             else:
                 names[choice.where] = value
         files = self.cut.files
-        sized = {name: (ino, sizes.get(ino, files[ino].durable_size)) for name, ino in names.items()}
-        known = {ino: files[ino].durable_known for ino in names.values()}
-        for ino, block, content in changes:
-            if ino in known:
-                known[ino] ^= fingerprint(block, files[ino].durable.get(block, b""))
-                known[ino] ^= fingerprint(block, content)
-        return Image(self.cut.event.number, picks, digest(sized, known), sized, tuple(changes), tuple(lost))
+        return {name: (ino, sizes.get(ino, files[ino].durable_size)) for name, ino in names.items()}

@@ -3,8 +3,9 @@
 import os
 import sys
 import sysconfig
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -13,7 +14,7 @@ from pmemobj import _core
 from pmemobj import pool as pools
 from pmemobj.testing.scratch import Scratch
 from pmemobj.testing.slim import SMALL_JOURNAL, slim
-from pmemobj.testing.worker import Questions
+from pmemobj.testing.worker import Bench, Content, Questions
 
 __all__ = ["Run", "Step", "record"]
 
@@ -68,6 +69,35 @@ def followed(lines: list[tuple[str, int]]) -> Iterator[None]:
         _core._trace_line(0)
 
 
+#: What pools are like that were just made, by their options.
+_blanks: dict[str, Content] = {}
+_blanks_lock = threading.Lock()  # they have one identity, so no two of them may be open
+
+
+@contextmanager
+def blank(path: str, options: dict[str, Any]) -> Iterator[None]:
+    """A new pool; making each would take longer than most operations on it."""
+    if not _blanks_lock.acquire(blocking=False):
+        make(path, options)
+        yield
+        return
+    try:
+        key = repr(sorted(options.items()))
+        if key in _blanks:
+            Bench.write(path, _blanks[key])
+        else:
+            make(path, options)
+            _blanks[key] = Bench.load(path)
+        yield
+    finally:
+        _blanks_lock.release()
+
+
+def make(path: str, options: dict[str, Any]) -> None:
+    pools.open(path, "x", **options).close()
+    slim(path)
+
+
 def record(steps: Sequence[Step], factory: Step | None, questions: Questions, create: bool) -> Run:
     """Marks 2i and 2i+1 stand around step i; the pool is opened under the trace, so that it knows all mappings."""
     scratch = Scratch()
@@ -76,10 +106,10 @@ def record(steps: Sequence[Step], factory: Step | None, questions: Questions, cr
     pools.JOURNAL.update(SMALL_JOURNAL)
     states = []
     lines: list[tuple[str, int]] = []
+    begin = ExitStack()
     try:
         if not create:
-            pools.open(path, "x", **questions.options).close()
-            slim(path)
+            begin.enter_context(blank(path, questions.options))
             with pools.open(path, "w", **questions.options) as pool:
                 if factory is not None:
                     factory(pool)
@@ -97,5 +127,6 @@ def record(steps: Sequence[Step], factory: Step | None, questions: Questions, cr
             trace = _core._trace_stop()
         return Run(trace, states, lines)
     finally:
+        begin.close()
         pools.JOURNAL.update(journal)
         scratch.close()

@@ -33,6 +33,8 @@ def keep(questions: Questions, job: Job, legal: list[Any], absent: bool) -> str 
     """The token; None where nothing can be kept: the directory is not writable, or a state no pickle."""
     assert job.base is not None
     files = since(job.base, None).files
+    for ino, blocks in job.layer.files.items() if job.layer else ():
+        files.setdefault(ino, {}).update(blocks)
     for ino, offset, block in job.changes:
         files.setdefault(ino, {})[offset] = block
     try:

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import machine
+from pmemobj import _core
 from pmemobj.testing import Budget, CrashError, Report
 from tests.testing import matrix, tally
 from tests.testing.exploring import dismiss, explored
@@ -193,6 +194,7 @@ def long_run(hours: float, seed: int, record: bool) -> Totals:
     print(
         f"seed {seed}; a case N is repeated by: python -m tests.testing.campaign replay {seed}:N", flush=True
     )
+    prepare()
     totals, start, number = Totals(), time.monotonic(), 0
     end = start + hours * 3600
     with progress(round(hours * 3600), "s") as bar:
@@ -258,8 +260,14 @@ def ci_cases(engine: str) -> Iterator[matrix.Case]:
             yield next(row)
 
 
+def prepare() -> None:
+    """This process opens explored pools only, so nothing has to survive: that makes the files small that are traced."""
+    _core._scratch_calls()
+
+
 def ci_share(share: int, shares: int, engine: str, results: Any, enough: Any) -> None:
     """Runs in a process of its own: every shares-th case, until there are enough."""
+    prepare()
     try:
         for number, case in enumerate(ci_cases(engine)):
             if enough.is_set():
@@ -336,6 +344,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         if options.command == "replay":
+            prepare()
             seed, _, number = options.token.partition(":")
             totals = Totals()
             print(run_numbered(int(seed), int(number), totals))

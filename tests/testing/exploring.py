@@ -14,9 +14,9 @@ from tests.testing import tally
 from tests.testing.matrix import Case, observe
 
 FAULTS = frozenset({"power", "kill"})
-MOST_CREWS = 4
 
-_crews: dict[Any, Crew] = {}
+#: By their numbers of workers.  Whoever begins in one has the modules to import first.
+_crews: dict[int, Crew] = {}
 
 
 @atexit.register
@@ -26,12 +26,11 @@ def dismiss() -> None:
 
 
 def crew_of(observe: Callable[[Any], Any], options: dict[str, Any], workers: int = 2) -> Crew:
-    key = observe, *sorted(options.items())
-    if key not in _crews and len(_crews) == MOST_CREWS:
-        _crews.pop(next(iter(_crews))).close()
-    if key not in _crews:
-        _crews[key] = Crew(workers, Questions(NAME, {**OPTIONS, **options}, observe, None))
-    return _crews[key]
+    questions = Questions(NAME, {**OPTIONS, **options}, observe, None)
+    if workers not in _crews:
+        _crews[workers] = Crew(workers, questions)
+    _crews[workers].questions = questions
+    return _crews[workers]
 
 
 @dataclass(frozen=True)

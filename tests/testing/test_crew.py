@@ -1,5 +1,7 @@
 """The processes that open images: they get the right files, and whatever kills one of them is found."""
 
+import importlib
+import os
 import random
 import subprocess
 import sys
@@ -7,14 +9,15 @@ import sys
 import pytest
 
 import pmemobj
-from pmemobj.testing import Budget, crew, explore
-from pmemobj.testing.disk import SECTOR, Base, Disk
+from pmemobj.testing import Budget, crew, explore, scratch
+from pmemobj.testing.disk import SECTOR, WORD, Base, Disk, Kind
 from pmemobj.testing.images import Images
 from pmemobj.testing.record import record
 from pmemobj.testing.slim import LANES, slim
 from pmemobj.testing.worker import Bench, Job, Questions
 from tests.testing import operations as op
 
+explorer = importlib.import_module("pmemobj.testing.explore")
 QUESTIONS = Questions("a.pool", {"max_size": 8 << 20, "sync": "commit", "engine": "journal"}, op.length, None)
 
 
@@ -142,3 +145,59 @@ def test_cheap_file_calls_leave_the_same_contents(tmp_path, engine):
     with pmemobj.open(path) as pool:
         assert pool.check().ok
         assert pool.root == [*range(100), *range(4000, 5000), *texts, 3100]
+
+
+class _Forgetful(dict):
+    def __setitem__(self, key, value):
+        pass
+
+
+@pytest.fixture
+def in_memory():
+    place = scratch.Scratch()
+    yield place.path
+    place.close()
+
+
+@pytest.mark.parametrize("engine", ["journal", "direct"])
+@pytest.mark.parametrize("step", [op.transfer, op.two_operations])
+def test_what_was_recovered_before_is_not_examined_again(in_memory, engine, step):
+    """And the answers are those that every image gives by itself."""
+    questions = Questions("a.pool", QUESTIONS.options | {"engine": engine}, explorer.whole_root, None)
+    run = record([step], op.start, questions, create=False)
+    disk, known = Disk(SECTOR if engine == "journal" else WORD), None
+    benches = [Bench(os.path.join(in_memory, name), questions) for name in ("each", "once")]
+    examined, answers = [0, 0], [[], []]
+    for number, bench in enumerate(benches):
+        os.mkdir(bench.directory)
+        bench.examine = counting(bench.examine, examined, number)
+    benches[0].known = _Forgetful()
+    marks = 0
+    for event in disk.replay(run.trace):
+        marks += event.kind is Kind.MARK
+        if marks != 1:
+            continue
+        images = Images(
+            disk.cut(event), Budget(exhaustive=1, random=1, per_cut=2 if engine == "direct" else 9)
+        )
+        if images.cut.base is not known:
+            for bench in benches:
+                bench.set_base(crew.since(images.cut.base, known))
+            known = images.cut.base
+        for bench in benches:
+            bench.set_layer(images.layer)
+        for image in images:
+            job = explorer._job(image, images)._replace(layered=image.newest)
+            for bench, given in zip(benches, answers, strict=True):
+                given.append(bench.look(job))
+    assert answers[0] == answers[1]
+    assert len({repr(answer) for answer in answers[0]}) >= 2
+    assert examined[0] == len(answers[0]) > 2 * examined[1] > 0
+
+
+def counting(function, counts, number):
+    def counted(pool):
+        counts[number] += 1
+        return function(pool)
+
+    return counted

@@ -49,6 +49,11 @@ def test_contents_in_between_are_tried():
     assert {image.get(0) for image in made} >= {None, 2, 3, 4}
 
 
+def test_contents_in_between_are_tried_where_a_block_is_as_it_was():
+    made = contents(Images(cut({0: [2, 1], 1: [5]}), Budget(random=50)))
+    assert {(image.get(0, 1), image.get(1, 1)) for image in made} >= {(1, 1), (1, 5), (2, 1), (2, 5)}
+
+
 def test_an_image_is_made_once():
     seen = set()
     moment = cut({0: [2], 1: [3]})
