@@ -16,7 +16,8 @@ from libc.string cimport memcpy
 from pmemobj._batch cimport rewrite_begin, rewrite_end
 from pmemobj._cengine cimport pm_at, pm_fresh, pm_pool, pm_store
 from pmemobj._core cimport (
-    bind, buffer_block, buffer_free, buffer_room, last_export_ended, op_abort, op_begin, op_end, release,
+    bind, buffer_block, buffer_fill_by_file, buffer_free, buffer_room,
+    last_export_ended, op_abort, op_begin, op_end, release,
 )
 from pmemobj._layout cimport PM_TYPE_ARRAY
 
@@ -87,10 +88,11 @@ cdef int move(PersistentBuffer o, uint64_t lo, uint64_t hi, const char *source, 
     try:
         offset = buffer_block(pool, room)
         to = <char *>pm_at(pool.p, offset)
-        memcpy(to, old, lo)
-        memcpy(to + lo, source, n)
-        memcpy(to + lo + n, old + hi, b.size - hi)
-        pm_fresh(pool.p, to, size)
+        if n < size or not buffer_fill_by_file(pool, offset, source, n):
+            memcpy(to, old, lo)
+            memcpy(to + lo, source, n)
+            memcpy(to + lo + n, old + hi, b.size - hi)
+            pm_fresh(pool.p, to, size)
         if b.cap:
             release(pool, b.data, b.cap)
         pm_store(pool.p, &b.data, offset)

@@ -210,6 +210,7 @@ cdef extern from "_engine/memory/drop.h" nogil:
     int pm_cover_holes(pm_pool *p, int fd)
     bint pm_wants_care(const pm_pool *p)
     void pm_relieve(pm_pool *p)
+    bint pm_fill_by_file(pm_pool *p, uint64_t offset, const char *source, uint64_t length)
     int pm_drop_all(pm_pool *p)
     uint64_t pm_changed_bytes(const pm_pool *p)
     void pm_forget_undone(pm_pool *p)

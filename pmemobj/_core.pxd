@@ -220,6 +220,7 @@ cdef int buffer_must_be_sound(Pool pool, const pm_buffer *b) except -1
 cdef uint64_t buffer_room(uint64_t size) noexcept nogil
 cdef uint64_t buffer_block(Pool pool, uint64_t size) except 0
 cdef int buffer_fill(Pool pool, pm_buffer *b, const char *source, uint64_t size) except -1
+cdef bint buffer_fill_by_file(Pool pool, uint64_t offset, const char *source, uint64_t size) noexcept
 cdef int buffer_free(Pool pool, pm_buffer *b) except -1
 # Nobody holds an address any more.
 cdef void last_export_ended(Pool pool) noexcept

@@ -21,6 +21,11 @@ cdef uint64_t buffer_block(Pool pool, uint64_t size) except 0:
     return alloc(pool, size)
 
 
+cdef bint buffer_fill_by_file(Pool pool, uint64_t offset, const char *source, uint64_t size) noexcept:
+    """So many bytes of a fresh block get these contents, and are recorded.  False: nothing has been done."""
+    return size >= DIRECT_BYTES and pm_fill_by_file(pool.p, offset, source, size)
+
+
 cdef int buffer_fill(Pool pool, pm_buffer *b, const char *source, uint64_t size) except -1:
     """Of a new object: a block of its own, with these bytes; zeros if there is no source."""
     cdef uint64_t room = buffer_room(size)
@@ -31,6 +36,8 @@ cdef int buffer_fill(Pool pool, pm_buffer *b, const char *source, uint64_t size)
     b.size = size
     if source == NULL:
         memset(pm_at(pool.p, b.data), 0, size)
+    elif buffer_fill_by_file(pool, b.data, source, size):
+        return 0
     else:
         memcpy(pm_at(pool.p, b.data), source, size)
     pm_fresh(pool.p, pm_at(pool.p, b.data), size)

@@ -151,7 +151,7 @@ void test_power_loss_after_kill(void)
     for (uint64_t round = 0; round < 8; round++) {
         struct world w;
         struct jr_report report;
-        world_make(&w, "killed", PLAIN, 30 + round);
+        world_make(&w, "killed", DIRECT_WRITES, 30 + round);
         ctl.disks = true;
         ctl.no_pool_map = round & 1;
         crash_settle_pool();

@@ -179,13 +179,29 @@ int jr_sync(struct jr *j)
     return jr_sync_file(j, target, JR_SYNC_RECORDS);
 }
 
+/* After a sync that failed, what had not reached the disk counts as clean, and a later sync would prove nothing.  A
+ * recovery applies records again, which makes their pages dirty, but nobody else knows the range that is owed. */
+static void make_dirty_again(struct jr_private *p, uint64_t at, uint64_t length)
+{
+    char piece[JR_SEGMENT_ALIGN];
+    for (uint64_t n, got; length; at += n, length -= n) {
+        n = length < sizeof piece ? length : sizeof piece;
+        if (io_read_all(p->pool.fd, piece, n, (off_t)at, &got) || got != n ||
+            io_write_all(p->pool.fd, piece, n, (off_t)at))
+            return;
+    }
+}
+
 int jr_sync_pool(struct jr *j)
 {
     struct jr_private *p = j->priv;
     pthread_mutex_lock(&p->pool_lock);
     int error = jr_failed(j);
-    if (!error && (error = jr_target_sync(&p->pool)))
+    if (!error && (error = jr_target_sync(&p->pool))) {
+        make_dirty_again(p, atomic_load(&p->owed_at), atomic_load(&p->owed_length));
+        make_dirty_again(p, p->identity.root_at + offsetof(pm_root, ranges), p->identity.root_at ? 8 : 0);
         jr_fail(j, error);
+    }
     pthread_mutex_unlock(&p->pool_lock);
     return error;
 }
@@ -452,7 +468,7 @@ int jr_write_direct(struct jr *j, const void *data, uint64_t offset, uint64_t le
         return EINVAL;
     /* The range may have been in use before.  What freed it must be durable before it is overwritten, and no
      * record about its former content may be applied, or replayed, after it. */
-    if ((error = jr_sync(j)))
+    if ((error = jr_sync(j)) || (error = jr_settle_ranges(j)))     /* of an operation that was undone, perhaps */
         return error;
     if (is_journalled(j, offset, offset + length) && (error = jr_checkpoint(j)))
         return error;
@@ -462,15 +478,32 @@ int jr_write_direct(struct jr *j, const void *data, uint64_t offset, uint64_t le
     if ((error = jr_lock_change(j, PF_SNAPSHOTS, j->seq - 1)))
         return error;
     jr_note_range(&p->pages, offset, length);
-    if (!(error = jr_target_allocate(&p->pool, offset, length)) &&
-        !(error = io_write_all(p->pool.fd, data, length, (off_t)offset)))
+    if (!(error = jr_target_store(&p->pool, data, offset, length)))
         error = jr_mark_pool(j, offsetof(pm_root, ranges), p->ranges + 1);
     jr_unlock_change(j, PF_SNAPSHOTS);
     if (!error)
         *mark = PM_MARK(p->identity.epoch, ++p->ranges);
     else
         return io_is_no_space(error) ? error : jr_fail(j, error);
-    return jr_sync_pool(j);
+    if (!j->ring.merger)
+        return jr_sync_pool(j);
+    /* The record goes to the ring, which counts for as long as the page cache does: until it goes to the log, that is
+     * soon enough.  Before that record, so whoever sees it sees this. */
+    atomic_store(&p->owed_at, offset);
+    atomic_store(&p->owed_length, length);
+    atomic_store_explicit(&p->ranges_owed, true, memory_order_release);
+    return 0;
+}
+
+int jr_settle_ranges(struct jr *j)
+{
+    struct jr_private *p = j->priv;
+    if (!atomic_exchange_explicit(&p->ranges_owed, false, memory_order_acq_rel))
+        return 0;
+    int error = jr_sync_pool(j);
+    if (!error)
+        atomic_store(&p->owed_length, 0);
+    return error;
 }
 
 /* ------------------------------------------------------------------ start and stop ---------------- */

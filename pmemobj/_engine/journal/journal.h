@@ -177,8 +177,8 @@ static inline uint64_t *jr_payload(struct jr *j) { return j->head + JR_HEADER_WO
  * after any other the journal has failed. */
 int jr_sync(struct jr *j);
 
-/* Large fresh ranges that nothing committed refers to: writes them to the pool file and syncs it, before the
- * record that links them is appended.  Called by the appender with no record in preparation: it syncs the
+/* Large fresh ranges that nothing committed refers to: writes them to the pool file, before the record that links them
+ * is appended; without a ring they are synced at once, else when that record goes to the log.  Called by the appender with no record in preparation: it syncs the
  * journal first, and checkpoints when unapplied records speak of the range's former content.  0 or an errno;
  * after ENOSPC the journal is still usable and the range's content undefined; after JR_HELD nothing has been done.
  * *mark becomes what the record that links the range must store in `ranges_needed` of the root block: a pool file

@@ -152,6 +152,9 @@ int jr_target_sync(struct jr_target *t);
 /* Disk space for a range; any thread.  0 or an errno (ENOSPC may be retried). */
 int jr_target_allocate(struct jr_target *t, uint64_t offset, uint64_t length);
 
+/* A range, through the mapping or by pwrite.  0 or an errno (ENOSPC may be retried). */
+int jr_target_store(struct jr_target *t, const void *data, uint64_t offset, uint64_t length);
+
 /* The extents of one record.  0, an errno, or EBADMSG when they are malformed or lie outside the pool:
  * nothing has been stored then. */
 int jr_apply(struct jr_target *t, const uint64_t *payload, uint64_t words);
@@ -186,6 +189,8 @@ struct jr_private {
     struct jr_target pool;          /* its descriptor is the caller's */
     struct jr_identity identity;
     uint64_t ranges;                /* written past the journal; the appender's */
+    _Atomic bool ranges_owed;       /* the last one is in the page cache only; see jr_settle_ranges */
+    _Atomic uint64_t owed_at, owed_length;
     pthread_t keeper, checkpointer;
     uint64_t nowhere[1];            /* where head and end point in a forked child */
 
@@ -278,6 +283,9 @@ enum jr_sync_what { JR_SYNC_RECORDS = 0, JR_SYNC_HEADER = 1, JR_SYNC_SIZE = 2 };
  * began after this call. */
 int jr_sync_file(struct jr *j, uint64_t target, enum jr_sync_what what);
 int jr_sync_pool(struct jr *j);
+
+/* The same if a range has been written since that the ring's records may rely on: before they go to the log. */
+int jr_settle_ranges(struct jr *j);
 
 /* Whoever relies on a sync relies on files that can be found again.  A journal that has been exchanged for another
  * one is found when it is to be removed.  `lock` is not held. */

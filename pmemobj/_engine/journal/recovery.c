@@ -177,6 +177,18 @@ int jr_target_allocate(struct jr_target *t, uint64_t offset, uint64_t length)
     return 0;
 }
 
+int jr_target_store(struct jr_target *t, const void *data, uint64_t offset, uint64_t length)
+{
+    uint64_t left;
+    int error = jr_target_allocate(t, offset, length);
+    if (error)
+        return error;
+    if (!t->map || t->cannot_allocate || pf_free_space(t->fd, &left) || left < JR_LITTLE_SPACE)
+        return io_write_all(t->fd, data, length, (off_t)offset);
+    memcpy(t->map + offset, data, length);
+    return 0;
+}
+
 int jr_extents_are_sound(const uint64_t *at, const uint64_t *end, uint64_t pool_size)
 {
     while (at < end) {
@@ -243,6 +255,7 @@ struct recovery {
     uint64_t synced_through;    /* the last record that is known to be on disk */
     uint64_t later;             /* valid records found behind that */
     int misses_ranges;          /* the pool file does not hold what the records rely on */
+    int ring_needs_ranges;      /* what records of the ring rely on may be in the page cache only */
     uint64_t *ring;             /* a copy of it, when it counts */
     uint64_t ring_from, ring_end;   /* positions of its records that the log does not cover */
     struct jr_report *report;
@@ -275,18 +288,22 @@ static int damaged(struct recovery *r, const char *what)
                   "restore the pool from a backup", r->path, what);
 }
 
-/* Does the payload say that the pool file holds more ranges, written past the journal, than it does? */
-static int misses_ranges(const struct recovery *r, const uint64_t *at, const uint64_t *end)
+/* How many ranges, written past the journal, the payload says that the pool file holds; 0: it says nothing. */
+static uint64_t needed_ranges(const struct recovery *r, const uint64_t *at, const uint64_t *end)
 {
     const struct jr_identity *pool = r->pool;
     uint64_t mark = pool->root_at + offsetof(pm_root, ranges_needed);
     for (; pool->root_at && at < end; at += 1 + (*at & JR_EXTENT_MAX)) {
         uint64_t offset = *at >> 16, n = *at & JR_EXTENT_MAX;
-        if (offset <= mark && mark < offset + n * 8 &&
-            PM_MARK_NUMBER(at[1 + (mark - offset) / 8], pool->epoch) > PM_MARK_NUMBER(pool->ranges, pool->epoch))
-            return 1;
+        if (offset <= mark && mark < offset + n * 8)
+            return PM_MARK_NUMBER(at[1 + (mark - offset) / 8], pool->epoch);
     }
     return 0;
+}
+
+static int misses_ranges(const struct recovery *r, uint64_t needed)
+{
+    return needed > PM_MARK_NUMBER(r->pool->ranges, r->pool->epoch);
 }
 
 int jr_header_is_sound(const struct jr_header *h, uint64_t file_size)
@@ -453,7 +470,7 @@ static int scan(struct recovery *r)
                 r->report->records++;
                 if (!jr_extents_are_sound(payload, payload + n, r->pool_size))
                     return damaged(r, "a record names a range outside the pool");
-                r->misses_ranges |= misses_ranges(r, payload, payload + n);
+                r->misses_ranges |= misses_ranges(r, needed_ranges(r, payload, payload + n));
             }
             from = (uint64_t)(c.at - r->words);
             r->report->bytes += from * 8;
@@ -534,7 +551,9 @@ static int scan_ring(struct recovery *r)
             continue;
         if (!jr_extents_are_sound(payload, payload + words, r->pool_size))
             return damaged(r, "a record of the ring names a range outside the pool");
-        r->misses_ranges |= misses_ranges(r, payload, payload + words);
+        uint64_t needed = needed_ranges(r, payload, payload + words);
+        r->misses_ranges |= misses_ranges(r, needed);
+        r->ring_needs_ranges |= needed != 0;
         r->report->records++;
         r->report->bytes += (1 + words) * 8;
     }
@@ -631,8 +650,11 @@ static int sync_fd(void *fd) { return io_fdatasync(*(int *)fd); }
 static int replay(struct recovery *r)
 {
     struct jr_target target;
-    int error, rc = rewrite(r);
-    if (rc)
+    int error, rc;
+    /* before the ring's records count on their own */
+    if (r->ring_needs_ranges && (error = io_fdatasync(r->pool_fd)))
+        return io_failure(r, error, "syncing the pool file for");
+    if ((rc = rewrite(r)))
         return rc;
     if ((error = io_fdatasync(r->fd)))
         return io_failure(r, error, "syncing");

@@ -209,6 +209,8 @@ static int drain(struct jr *j, uint64_t enough)
     int error = 0;
     if (end > enough)
         end = enough;
+    if (at < end)
+        error = jr_settle_ranges(j);
     for (uint64_t words; at < end && !error; at += 1 + words, place += 1 + words) {
         if (place >= size)
             place -= size;
@@ -345,7 +347,9 @@ int jr_make_ready(struct jr *j, uint64_t words)
         return 0;
     }
     /* With an empty ring nobody else has anything to append to the log. */
-    return (error = jr_drain(j)) ? error : jr_reserve(j, words);
+    if ((error = jr_drain(j)) || (error = jr_settle_ranges(j)))
+        return error;
+    return jr_reserve(j, words);
 }
 
 /* ------------------------------------------------------------------ thread ------------------------ */

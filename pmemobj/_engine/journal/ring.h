@@ -16,6 +16,9 @@
  *  4. Recovery uses the ring only on the boot that wrote it, or when it has itself made the ring durable
  *     before it applied anything of it.
  *
+ *  5. What a record relies on in the pool file (jr_write_direct) is in the page cache before the record is complete, and
+ *     on disk before the record goes to the log, or is made durable in the ring by a recovery.
+ *
  * Positions count words from the start of the session and are never reused; position p lies at word
  * p % words of the ring.  A record does not cross the ring's end: the rest is skipped.
  *

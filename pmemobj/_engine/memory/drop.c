@@ -212,6 +212,46 @@ static int drop_some(pm_pool *p, uint64_t most)
     return pm_walk_zones(p, visit_part, &c) == 1;
 }
 
+/* Whole pages show the file's contents.  False: not all of them do. */
+static int show_file(pm_pool *p, uint64_t from, uint64_t end)
+{
+    struct jr_private *j = p->journal->priv;
+    struct sweep s = {.p = p, .j = j, .t = &j->pages};
+    for (uint64_t page = from / PM_PAGE_SIZE, behind; page < end / PM_PAGE_SIZE; page = behind) {
+        uint64_t block = page / JR_BLOCK_PAGES, first = block * JR_BLOCK_PAGES;
+        behind = first + JR_BLOCK_PAGES < end / PM_PAGE_SIZE ? first + JR_BLOCK_PAGES : end / PM_PAGE_SIZE;
+        if (j->pages.covered[block]) {
+            struct block_pages same = {{0}};
+            for (uint64_t i = page - first; i < behind - first; i++)
+                same.bits[i / 64] |= 1ull << (i % 64);
+            if (uncover(&s, block, &same))
+                return 0;
+        } else if (madvise(p->base + page * PM_PAGE_SIZE, (behind - page) * PM_PAGE_SIZE, MADV_DONTNEED)) {
+            return 0;
+        }
+        for (; page < behind; page++)
+            jr_forget_page(&j->pages, page);
+    }
+    return 1;
+}
+
+int pm_fill_by_file(pm_pool *p, uint64_t offset, const char *from, uint64_t length)
+{
+    uint64_t mark, end = offset + length, page = PM_PAGE_SIZE - 1;
+    uint64_t first = (offset + page) & ~page, last = end & ~page;
+    if (p->journal->priv == NULL || p->journal->priv->pages.budget == 0 || first >= last ||
+        jr_write_direct(p->journal, from, offset, length, &mark))
+        return 0;               /* a failure shows at the commit */
+    if (show_file(p, first, last)) {
+        memcpy(p->base + offset, from, first - offset);
+        memcpy(p->base + last, from + (last - offset), end - last);
+    } else {
+        memcpy(p->base + offset, from, length);
+    }
+    pm_store(p, &p->root->ranges_needed, mark);
+    return 1;
+}
+
 static void drop_tables(pm_pool *p)
 {
     if (p->ndirty == 0)

@@ -28,6 +28,10 @@ int pm_wants_care(const pm_pool *p);
  * for that.  Errors (a full disk) leave memory as it is; they show when room in the journal is asked for. */
 void pm_relieve(pm_pool *p);
 
+/* Inside an operation: large fresh memory outside of metadata gets its contents by way of the pool file, to which they
+ * are written once, and whose pages the mapping shows then.  False: nothing has been done; fill the memory, then. */
+int pm_fill_by_file(pm_pool *p, uint64_t offset, const char *from, uint64_t length);
+
 /* Everything goes to the pool file, and every changed page is dropped.  0 or an errno. */
 int pm_drop_all(pm_pool *p);
 
