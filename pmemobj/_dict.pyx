@@ -14,7 +14,9 @@ from pmemobj._core cimport (
 )
 from pmemobj._layout cimport PM_TYPE_DICT, pm_table
 from pmemobj._table cimport *
-from pmemobj._values cimport encode, pm_immediate, prepare, slot_load
+from pmemobj._values cimport (
+    encode, pm_immediate, pm_owned, pm_quick_value, prepare, slot_load, slot_load_slow,
+)
 
 from collections.abc import ItemsView, Iterator, KeysView, MutableMapping, Set, ValuesView
 from types import GenericAlias, MappingProxyType

@@ -23,8 +23,9 @@ cdef class PersistentDictIterator:
 
     def __next__(self):
         cdef uint64_t *entry
-        cdef uint64_t key_slot, slot
+        cdef uint64_t key_slot, slot, first
         cdef pm_table *t
+        cdef PyObject *quick
         cdef PersistentDict d = self.d
         if d is None:
             raise StopIteration
@@ -54,16 +55,18 @@ cdef class PersistentDictIterator:
             key_slot = entry[1]
             if key_slot:
                 break
-        if self.what == KEYS:
-            return slot_load(d.pool, key_slot)
         slot = entry[2]
-        if self.what == VALUES:
-            return slot_load(d.pool, slot)
-        key = slot_load(d.pool, key_slot)
+        # Here and below as slot_load, which the compiler would not inline twice.
+        first = slot if self.what == VALUES else key_slot
+        quick = pm_quick_value(d.p, first)
+        key = slot_load_slow(d.pool, first) if quick == NULL else pm_owned(quick)
+        if self.what != ITEMS:
+            return key
         if not quiet(key_slot):
             if not same_item(d, self.seen, self.at if self.backwards else self.at - 1, key_slot, slot):
                 raise RuntimeError("dictionary changed during iteration")
-        value = slot_load(d.pool, slot)
+        quick = pm_quick_value(d.p, slot)
+        value = slot_load_slow(d.pool, slot) if quick == NULL else pm_owned(quick)
         return next_pair(self, key, value)
 
     def __length_hint__(self):
