@@ -73,11 +73,15 @@ cdef class PersistentDict(Persistent):
 
     def __getitem__(self, key):
         cdef int64_t i
+        cdef uint64_t slot
+        cdef PyObject *quick
         check_read(self)
         i = table_find(self, 3, key)
         if i < 0:
             raise KeyError(key)
-        return slot_load(self.pool, value_at(self, i)[0])
+        slot = value_at(self, i)[0]
+        quick = pm_quick_value(self.p, slot)        # as slot_load, without a call
+        return slot_load_slow(self.pool, slot) if quick == NULL else pm_owned(quick)
 
     def get(self, key, default=None, /):
         """The value of the key, or default."""
