@@ -34,7 +34,7 @@ import importlib
 import math
 import operator
 
-from pmemobj import errors
+from pmemobj import _array_texts, errors
 from pmemobj._values import set_describe_array
 
 __all__ = ["PersistentArray"]
@@ -45,6 +45,7 @@ cdef extern from "Python.h":
     void Py_XDECREF(PyObject *o) noexcept
     long PyLong_AsLongAndOverflow(object o, int *overflow) noexcept         # of an exact int
     long long PyLong_AsLongLongAndOverflow(object o, int *overflow) noexcept
+    int PyUnicode_KIND(object o) noexcept
     Py_ssize_t PyNumber_AsSsize_t(object o, void *raised) noexcept
     int PySlice_Unpack(object o, Py_ssize_t *start, Py_ssize_t *stop, Py_ssize_t *step) except -1
     Py_ssize_t PySlice_AdjustIndices(Py_ssize_t length, Py_ssize_t *start, Py_ssize_t *stop, Py_ssize_t step) noexcept
@@ -216,7 +217,33 @@ cdef object item_of(PersistentArray self, object key):
         self.peek = <PyObject *>made
         self.peek_at = peek.at
         self.peek_size = peek.size
-    return (<object>self.peek)[key]
+    return (<object>self.peek)[key] if self.kind else text_of(self, <object>self.peek, key)
+
+
+cdef object text_of(PersistentArray self, object array, object key):
+    """What NumPy gives of it, which is no damaged text."""
+    try:
+        value = array[key]
+    except SystemError:
+        raise_if_no_text(self)
+        raise
+    if isinstance(value, str) and PyUnicode_KIND(value) == 4:
+        raise_if_no_text(self)
+    return value
+
+
+cdef int raise_if_no_text(PersistentArray self) except -1:
+    if _array_texts.has_invalid_text(view_of(self)):
+        raise_damaged(self.pool, self.head, "a text in it has a character that there is none")
+    return 0
+
+
+cdef object in_words(PersistentArray self, object function):
+    """What NumPy makes of all items."""
+    view = view_of(self)
+    if view.dtype.kind in "UV":
+        raise_if_no_text(self)
+    return function(view)
 
 
 cdef bint is_one_item(PersistentArray self, object key) noexcept:
@@ -541,7 +568,7 @@ cdef class PersistentArray(ArrayNumbers):
         return rows_of(a)
 
     def __getitem__(self, key):
-        return item_of(self, key) if is_one_item(self, key) else view_of(self)[key]
+        return item_of(self, key) if is_one_item(self, key) else text_of(self, view_of(self), key)
 
     def __setitem__(self, key, value):
         if not store_part(self, key, value):
@@ -644,22 +671,23 @@ cdef class PersistentArray(ArrayNumbers):
 
     def tolist(self):
         """The items as a list, of lists if there are several axes; of Python's numbers and texts."""
-        return view_of(self).tolist()
+        return in_words(self, operator.methodcaller("tolist"))
 
     def __repr__(self):
-        text = repr(view_of(self))
+        text = in_words(self, repr)
         name = type(self).__name__
         return name + text[5:].replace("\n", "\n" + " " * (len(name) - 5))
 
     def __str__(self):
-        return str(view_of(self))
+        return in_words(self, str)
 
     def __format__(self, spec):
-        return format(view_of(self), spec)
+        return in_words(self, lambda view: format(view, spec))
 
     def _check(self):
-        """Raises PoolDamagedError if the block or the description is not what it can be."""
+        """Raises PoolDamagedError if the block, the description or a text is not what it can be."""
         ready(self)
+        raise_if_no_text(self)
 
 
 #: Attributes of ndarrays that only look.

@@ -15,13 +15,16 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from cpython.exc cimport PyErr_CheckSignals
 
 from pmemobj._cengine cimport (
-    PM_SEGMENT_CELLS, PM_SEGMENT_DEPTH, pm_at, pm_cache_free, pm_directory, pm_inside, pm_probe, pm_probe_start,
+    PM_SEGMENT_CELLS, PM_SEGMENT_DEPTH, pm_at, pm_cache_free, pm_directory, pm_inside, pm_inside_all, pm_probe,
+    pm_probe_start,
     pm_pool, pm_table_next, pm_tag, pm_vec, pm_vec_at,
 )
 from pmemobj._core cimport Pool, check_begins, check_ends, owned_size, pool_check_read
 from pmemobj._layout cimport *
 from pmemobj._values cimport PM_IMMEDIATE, PM_IS_REFERENCE, PM_SLOT_KIND, slot_load, stable_hash
 
+from pmemobj import errors
+from pmemobj._array_texts import is_invalid
 from pmemobj._core import blocks_in_use
 
 cdef dict NAMES = {
@@ -441,6 +444,19 @@ cdef class Checker:
         if not is_tuple(a.shape):
             self.fault("its shape is not a tuple")
         self.slot(a.shape)
+        return self.texts_of(a)
+
+    cdef int texts_of(self, pm_array *a) except -1:
+        """Only NumPy knows where in an item there are some."""
+        cdef pm_buffer *b = &a.buffer
+        if b.size == 0 or not is_text(a.dtype) or not pm_inside_all(self.pool.p, b.data, b.cap, 1):
+            return 0
+        try:
+            text = slot_load(self.pool, a.dtype)
+        except errors.PoolDamagedError:
+            return 0                            # slot() has said so
+        if "U" in text and is_invalid(text, (<char *>pm_at(self.pool.p, b.data + b.start))[:b.size]):
+            self.fault("a text in it has a character that there is none")
         return 0
 
     cdef int instance(self, pm_instance *o) except -1:

@@ -71,7 +71,12 @@ def contents(pool):
         "shared": [shared, shared, {"again": shared}],
         "cycle": cycle,
         "bytes": [bytearray(b"some bytes"), bytearray(b"x" * 3000)],
-        "arrays": [np.arange(30).reshape(10, 3), np.zeros(4, [("a", "i4"), ("b", "S5")])],
+        "arrays": [
+            np.arange(30).reshape(10, 3),
+            np.zeros(4, [("a", "i4"), ("b", "S5")]),
+            np.array(["some", "texts"]),
+            np.array([(1, "a"), (2, "b")], [("n", "i8"), ("text", "U3")]),
+        ],
         "empty": [[], {}, set(), bytearray()],
     }
 

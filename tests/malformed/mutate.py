@@ -25,7 +25,7 @@ def every_byte(kind, base, file, start, stop, rng, step=1):
 
 
 def lengths(kind, base, file, rng, count):
-    """Every length near a border, and some of the others."""
+    """Every length near a border, and some of the others; None: all of them."""
     size = len(base.files[file])
     used = len(base.files[file].rstrip(b"\0"))
     near = {
@@ -48,8 +48,9 @@ def lengths(kind, base, file, rng, count):
         used,
         size - 1,
     }
-    for length in sorted(near | {rng.randrange(used + 1) for _ in range(count)} | set(range(0, used, 65536))):
-        if length < size:
+    some = range(size) if count is None else (rng.randrange(used + 1) for _ in range(count))
+    for length in sorted(near | set(some) | set(range(0, used, 65536))):
+        if 0 <= length < size:
             yield kind, base.name, [], {file: length}
 
 
@@ -214,10 +215,11 @@ def libpmemobj(base, rng, count):
         yield f"libpmemobj: {what}", base.name, writes, {}
 
 
-def exhaustive(found, dense=False):
+def exhaustive(found, dense=False, every_length=False):
     """Each bit and byte of what everything else depends on, and where a file may end; dense: really each."""
     rng = random.Random(1)
-    step = 1 if dense else 16
+    step = 1 if dense else 32
+    count = None if every_length else 2000 if dense else 60
     journal, direct, closed = found["journal"], found["direct"], found["closed"]
     slot, _ = bases.journal_header(journal.files[JOURNAL])
     yield from bits("bits of the journal's header", journal, JOURNAL, slot, slot + 240, 1 if dense else 7)
@@ -228,14 +230,14 @@ def exhaustive(found, dense=False):
         yield from bits(
             f"bits of the first records ({kind})", journal, JOURNAL, at, at + size, 1 if dense else 5
         )
-    yield from lengths("length of the journal", journal, JOURNAL, rng, 20_000 if dense else 60)
-    yield from lengths("length of the undo log", direct, JOURNAL, rng, 20_000 if dense else 60)
+    yield from lengths("length of the journal", journal, JOURNAL, rng, count)
+    yield from lengths("length of the undo log", direct, JOURNAL, rng, 20_000 if every_length else count)
     yield from lengths("length of the pool file", closed, "", rng, 200 if dense else 20)
     for at in (0, 4096):
         yield from bits("bits of the undo log's header", direct, JOURNAL, at, at + 80, 1 if dense else 9)
     yield from bits("bits of the undo log's entries", direct, JOURNAL, 8192, 8192 + 3 * 96, 1 if dense else 5)
-    yield from every_byte("bytes of the pool's header", closed, "", 0, 4096, rng, step * 2)
-    yield from every_byte("bytes of libpmemobj's descriptor", closed, "", 4096, 8192, rng, step * 2)
+    yield from every_byte("bytes of the pool's header", closed, "", 0, 4096, rng, step)
+    yield from every_byte("bytes of libpmemobj's descriptor", closed, "", 4096, 8192, rng, step)
     root = words(closed.files[""], 6144)[0]
     yield from every_byte("bytes of the root block", closed, "", root, root + 648, rng, 1 if dense else 4)
     types = words(closed.files[""], root + 64)[0]
@@ -245,6 +247,20 @@ def exhaustive(found, dense=False):
     yield from every_byte("bytes of the type table", closed, "", cells, cells + 8, rng)
     yield from every_byte("bytes of the type table", closed, "", record, record + 64, rng)
     yield from every_byte("bytes of the zone's header", closed, "", bases.ZONE, bases.ZONE + 64 + 36 * 8, rng)
+
+
+def sample(found, count, every_length=False):
+    """So many of all these, of each kind a share."""
+    by_kind = {}
+    for case in exhaustive(found, dense=True, every_length=every_length):
+        by_kind.setdefault(case[0], []).append(case)
+    rng = random.Random(2)
+    kinds = sorted(by_kind.values(), key=len)
+    while kinds:
+        some = kinds.pop(0)
+        share = count // (len(kinds) + 1)
+        yield from some if len(some) <= share else rng.sample(some, share)
+        count -= min(len(some), share)
 
 
 def random_cases(found, count, seed=1):

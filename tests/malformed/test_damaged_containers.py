@@ -6,6 +6,7 @@ import shutil
 import struct
 import tempfile
 
+import numpy as np
 import pytest
 
 import pmemobj
@@ -441,3 +442,36 @@ def test_a_value_that_holds_itself(pool_path, value, use):
         with pytest.raises((RecursionError, pmemobj.PoolDamagedError)):
             use(pool)
         assert not pool.check().ok
+
+
+TEXTS = [
+    ["some", "texts"],
+    [[["a"]]],
+    np.array(["a", "bc"], ">U4"),
+    np.array([("a", 1)], [("text", "U3"), ("n", "i8")]),
+    np.array([((1, ["b", "c"]),)], [("inner", [("n", "i4"), ("texts", "<U2", (2,))])]),
+]
+
+
+@pytest.mark.parametrize("number", [0x110000, (1 << 32) - 1, 1 << 31])
+@pytest.mark.parametrize("value", TEXTS)
+def test_array_with_a_text_of_no_characters(pool_path, value, number):
+    """NumPy raised SystemError, "invalid maximum character", or made a str of it; and check() said nothing."""
+    model = np.array(value)
+    order = ">" if ">" in model.dtype.str else "<"
+    with pmemobj.create(pool_path, 8 << 20, sync="manual") as pool:
+        pool.root = model
+        assert pool.check().ok
+    with pmemobj.open(pool_path, "r") as pool:
+        at = word_at(pool_path, pmemobj._core.object_at(pool.root) + 56)
+    changed(pool_path, at, lambda word: int.from_bytes(struct.pack(order + "II", number, number), "little"))
+    with pmemobj.open(pool_path, "r") as pool:
+        uses = [repr, str, format, lambda a: a.tolist(), lambda a: a._check()]
+        if model.ndim == 1 and model.dtype.names is None:
+            uses.append(lambda a: a[0])
+        for use in uses:
+            with pytest.raises(pmemobj.PoolDamagedError, match="a character that there is none"):
+                use(pool.root)
+        report = pool.check()
+        assert not report.ok
+        assert "a text in it has a character that there is none" in str(report)

@@ -67,7 +67,10 @@ FOCUS = {
     ),
     "persist.c": ("journal:quick", "direct:quick", "journal:recovery", "direct:recovery", "journal:memory"),
     "/files/": ("journal:recovery", "direct:recovery"),
-    "_compact": ("journal:pool",),
+    "_compact": (
+        "tests:tests/containers tests/objects tests/pool/test_pool_space.py -k compact",
+        "journal:copies",
+    ),
     "_core_direct": ("direct:quick", "direct:recovery", "direct:memory"),
     "_core_pool": ("journal:recovery", "direct:recovery"),
     "_core_resize": ("journal:recovery", "journal:pool"),
@@ -125,7 +128,7 @@ def made(mutant: Mutant | None, directory: Path) -> None:
     """A package of links, but for the patched modules."""
     package = directory / "pmemobj"
     package.mkdir()
-    for path in (HERE / "pmemobj").iterdir():
+    for path in (ROOT / "pmemobj").iterdir():
         if path.suffix != ".so" and path.name != "__pycache__":
             (package / path.name).symlink_to(path)
     for path in (ROOT / "pmemobj").glob("*.so"):
@@ -138,7 +141,7 @@ def made(mutant: Mutant | None, directory: Path) -> None:
         else:
             (package / path.name).symlink_to(path)
     for name in ("tests", "benchmarks"):
-        (directory / name).symlink_to(HERE / name)
+        (directory / name).symlink_to(ROOT / name)
 
 
 def judged(mutant: Mutant | None, focus: list[str]) -> str:
