@@ -19,12 +19,12 @@ from libc.string cimport memcmp, memcpy
 from pmemobj._array_numbers cimport ArrayNumbers
 from pmemobj._batch cimport rewrite_begin, rewrite_end
 from pmemobj._buffer cimport (
-    Writing, buffer_of, bytes_of, export_begins, export_ends, is_many, look, made_proxy, must_not_move,
+    Writing, buffer_of, bytes_of, export_begins, export_ends, is_many, look, must_not_move,
     overwrite, pm_buffer_at, pm_put_bytes, put_bytes, splice,
 )
 from pmemobj._cengine cimport pm_at, pm_known_cell, pm_pool, pm_store
 from pmemobj._core cimport (
-    Pool, bind, check_read, op_abort, op_begin, op_end, pool_check_read, raise_damaged, register_proxy,
+    Pool, bind, check_read, made_proxy, op_abort, op_begin, op_end, pool_check_read, raise_damaged, register_proxy,
 )
 from pmemobj._layout cimport PM_TYPE_ARRAY, pm_array, pm_buffer, pm_object
 from pmemobj._values cimport new_array, slot_load

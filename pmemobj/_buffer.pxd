@@ -49,9 +49,6 @@ cdef inline void export_begins(PersistentBuffer o) noexcept:
 
 cdef void export_ends(PersistentBuffer o) noexcept
 
-# The proxy of a stored one, for register_proxy().  Runs no user code.
-cdef PyObject *made_proxy(type cls, Pool pool, pm_object *head) except NULL
-
 # BufferError while somebody holds a buffer.
 cdef int must_not_move(PersistentBuffer o) except -1
 # Each is one operation, after look().  The source is not memory of this buffer.

@@ -16,32 +16,14 @@ from libc.string cimport memcpy
 from pmemobj._batch cimport rewrite_begin, rewrite_end
 from pmemobj._cengine cimport pm_at, pm_fresh, pm_pool, pm_store
 from pmemobj._core cimport (
-    bind, buffer_block, buffer_fill_by_file, buffer_free, buffer_room,
+    buffer_block, buffer_fill_by_file, buffer_free, buffer_room,
     last_export_ended, op_abort, op_begin, op_end, release,
 )
 from pmemobj._layout cimport PM_TYPE_ARRAY
 
-cdef extern from "Python.h":
-    int PyGC_Disable() noexcept
-    int PyGC_Enable() noexcept
-    void Py_INCREF(object o) noexcept
-
 cdef enum:
     FRESH_BYTES = 32768         # of a block in use, noted as new memory at once
     MOST_OF_IT = 1 << 20        # so many bytes, and half of all, are written to another block
-
-
-cdef PyObject *made_proxy(type cls, Pool pool, pm_object *head) except NULL:
-    cdef PersistentBuffer made
-    cdef int collecting = PyGC_Disable()    # a collection could run user code, which could free the object
-    try:
-        made = cls.__new__(cls)
-        bind(made, pool, head)
-    finally:
-        if collecting:
-            PyGC_Enable()
-    Py_INCREF(made)
-    return <PyObject *>made
 
 
 cdef void export_ends(PersistentBuffer o) noexcept:

@@ -15,12 +15,12 @@ from cpython.object cimport PyObject, PyTypeObject
 from libc.stdint cimport uint64_t
 
 from pmemobj._buffer cimport (
-    PersistentBuffer, Writing, buffer_of, bytes_of, export_begins, export_ends, look, made_proxy, must_not_move,
+    PersistentBuffer, Writing, buffer_of, bytes_of, export_begins, export_ends, look, must_not_move,
     overwrite, pm_append_byte, pm_buffer_at, pm_put_byte, splice,
 )
 from pmemobj._cengine cimport pm_at, pm_known_cell
 from pmemobj._core cimport (
-    Pool, bind, buffer_fill, check_read, object_new, op_abort, op_begin, op_end, plausible, pool_check_read,
+    Pool, bind, buffer_fill, check_read, made_proxy, object_new, op_abort, op_begin, op_end, plausible, pool_check_read,
     register_proxy,
 )
 from pmemobj._layout cimport PM_TYPE_BYTEARRAY, pm_buffer, pm_object

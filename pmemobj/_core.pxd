@@ -255,4 +255,6 @@ cdef int register_class(unsigned type, object cls) except -1
 # Or they are made by a function: it gets where in `known` the proxy belongs, runs no user code and starts no
 # garbage collection.
 cdef int register_proxy(unsigned type, object cls, make_proxy make) except -1
+# Such a function, of a class that adds fields which may begin with 0.
+cdef PyObject *made_proxy(type cls, Pool pool, pm_object *head) except NULL
 cdef void proxy_lost(PyObject *handle, uint64_t offset) noexcept

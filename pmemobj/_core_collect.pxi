@@ -5,7 +5,8 @@
 #     collection began is looked for, and found whatever is changed meanwhile.
 #  2. Live is what at that moment the root slot, the type table, a proxy or the limbo list led to.  A reference that is
 #     taken away before the marking has come to it is told by object_drop(): the object is noted, so that everything
-#     that was live is met.  A container is looked at in one step, since items move inside of it without a word.
+#     that was live is met.  The slots of a container are noted in one step, since they move inside of it without a
+#     word; what they lead to is looked at in others, also values with slots inside, unless slot_drop() tells of them.
 #  3. Objects that were born after the beginning are not judged.  Those that vanish are told by destroy(): their place
 #     may be another object's soon.
 #  4. Between two steps nothing is kept but offsets of objects.
@@ -33,7 +34,7 @@ cdef class _Collection:
     def __dealloc__(self):
         free(self.classes)
 
-    cdef int begin(self, Pool pool) except -1:
+    cdef bint begin(self, Pool pool) except -1:
         self.pool = pool
         self.live = _Marks(pool)
         self.garbage = _Marks(pool)
@@ -48,6 +49,12 @@ cdef class _Collection:
         """A slot that referred to the object is about to lose it."""
         if self.at == MARK and object_at_offset(self.pool, offset).born < self.births:
             self.live.put(offset)
+        return 0
+
+    cdef int value_gone(self, uint64_t offset) except -1:
+        """A value with slots inside is being freed, and what it holds told: its memory is not to be looked at."""
+        if self.at == MARK and self.live.nblocks and pm_known_set(&self.live.gone, offset, <void *><size_t>1):
+            self.pool.collecting = None
         return 0
 
     cdef int vanishes(self, uint64_t offset) except -1:

@@ -1,20 +1,27 @@
 # Following references, for the collection of garbage (_core_collect.pxi) and for tests.  Reads only, and makes no
 # Python object.  Objects stand on pages of their own (see pm_object_alloc), so a walk over the chunks meets every one.
 
+cdef enum:
+    UNFOLD_AT_ONCE = 256            # values, until the time is asked for
+
+
 cdef class _Marks:
     """Which objects have been met (or how often), and what is still to be looked at."""
     cdef Pool pool
     cdef pm_known met               # offset -> count, kept in the place of the proxy
     cdef uint64_t *todo             # objects
     cdef size_t ntodo, todo_cap
-    cdef uint64_t *blocks           # slots of values with slots inside; none left after each object
+    cdef uint64_t *blocks           # slots of values with slots inside
     cdef size_t nblocks, blocks_cap
+    cdef uint64_t bytes_met         # of these values, since there were none left
+    cdef pm_known gone              # values that have been freed meanwhile: what they held has been told
 
     def __cinit__(self, Pool pool):
         self.pool = pool
 
     def __dealloc__(self):
         free(self.met.cells)
+        free(self.gone.cells)
         free(self.todo)
         free(self.blocks)
 
@@ -32,13 +39,16 @@ cdef class _Marks:
         return push_word(&self.blocks, &self.nblocks, &self.blocks_cap, slot) if kind >= PM_REF_TUPLE else 0
 
     cdef int vector(self, pm_vec *v, unsigned stride, unsigned first) except -1:
-        cdef uint64_t i
+        cdef uint64_t i = 0, k, run
         cdef unsigned word
         cdef uint64_t *item
-        for i in range(v.size):
-            item = vec_at(self.pool, v, i, stride)
-            for word in range(first, stride):
-                self.slot(item[word])
+        while i < v.size:
+            item = vec_run(self.pool, v, i, v.size, stride, &run)
+            i += run
+            for k in range(run):
+                for word in range(first, stride):
+                    self.slot(item[word])
+                item += stride
         return 0
 
     cdef int deque(self, pm_deque *d) except -1:
@@ -109,24 +119,32 @@ cdef class _Marks:
         cdef pm_known_cell *cell = pm_known_find(&self.met, offset)
         return 0 if cell == NULL else <size_t>cell.proxy
 
-    cdef int unfold(self) except -1:
-        """Notes the objects inside of the values that are noted."""
-        cdef uint64_t slot, i, bytes_met = 0
+    cdef bint unfold(self, uint64_t end = 0) except -1:
+        """Notes the objects inside of the values that are noted.  False when the time is over; 0: there is no end."""
+        cdef uint64_t slot, i, done = 0
         cdef uint64_t *block
         while self.nblocks:
+            done += 1
+            if end and done % UNFOLD_AT_ONCE == 0 and monotonic() >= end:
+                return False
             self.nblocks -= 1
             slot = self.blocks[self.nblocks]
+            if self.gone.cells != NULL and pm_known_find(&self.gone, slot & PM_OFFSET_MASK) != NULL:
+                continue
             if slot >> 48 > PM_REF_PICKLE:
                 raise errors.PoolDamagedError(f"{self.pool.path}: slot {slot:#x} has an unknown kind")
             block = value_block(self.pool, slot)
             if block[0] > 2 and slot >> 48 >= PM_REF_CUSTOM:
                 raise_damaged(self.pool, block, f"a value of a registered type has {block[0]} parts")
-            bytes_met += 8 + 8 * block[0]
-            if bytes_met > self.pool.p.size:    # each block belongs to one slot, so none is met twice
+            self.bytes_met += 8 + 8 * block[0]
+            if self.bytes_met > self.pool.p.size:    # each block belongs to one slot, so none is met twice
                 raise_damaged(self.pool, block, "a value holds itself")
             for i in range(block[0]):
                 self.slot(block[1 + i])
-        return 0
+        self.bytes_met = 0
+        free(self.gone.cells)
+        memset(&self.gone, 0, sizeof(self.gone))
+        return True
 
     cdef int meet(self, uint64_t offset) except -1:
         """Counts the object."""
@@ -139,7 +157,8 @@ cdef class _Marks:
         been looked at in; 0: there is no end."""
         cdef uint64_t offset
         cdef bint first = True
-        self.unfold()
+        if not self.unfold(end):
+            return False
         while self.ntodo:
             if end and not first and monotonic() >= end:
                 return False
@@ -149,7 +168,8 @@ cdef class _Marks:
                 first = False
                 self.meet(offset)
                 self.contents(offset)
-                self.unfold()
+                if not self.unfold(end):
+                    return False
         return True
 
     cdef int roots(self) except -1:

@@ -46,6 +46,11 @@ cdef extern from *:
     void pm_set_dealloc(PyTypeObject *type) noexcept
     void pm_check_proxy() noexcept
 
+cdef extern from "Python.h":
+    int PyGC_Disable() noexcept
+    int PyGC_Enable() noexcept
+    void Py_INCREF(object o) noexcept
+
 cdef make_proxy proxy_makers[PM_TYPES]
 cdef PyTypeObject *proxy_classes[PM_TYPES]      # these are never given up
 cdef dict class_names = {}                      # type number -> name of the class
@@ -68,6 +73,19 @@ cdef int register_proxy(unsigned type, object cls, make_proxy make) except -1:
     proxy_makers[type] = make
     class_names[type] = cls.__name__
     return 0
+
+
+cdef PyObject *made_proxy(type cls, Pool pool, pm_object *head) except NULL:
+    cdef Persistent made
+    cdef int collecting = PyGC_Disable()    # a collection could run user code, which could free the object
+    try:
+        made = cls.__new__(cls)
+        bind(made, pool, head)
+    finally:
+        if collecting:
+            PyGC_Enable()
+    Py_INCREF(made)
+    return <PyObject *>made
 
 
 # --- references
@@ -167,6 +185,8 @@ cdef int slot_drop_slow(Pool pool, uint64_t slot) except -1:
         raise errors.PoolDamagedError(f"{pool.path}: slot {slot:#x} has an unknown kind")
     block = value_block(pool, slot)
     if kind >= PM_REF_TUPLE:                # blocks that hold slots
+        if pool.collecting is not None:
+            (<_Collection>pool.collecting).value_gone(offset)
         Py_EnterRecursiveCall(b" while a nested value is dropped")
         try:
             for i in range(block[0]):

@@ -4,7 +4,8 @@ A mutator goes as in _list.pyx: what is to be stored is prepared first, which ma
 looked at, and one operation follows.  All cells are written with pm_store, so an operation may fail at any point;
 where they are many it has a level of its own, in which a line is recorded once.
 
-Iteration, search and comparison remember where the ends were.  Whatever adds or removes items moves them.
+Iteration, search and comparison remember where the ends were, which an abort moves back, and how often items have been
+added or removed, since an append and a pop leave the ends where they were.
 """
 
 cimport cython
@@ -14,11 +15,13 @@ from libc.stdint cimport int64_t, uint64_t
 from pmemobj._batch cimport FEW, Batch, batch_of, encode_batch, rewrite_abort, rewrite_begin, rewrite_end
 from pmemobj._cengine cimport (
     pm_at, pm_deque_after, pm_deque_append, pm_deque_append_left, pm_deque_next, pm_deque_pop, pm_deque_previous,
-    pm_deque_same, pm_deque_sound, pm_deque_walk, pm_deque_walk_cell, pm_offset, pm_pool, pm_replace, pm_store,
+    pm_deque_same, pm_deque_sound, pm_deque_walk, pm_deque_walk_cell, pm_known_cell, pm_offset, pm_pool,
+    pm_replace, pm_store,
 )
 from pmemobj._core cimport (
     Persistent, Pool, bind, check_read, deque_cell, deque_cut, deque_drop, deque_grow_left, deque_grow_right,
-    deque_push, object_new, op_abort, op_begin, op_end, plausible, pool_check_read, raise_damaged, register_class,
+    deque_push, made_proxy, object_new, op_abort, op_begin, op_end, plausible, pool_check_read,
+    raise_damaged, register_proxy,
     slot_drop,
 )
 from pmemobj._layout cimport (
@@ -125,6 +128,7 @@ cdef int add(PersistentDeque self, tuple items, bint left) except -1:
     except BaseException:
         rewrite_abort(pool, own)
         raise
+    self.changes += 1
     rewrite_end(pool, own)
     return 0
 
@@ -162,6 +166,7 @@ cdef object take(PersistentDeque self, bint left):
     except BaseException:
         op_abort(pool)
         raise
+    self.changes += 1
     op_end(pool)
     return value
 
@@ -203,6 +208,7 @@ cdef int delete_at(PersistentDeque self, uint64_t i) except -1:
     except BaseException:
         rewrite_abort(pool, own)
         raise
+    self.changes += 1
     rewrite_end(pool, own)
     return 0
 
@@ -231,6 +237,7 @@ cdef int insert_at(PersistentDeque self, uint64_t i, uint64_t slot, object plan)
     except BaseException:
         rewrite_abort(pool, own)
         raise
+    self.changes += 1
     rewrite_end(pool, own)
     return 0
 
@@ -256,6 +263,7 @@ cdef int rotate(PersistentDeque self, uint64_t steps, bint right) except -1:
     except BaseException:
         rewrite_abort(pool, own)
         raise
+    self.changes += 1
     rewrite_end(pool, own)
     return 0
 
@@ -300,6 +308,7 @@ cdef int clear(PersistentDeque self) except -1:
     except BaseException:
         rewrite_abort(pool, own)
         raise
+    self.changes += 1
     rewrite_end(pool, own)
     return 0
 
@@ -353,7 +362,7 @@ cdef list all_items(PersistentDeque self):
 cdef int64_t find(PersistentDeque self, object value, uint64_t lo, uint64_t hi, bint removing) except -2:
     """The first index from lo to hi - 1 whose item equals the value, or -1.  User code may run, but not change it."""
     cdef pm_deque_walk walk
-    cdef uint64_t end, slot
+    cdef uint64_t end, slot, changes = self.changes
     cdef int equal
     check_read(self)
     walk = walk_of(self)
@@ -365,7 +374,7 @@ cdef int64_t find(PersistentDeque self, object value, uint64_t lo, uint64_t hi, 
         if equal == 2:
             equal = PyObject_RichCompareBool(slot_load(self.pool, slot), value, Py_EQ)
             check_read(self)
-            if not pm_deque_same(deque_of(self), &walk):
+            if changes != self.changes or not pm_deque_same(deque_of(self), &walk):
                 if removing:
                     raise IndexError("deque mutated during remove()")
                 raise RuntimeError("deque mutated during iteration")
@@ -411,6 +420,8 @@ cdef class PersistentDeque(Persistent):
     ReadOnlyPoolError; every method raises PoolClosedError and StaleObjectError.
     """
 
+    cdef uint64_t changes               # how often items have been added or removed; not stored
+
     __hash__ = None
     __class_getitem__ = classmethod(GenericAlias)
 
@@ -424,23 +435,33 @@ cdef class PersistentDeque(Persistent):
 
     def append(self, value, /):
         """Adds one item at the right end.  Atomic.  Raises TypeError if it cannot be stored, PoolFullError."""
-        if not pm_deque_append(self.p, self.head, value):
+        if pm_deque_append(self.p, self.head, value):
+            self.changes += 1
+        else:
             add(self, (value,), False)
 
     def appendleft(self, value, /):
         """Adds one item at the left end.  Atomic.  Raises as append()."""
-        if not pm_deque_append_left(self.p, self.head, value):
+        if pm_deque_append_left(self.p, self.head, value):
+            self.changes += 1
+        else:
             add(self, (value,), True)
 
     def pop(self):
         """Removes the rightmost item and returns it.  Atomic.  Raises IndexError."""
         cdef PyObject *value = pm_deque_pop(self.p, self.head, False)
-        return take(self, False) if value == NULL else pm_owned(value)
+        if value == NULL:
+            return take(self, False)
+        self.changes += 1
+        return pm_owned(value)
 
     def popleft(self):
         """Removes the leftmost item and returns it.  Atomic.  Raises IndexError."""
         cdef PyObject *value = pm_deque_pop(self.p, self.head, True)
-        return take(self, True) if value == NULL else pm_owned(value)
+        if value == NULL:
+            return take(self, True)
+        self.changes += 1
+        return pm_owned(value)
 
     def extend(self, iterable, /):
         """Adds the items of an iterable at the right end.  Atomic: when the iterable raises, nothing has changed."""
@@ -718,6 +739,7 @@ cdef int check_blocks(PersistentDeque o) except -1:
 cdef class DequeIterator:
     """Iterates over a persistent deque, from either end."""
     cdef PersistentDeque deque          # None when exhausted
+    cdef uint64_t changes               # of the deque, when this began
     cdef pm_deque_walk walk
     cdef bint backwards
 
@@ -733,14 +755,16 @@ cdef class DequeIterator:
         cdef uint64_t at
         if o is None:
             raise StopIteration
-        if self.backwards:
+        if self.changes != o.changes:
+            value = NULL
+        elif self.backwards:
             value = pm_deque_previous(o.p, o.head, &self.walk)
         else:
             value = pm_deque_next(o.p, o.head, &self.walk)
         if value != NULL:
             return pm_owned(value)
         check_read(o)
-        if not pm_deque_same(deque_of(o), &self.walk):
+        if self.changes != o.changes or not pm_deque_same(deque_of(o), &self.walk):
             raise RuntimeError("deque mutated during iteration")
         if self.walk.at == (self.walk.left if self.backwards else self.walk.right):
             self.deque = None
@@ -765,6 +789,7 @@ cdef DequeIterator walk(PersistentDeque o, bint backwards):
     check_read(o)
     iterator = DequeIterator.__new__(DequeIterator)
     iterator.deque = o
+    iterator.changes = o.changes
     iterator.walk = walk_of(o)
     iterator.backwards = backwards
     if backwards:
@@ -772,5 +797,9 @@ cdef DequeIterator walk(PersistentDeque o, bint backwards):
     return iterator
 
 
-register_class(PM_TYPE_DEQUE, PersistentDeque)
+cdef PyObject *make(Pool pool, pm_object *head, pm_known_cell *cell) except NULL:
+    return made_proxy(PersistentDeque, pool, head)
+
+
+register_proxy(PM_TYPE_DEQUE, PersistentDeque, make)
 MutableSequence.register(PersistentDeque)

@@ -17,6 +17,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from pmemobj._array import PersistentArray
 from pmemobj._bytearray import PersistentByteArray
 from pmemobj._deque import PersistentDeque
 from pmemobj._dict import PersistentDict
@@ -51,6 +52,12 @@ PLAIN: dict[type, type] = {
 
 #: A default of such a type would be shared by all objects, and changes to it would be lost.
 MUTABLE = tuple(set(PERSISTENT) - {tuple})
+
+
+def is_array_class(cls: type) -> bool:
+    """Is it NumPy's ndarray?  NumPy is imported where arrays are used, and not by us."""
+    return cls.__module__ == "numpy" and cls.__qualname__ == "ndarray"
+
 
 _WRAPPERS = (typing.Annotated, typing.Final)
 _NO_FIELDS = (typing.ClassVar, dataclasses.InitVar, dataclasses.KW_ONLY)
@@ -107,6 +114,8 @@ class Accepted:
                 self.types += (PERSISTENT[cls],)
             elif cls in PLAIN:
                 self.types += (PLAIN[cls],)
+            elif is_array_class(cls):
+                self.types += (PersistentArray,)
 
     def kinds(self) -> int:
         """Those of KINDS of which every value is allowed."""
@@ -118,6 +127,8 @@ class Accepted:
     def fitted(self, value: Any) -> Any:
         """The value as it is to be stored, or NotImplemented.  An int is a float where no int is wanted."""
         if self.anything or isinstance(value, self.types):
+            return value
+        if PersistentArray in self.types and is_array_class(type(value)):
             return value
         for literal in self.literals:
             if type(literal) is type(value) and literal == value:
@@ -248,9 +259,14 @@ def check_defaults(cls: type) -> None:
     """Raises TypeError for a field of this class whose default all objects would share."""
     for name, hint in inspect.get_annotations(cls).items():
         default = cls.__dict__.get(name)
-        if isinstance(default, MUTABLE) and not name.startswith(VOLATILE) and "ClassVar" not in str(hint):
+        is_array = is_array_class(type(default))
+        if (
+            (isinstance(default, MUTABLE) or is_array)
+            and not name.startswith(VOLATILE)
+            and "ClassVar" not in str(hint)
+        ):
             raise TypeError(
                 f"the default of {cls.__qualname__}.{name} is a {type(default).__name__}, which all objects would "
                 "share and which is not stored: set it in __init__, or use @pmemobj.persistent and "
-                f"field(default_factory={type(default).__name__})"
+                f"field(default_factory={'lambda: ...' if is_array else type(default).__name__})"
             )

@@ -164,6 +164,36 @@ def test_what_vanishes_while_it_is_marked_and_swept(pool):
     assert pool._check_references() == 2
 
 
+@pytest.mark.parametrize("kind", [PersistentList, PersistentDict, PersistentDeque, PersistentSortedDict])
+def test_a_large_container_is_many_steps(pool, kind):
+    """Its tuples are looked at some hundred at a time; what is in one that goes meanwhile is live all the same."""
+    count = 4000
+    items = [(TEXT, [i], (i, [TEXT])) for i in range(count)]
+    pool.root = [pool.new(kind, enumerate(items) if "Dict" in kind.__name__ else items), []]
+    large, kept = pool.root
+    del items
+    ring(pool)
+    begin(pool)
+    for i in range(count // 4):
+        one, two = (i, 3 * count // 4 + i) if "Dict" in kind.__name__ else (0, -1)
+        for at in (one, two):
+            gone = large[at]
+            if i % 2:
+                kept.append(gone[1])
+                kept.append((gone[2][1], "in another tuple"))
+            del large[at], gone
+        if "Dict" in kind.__name__:
+            large[-i - 1] = (kept, [TEXT])
+        else:
+            large.insert(len(large) // 2, (kept, [TEXT]))
+        if i % 300 == 0:
+            begin(pool)
+    objects, steps = finish(pool)
+    assert objects == 4 and steps > count // 2 // 256
+    assert all(len(one) == 1 for one in kept[::2]) and all(one[0] == [TEXT] for one in kept[1::2])
+    assert pool._check_references() and pool.check().ok
+
+
 def test_pages_of_objects_that_become_something_else(pool):
     """What was noted to be looked at lies in the middle of a text when its turn comes."""
     pool.root = [[i] for i in range(2000)]

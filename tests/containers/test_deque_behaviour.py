@@ -1,11 +1,11 @@
 """PersistentDeque where it is not simply as the builtin: aborts, failures, reentrancy, blocks, plain copies."""
 
-import collections
 import copy
 import gc
 import pickle
 import weakref
 from collections import deque
+from collections.abc import MutableSequence
 from contextlib import nullcontext
 
 import pytest
@@ -238,20 +238,52 @@ def test_iteration_notices_changes(pool, how):
     assert next(walking, None) is None
 
 
-def test_a_walk_survives_blocks_that_come_and_go(pool):
-    """The ends are where they were, the blocks are not."""
-    d = pool.new(PersistentDeque, range(2000))
-    walking = iter(d)
-    seen = [next(walking) for _ in range(700)]
+def undone(pool, d):
     with pool.transaction() as tx:
         d.clear()
         d.extend(range(5000, 7000))
         tx.abort()
-    seen += [next(walking) for _ in range(500)]
-    d.rotate(900)
-    d.rotate(-900)
-    seen += walking
-    assert seen == list(range(2000))
+
+
+BACK_AGAIN = {
+    "append and pop": lambda pool, d: (d.append(1), d.pop()),
+    "pop and append": lambda pool, d: d.append(d.pop()),
+    "on the left": lambda pool, d: d.appendleft(d.popleft()),
+    "insert and delete": lambda pool, d: (d.insert(5, 1), d.__delitem__(5)),
+    "rotate": lambda pool, d: (d.rotate(900), d.rotate(-900)),
+    "extend": lambda pool, d: (d.extend([[1]]), d.pop()),
+    "replace all": lambda pool, d: (d.clear(), d.extend(range(2000))),
+    "undone": undone,
+}
+
+
+@pytest.mark.parametrize("name", BACK_AGAIN)
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_walk_notices_changes_that_leave_the_ends_where_they_were(pool, name, backwards):
+    d = pool.new(PersistentDeque, range(2000))
+    for count in (1, 700, 2000):
+        walking = reversed(d) if backwards else iter(d)
+        for _ in range(count):
+            next(walking)
+        BACK_AGAIN[name](pool, d)
+        with pytest.raises(RuntimeError, match="mutated during iteration"):
+            next(walking)
+        assert d == deque(range(2000))
+
+
+def test_a_walk_goes_on_after_what_adds_or_removes_nothing(pool):
+    """As the builtin's: also an attempt that fails."""
+    for make in (deque, lambda items: pool.new(PersistentDeque, items)):
+        d = make([])
+        d.extend(range(4))
+        walking = iter(d)
+        assert next(walking) == 0
+        d.extend([])
+        d.reverse()
+        d[2] = 7
+        with pytest.raises(IndexError):
+            del d[9]
+        assert list(walking) == [2, 7, 0]
 
 
 def test_a_comparison_changes_the_deque(pool):
@@ -268,6 +300,15 @@ def test_a_comparison_changes_the_deque(pool):
         with pytest.raises((RuntimeError, IndexError), match="mutated during"):
             ask(Evil())
         d._check()
+
+    class AsMany:
+        def __eq__(self, other):
+            d.append(d.popleft())
+            return False
+
+    for ask in (d.__contains__, d.count, d.index, d.remove):
+        with pytest.raises((RuntimeError, IndexError), match="mutated during"):
+            ask(AsMany())
 
 
 def test_user_code_changes_the_deque_while_it_is_changed(pool):
@@ -360,7 +401,7 @@ def test_copies_pickles_and_weak_references(pool):
     del d
     gc.collect()
     assert reference() is None
-    assert isinstance(pool.new(PersistentDeque), collections.abc.MutableSequence)
+    assert isinstance(pool.new(PersistentDeque), MutableSequence)
     with pytest.raises(TypeError):
         hash(pool.new(PersistentDeque))
     with pytest.raises(TypeError, match="makes these"):

@@ -13,6 +13,8 @@ from collections import abc
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Final, Generic, Literal, NewType, Optional, Self, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -212,6 +214,50 @@ def test_references(pool):
     assert o.sequence == [1, 2]
 
 
+class Both(PersistentObject):
+    plain: np.ndarray
+    typed: npt.NDArray[np.float64] | None
+    ours: pmemobj.PersistentArray
+    raw: bytearray
+    ours_raw: pmemobj.PersistentByteArray
+    items: list
+    ours_items: PersistentList
+    queue: collections.deque
+    ours_queue: pmemobj.PersistentDeque
+
+
+def test_plain_and_persistent_take_each_other(pool, reopen):
+    o = pool.root = pool.new(Both)
+    values = {
+        ("plain", "typed", "ours"): np.arange(3.0),
+        ("raw", "ours_raw"): bytearray(b"abc"),
+        ("items", "ours_items"): [1, 2],
+        ("queue", "ours_queue"): collections.deque([1, 2], 3),
+    }
+    for names, value in values.items():
+        persistent = pool.new(PersistentList)
+        persistent.append(value)
+        for name in names:
+            setattr(o, name, value)
+            made = getattr(o, name)
+            assert type(made) is type(persistent[0]) and list(made) == list(value)
+            setattr(o, name, persistent[0])
+            assert getattr(o, name) is persistent[0]
+            for wrong in (
+                (1, 2),
+                np.float64(1),
+                "ab",
+                {1: 2},
+                *[x for ns, x in values.items() if ns != names],
+            ):
+                with pytest.raises(TypeError, match=rf"Both\.{name} must be"):
+                    setattr(o, name, wrong)
+    with pytest.raises(TypeError, match=r"Both\.plain must be"):
+        o.plain = np.arange(3).view(np.recarray)[:0].tolist()
+    del o, made, persistent
+    assert reopen(pool).root.typed.tolist() == [0, 1, 2]
+
+
 def test_an_int_is_a_float_where_a_float_is_declared(pool):
     o = pool.new(Typed)
     for value in (3, True, Level.HIGH, 1 << 80):
@@ -236,7 +282,7 @@ def test_defaults(pool):
 
 
 def test_a_default_that_all_would_share_is_refused():
-    for default in ([], {}, set(), collections.deque(), bytearray(), collections.Counter()):
+    for default in ([], {}, set(), collections.deque(), bytearray(), collections.Counter(), np.zeros(2)):
         kind = type(default).__name__
         body = {"__annotations__": {"x": Any, "_v_x": Any, "c": ClassVar[Any]}, "_v_x": default, "c": default}
         type("Good", (PersistentObject,), dict(body))
