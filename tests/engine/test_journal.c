@@ -556,25 +556,33 @@ static void test_identity(void)
     restore(&p);
     struct world *w = &p.w;
     const struct jr_identity good = world_identity(w, w->fd);
-    struct { uint8_t uuid; uint64_t epoch, run_id; void (*edit)(struct jr_header *); int rc; } cases[] = {
-        {0, 0, 0, NULL, JR_OK},
-        {1, 0, 0, NULL, JR_EMISMATCH},
-        {0, 1, 0, NULL, JR_EMISMATCH},
-        {0, (uint64_t)-2, 0, NULL, JR_EMISMATCH},
-        {0, (uint64_t)-1, 0, NULL, JR_EDAMAGED},         /* not live yet, but it holds records */
-        {0, 0, 2, NULL, JR_EMISMATCH},                   /* opened by another program */
-        {0, 0, 2, was_applied, JR_OK},                   /* our own open, already applied */
-        {0, 0, 4, was_applied, JR_EMISMATCH},
-        {0, 0, (uint64_t)-2, NULL, JR_EMISMATCH}};
+    struct { uint8_t uuid; uint64_t epoch, run_id, applied; void (*edit)(struct jr_header *); int rc; const char *says; }
+    cases[] = {
+        {0, 0, 0, 0, NULL, JR_OK, ""},
+        {1, 0, 0, 0, NULL, JR_EMISMATCH, "another pool"},
+        {0, 1, 0, 0, NULL, JR_EMISMATCH, "copied or restored alone"},
+        {0, (uint64_t)-2, 0, 0, NULL, JR_EMISMATCH, "copied or restored alone"},
+        {0, (uint64_t)-1, 0, 0, NULL, JR_EDAMAGED, ""},         /* not live yet, but it holds records */
+        {0, 0, 2, 0, NULL, JR_EMISMATCH, "another program"},
+        {0, 0, 2, 0, was_applied, JR_OK, ""},                   /* our own open, already applied */
+        {0, 0, 2, 5, NULL, JR_OK, ""},                          /* after the journal was copied, but it has all that */
+        {0, 0, 2, 30, NULL, JR_EMISMATCH, "the journal is older"},
+        {0, 0, 4, 5, NULL, JR_EMISMATCH, "another program"},
+        {0, 0, 4, 0, was_applied, JR_EMISMATCH, "another program"},
+        {0, 0, (uint64_t)-2, 0, NULL, JR_EMISMATCH, "another program"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct jr_identity id = good;
         id.pool_uuid[15] ^= cases[i].uuid;
         id.epoch += cases[i].epoch;
         id.run_id += cases[i].run_id;
+        if (cases[i].applied) {
+            id.live = 1;
+            id.applied = PM_MARK(id.epoch, cases[i].applied);
+        }
         if (cases[i].edit)
             edit_headers(w->journal, cases[i].edit);
         int rc = jr_recover(w->journal, w->fd, POOL_BYTES, &id, &report);
-        CHECK(rc == cases[i].rc, "case %zu: %d %s", i, rc, report.message);
+        CHECK(rc == cases[i].rc && strstr(report.message, cases[i].says), "case %zu: %d %s", i, rc, report.message);
         uint64_t n = rc == JR_OK ? 20 : 0;
         world_state(w, w->fd, n, n);
         restore(&p);

@@ -10,6 +10,7 @@ import pmemobj
 import pmemobj.pool
 
 SMALL = 32 << 20
+USUAL_JOURNAL = pmemobj.pool.JOURNAL
 TIMES = r"were copied at different times \(the {} is older\), while the pool was in use: put the two files that belong"
 
 
@@ -91,6 +92,19 @@ def test_journal_copied_first(pool, tmp_path):
     work(pool, 100)
     pool.checkpoint()
     shutil.copy(pool.path, tmp_path / "copy")
+    refused(tmp_path / "copy", TIMES.format("journal"))
+
+
+@pytest.mark.journal_engine("copies of the journal")
+def test_journal_copied_before_anything_was_applied(tmp_path, monkeypatch):
+    """Its header then names the run id of before; it was taken for that of another program."""
+    monkeypatch.setattr(pmemobj.pool, "JOURNAL", USUAL_JOURNAL)
+    with pmemobj.open(tmp_path / "pool", max_size=SMALL, sync="commit") as pool:
+        pool.root = [1]
+        shutil.copy(journal_of(pool.path), journal_of(tmp_path / "copy"))
+        pool.root.append(2)
+        pool.checkpoint()
+        shutil.copy(pool.path, tmp_path / "copy")
     refused(tmp_path / "copy", TIMES.format("journal"))
 
 

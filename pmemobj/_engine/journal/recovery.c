@@ -398,9 +398,12 @@ static int check_identity(struct recovery *r, const struct jr_identity *pool, in
     *must_be_empty = h->epoch != pool->epoch || h->state == JR_EMPTY;
     if (*must_be_empty)
         return JR_OK;
-    /* libpmemobj adds 2 at each open (skipping 0).  Our own open's 2 arrives with the records. */
+    /* libpmemobj adds 2 at each open (skipping 0).  Our own open's 2 arrives with the records; this copy of the journal
+     * may be of a time when none had been applied, but the pool file says so. */
     uint64_t ours = h->run_id + 2 ? h->run_id + 2 : 2;
-    if (pool->run_id != h->run_id && (pool->run_id != ours || (h->durable_through | h->ring_durable) == 0))
+    uint64_t applied = pool->root_at ? PM_MARK_NUMBER(pool->applied, pool->epoch) : 0;
+    if (pool->run_id != h->run_id &&
+        (pool->run_id != ours || (h->durable_through | h->ring_durable | applied) == 0))
         return refuse(r->report, JR_EMISMATCH,
                       "another program has opened the pool since the journal %s was written (run id %llu, "
                       "expected %llu): restore both files from a backup", r->path,
