@@ -100,6 +100,7 @@ cdef extern from "_engine/files/poolfile.h" nogil:
 cdef extern from "_engine/files/io.h" nogil:
     int io_open(int *fd, const char *path, int flags, unsigned mode)
     void io_close(int fd)
+    int io_fdatasync(int fd)
     int io_fsync(int fd)
     int io_ftruncate(int fd, long long length)
     int io_link(const char *source, const char *to)
@@ -342,7 +343,7 @@ cdef extern from "_engine/engine.h" nogil:
     void pm_record(pm_pool *p)
     void pm_opening(const pm_media *media)
     int pm_opened(pm_pool *p)
-    void pm_open_failed()
+    int pm_open_failed()
     void pm_closing(pm_pool *p)
 
 cdef extern from "_engine/objects/op.h":

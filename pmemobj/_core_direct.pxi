@@ -120,8 +120,11 @@ cdef int free_pending(Pool pool, set wanted) except -1:
             pmemobj_free(&oid)
         pmemobj_close(pop)
     finally:
-        pm_open_failed()
-    os.fdatasync(pool.fd)
+        error = pm_open_failed()
+    if not error:                           # a sync after one that failed would prove nothing
+        error = io_fdatasync(pool.fd)
+    if error:
+        raise OSError(error, f"ending the recovery: {os.strerror(error)}; open the pool again", pool.path)
     try:
         fcntl.flock(pool.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -373,7 +373,9 @@ cdef class Pool:
         try:
             self.pop = obj_open(self.path, self.media != NULL)
         except BaseException:
-            pm_open_failed()
+            error = pm_open_failed()
+            if error:
+                self.p.journal.failed = error
             raise
         self.p.base = <char *>self.pop
         self.p.chunk_phase = pf_chunk_phase(self.p.base)

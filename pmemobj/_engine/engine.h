@@ -257,7 +257,7 @@ extern const pm_media pm_persistent_memory, pm_page_cache;
  * known.  Without media they are kept and become part of the pool's first record; with it they are done. */
 void pm_opening(const pm_media *media);
 int pm_opened(pm_pool *p);      /* p->base and p->size are set; 0 or errno */
-void pm_open_failed(void);
+int pm_open_failed(void);       /* the errno of a sync that failed meanwhile, or 0 */
 void pm_closing(pm_pool *p);    /* flushes no longer reach this pool */
 
 #endif

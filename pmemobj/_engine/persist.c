@@ -132,12 +132,13 @@ void pm_opening(const pm_media *media)
     nearly = 0;
 }
 
-void pm_open_failed(void)
+int pm_open_failed(void)
 {
     opening = 0;
     free(early);
     early = NULL;
     nearly = early_cap = 0;
+    return opening_error;
 }
 
 /* Before any Python code runs in a forked child: the hooks of others may come before ours, and use a pool.  No other
@@ -162,7 +163,8 @@ int pm_opened(pm_pool *p)
     struct mapped *m = opening_error ? NULL : malloc(sizeof *m);
     if (m == NULL || watch_forks()) {
         free(m);
-        pm_open_failed();
+        if (pm_open_failed())
+            p->journal->failed = opening_error;     /* so nobody syncs the file again, and takes it for complete */
         return opening_error ? opening_error : ENOMEM;
     }
     m->pool = p;

@@ -37,7 +37,9 @@ SYNCS = ("fdatasync", "fsync", "msync")
 
 
 #: Creating a pool reads all of it once, page by page, so reads are swept apart.
-CALLS = tuple(kind for kind in _core._faults_counts() if kind != "pread")
+KINDS = tuple(_core._faults_counts())
+CALLS = tuple(kind for kind in KINDS if kind != "pread")
+LETTERS = {kind: chr(97 + number) for number, kind in enumerate(KINDS)}
 READS = ("pread",)
 
 
@@ -437,7 +439,7 @@ class Child:
                 "failed": self.failed,
                 "state": number,
                 "unsynced": [call["kind"] for call in calls if is_lost_sync(call, before_close)],
-                "calls": len(calls),
+                "order": "".join(LETTERS[call["kind"]] for call in calls),
             }
         )
         if kill:
@@ -495,11 +497,12 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a case went.  kind: the call that was hit first, None if the workload made fewer than k calls."""
+    """How a case went.  kind: the call that was hit first, None if the workload made fewer than k calls.  order: all
+    calls, a letter for each."""
 
     kind: str | None
     result: str
-    calls: int
+    order: str
 
 
 #: What can come of a fault; the heads of the table.
@@ -569,7 +572,7 @@ def run_case(scenario: Scenario, fault: Fault, k: int, directory: Path, log: Log
     where = f"{scenario.engine}, {scenario.name}, {scenario.policy}, {fault}, call {k}"
     begun, done = log.numbers
     if is_given_up(scenario, fault, status):
-        said = {"kind": "mmap", "state": begun, "raised": [], "failed": False, "unsynced": [], "calls": k}
+        said = {"kind": "mmap", "state": begun, "raised": [], "failed": False, "unsynced": [], "order": ""}
     else:
         wanted = signal.SIGKILL if scenario.kill else 0
         assert status == wanted, f"{where}: the child ended with status {status}, {log.said}"
@@ -590,7 +593,7 @@ def run_case(scenario: Scenario, fault: Fault, k: int, directory: Path, log: Log
     finally:
         for name in os.listdir(directory):
             (directory / name).unlink()
-    return Outcome(said["kind"], result_of(said) if log.said else GIVEN_UP, said["calls"])
+    return Outcome(said["kind"], result_of(said) if log.said else GIVEN_UP, said["order"])
 
 
 def prepare(directory: Path, policy: str, end: int, kill: bool, engine: str = "journal") -> Path:
@@ -649,16 +652,51 @@ def sweep(scenario: Scenario, fault: Fault, directory: Path, stride: int = 1) ->
                 return
 
 
-def sample(scenario: Scenario, directory: Path, stride: int, first: int = 1) -> Iterator[Outcome]:
-    """One call in so many fails, each with the next fault in turn."""
-    turns = itertools.count(first, stride)
-    faults = itertools.cycle(faults_of(scenario.engine))
-    # Writes and reads alone are fewer.
-    cases = (
-        (fault, k if "open" in fault.kinds else k // 5 + 1) for k, fault in zip(turns, faults, strict=False)
-    )
+def order_of_calls(scenario: Scenario, directory: Path) -> str:
+    """Of a run without faults."""
+    ((_, _, outcome),) = run_cases(scenario, directory, [(Fault(errno.EIO, False), 1 << 40)])
+    return outcome.order
+
+
+def spread(count: int, most: int) -> list[int]:
+    """The first and the last of so many calls, and some between."""
+    return sorted({1 + round(i * (count - 1) / (most - 1)) for i in range(most)}) if count else []
+
+
+def cases_of(engine: str, order: str, kind: str, most: int) -> Iterator[tuple[Fault, int]]:
+    """Some calls of this function fail, with each fault that it may meet: once; always; or always as all others from
+    then on."""
+    at = [i for i, letter in enumerate(order) if letter == LETTERS[kind]]
+    for fault in faults_of(engine):
+        if kind not in fault.kinds:
+            continue
+        for number in spread(len(at), most):
+            yield replace(fault, kinds=(kind,)), number
+        if fault.sticky and len(fault.kinds) > 1:
+            counted = {LETTERS[other] for other in fault.kinds}
+            for number in spread(len(at), 2):
+                yield fault, sum(letter in counted for letter in order[: at[number - 1] + 1])
+
+
+def sweep_functions(scenario: Scenario, directory: Path, most: int) -> Iterator[tuple[str, str, Outcome]]:
+    """Of every function that the workload calls.  (fault, how long it lasts, how it went)"""
+    order = order_of_calls(scenario, directory)
+    cases = [case for kind in KINDS for case in cases_of(scenario.engine, order, kind, most)]
     for fault, _, outcome in run_cases(scenario, directory, cases):
+        if outcome.kind is not None:  # threads make the number of calls differ a little
+            lasting = "once" if not fault.sticky else "always" if len(fault.kinds) == 1 else "all calls"
+            yield fault.name, lasting, outcome
+
+
+def sample(scenario: Scenario, directory: Path, order: str, each: int, first: int = 0) -> Iterator[Outcome]:
+    """So many cases of each function: its first call, and others spread over all that sweep_functions() would try."""
+    cases = []
+    for kind in KINDS:
+        found = list(cases_of(scenario.engine, order, kind, 3))
+        if found:
+            firsts = [(fault, number) for fault, number in found if number == 1 and len(fault.kinds) == 1]
+            cases += [firsts[first % len(firsts)]]
+            cases += [found[(first + number * len(found) // each) % len(found)] for number in range(1, each)]
+    for _, _, outcome in run_cases(scenario, directory, cases):
         if outcome.kind is not None:
             yield outcome
-        elif "open" in fault.kinds:
-            return

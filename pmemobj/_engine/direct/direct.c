@@ -396,7 +396,8 @@ int direct_mapped(pm_pool *p)
     int error = direct_before_reserve(p, 0);
     if (!error && *generation == 0) {   /* of a pool that has never been opened so; 0 is no entry's */
         *generation = 1;
-        error = make_durable(d, generation, sizeof *generation);
+        if ((error = make_durable(d, generation, sizeof *generation)))
+            fail(p, error);
     }
     if (!error)
         undo_begin(d->undo, *generation);
