@@ -27,16 +27,19 @@ thread's; *background* counts the calls of the ninth thread.
 """
 
 
+HEADS = ["sync", "threads", "operations", "committed", "undone", "changes of thread", "background"]
+
+
+def row(sync: str, seed: int, engine: str = "journal") -> list[object]:
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "pool"
+        with pmemobj.open(path, max_size=256 << 20, sync=sync, engine=engine) as pool:
+            result = work_together(pool, OPERATIONS, THREADS, seed, patience=3600)
+        with pmemobj.open(path) as pool:
+            result["check"](pool)
+    names = "operations", "transactions", "undone", "switches", "background"
+    return [sync, THREADS, *(result[name] for name in names)]
+
+
 def measure() -> tuple[list[str], list[list[object]]]:
-    rows: list[list[object]] = []
-    for seed, sync in enumerate(("interval", "manual", "commit"), 11):
-        with tempfile.TemporaryDirectory() as directory:
-            path = Path(directory) / "pool"
-            with pmemobj.open(path, max_size=256 << 20, sync=sync) as pool:
-                result = work_together(pool, OPERATIONS, THREADS, seed, patience=3600)
-            with pmemobj.open(path) as pool:
-                result["check"](pool)
-        names = "operations", "transactions", "undone", "switches", "background"
-        rows.append([sync, THREADS, *(result[name] for name in names)])
-    heads = ["sync", "threads", "operations", "committed", "undone", "changes of thread", "background"]
-    return heads, rows
+    return HEADS, [row(sync, seed) for seed, sync in enumerate(("interval", "manual", "commit"), 11)]
