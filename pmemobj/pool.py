@@ -95,8 +95,10 @@ class PersistentObjectPool(_core.Pool):
         change waits for the disk.  Under it every commit is durable, whatever `sync` says.  A pool may be opened
         with another engine each time.
     memory: bytes of memory that pages changed by this program may take, about, before they are given up and read
-        from the file when they are needed again (default: a quarter of the machine's memory, at least 256 MiB).  A
-        single transaction takes what it changes, whatever the limit.
+        from the file when they are needed again (default: a quarter of the machine's memory, at least 256 MiB).
+        Commits that find it used up wait 1 to 10 ms each, so it is exceeded by what comes meanwhile, mostly some MiB;
+        at twice as much a commit waits for a whole checkpoint.  A single transaction takes what it changes, whatever
+        the limit.  The direct engine has no such pages.
     timeout: seconds to wait, before PoolBusyError, for whoever has the pool open to close it; math.inf waits
         without end.  Ctrl-C ends the wait.
     pool_size, debug: accepted for programs written for pynvm; pool_size stands for max_size, debug does nothing.

@@ -102,7 +102,6 @@ def test_root_block(closed):
     assert "root block is damaged" in finding
 
 
-@pytest.mark.journal_engine("about the journal")
 def test_journal(killed):
     journal = killed + "-journal"
     put(journal, 0, "<Q", 0)

@@ -235,7 +235,7 @@ with pmemobj.open(os.path.join(disk, "copy")) as copy:
     )
 
 
-@pytest.mark.journal_engine("about the journal")
+@pytest.mark.journal_engine("its segments")
 def test_the_journal_leaves_the_last_space_to_the_pool(run):
     """What it holds has to go to the pool file before it can be used again."""
     run(

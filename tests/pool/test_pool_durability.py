@@ -121,7 +121,7 @@ def test_commit_syncs_each_operation(pool_path):
             assert syncs(pool) > before, change
 
 
-@pytest.mark.journal_engine("when it syncs")
+@pytest.mark.journal_engine("syncs are counted; the direct engine has no policies")
 def test_commit_syncs_a_transaction_once_at_its_end(pool_path):
     with pmemobj.open(pool_path, max_size=SMALL, sync="commit") as pool:
         pool.root = []
@@ -138,7 +138,7 @@ def test_commit_syncs_a_transaction_once_at_its_end(pool_path):
         assert syncs(pool) <= before + 2
 
 
-@pytest.mark.journal_engine("when it syncs")
+@pytest.mark.journal_engine("syncs are counted; the direct engine has no policies")
 def test_manual_syncs_on_request_only(pool_path):
     with pmemobj.open(pool_path, max_size=SMALL, sync="manual") as pool:
         before = syncs(pool)
@@ -164,7 +164,7 @@ def test_interval_syncs_by_itself(pool_path):
         pool.sync()
 
 
-@pytest.mark.journal_engine("when it syncs")
+@pytest.mark.journal_engine("syncs are counted; the direct engine has no policies")
 def test_interval_of_an_hour_syncs_on_request(pool_path):
     with pmemobj.open(pool_path, max_size=SMALL, sync="interval", sync_interval=3600) as pool:
         before = syncs(pool)
@@ -174,7 +174,7 @@ def test_interval_of_an_hour_syncs_on_request(pool_path):
         assert syncs(pool) == before + 1
 
 
-@pytest.mark.journal_engine("when it syncs")
+@pytest.mark.journal_engine("syncs are counted; the direct engine has no policies")
 @pytest.mark.parametrize("policy", ["manual", "commit", "interval"])
 def test_transaction_that_asks_for_a_sync(pool_path, policy):
     with pmemobj.open(pool_path, max_size=SMALL, sync=policy, sync_interval=3600) as pool:
@@ -195,7 +195,7 @@ def test_transaction_that_asks_for_a_sync(pool_path, policy):
         assert syncs(pool) == before + 4
 
 
-@pytest.mark.journal_engine("when it syncs")
+@pytest.mark.journal_engine("syncs are counted; the direct engine has no policies")
 def test_the_wish_for_a_sync_ends_with_its_transaction(pool_path):
     with pmemobj.open(pool_path, max_size=SMALL, sync="manual") as pool:
         before = syncs(pool)
@@ -222,7 +222,7 @@ def test_sync_and_checkpoint_inside_a_transaction(pool):
     assert pool.root == 1
 
 
-@pytest.mark.journal_engine("checkpoint")
+@pytest.mark.journal_engine("the file is behind the memory")
 def test_checkpoint_brings_the_file_up_to_date(pool, pool_path):
     pool.root = "a string that can be found in the file"
     assert b"can be found" not in pool_path.read_bytes()[: 8 << 20]

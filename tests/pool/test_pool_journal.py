@@ -71,7 +71,6 @@ def test_a_copy_made_alone_while_the_pool_was_open(crashed):
         assert pool.root == [1, 2, 3]
 
 
-@pytest.mark.journal_engine("the journal's header")
 def test_journal_of_another_pool(crashed, tmp_path):
     with pmemobj.open(tmp_path / "other", max_size=SMALL, **SYNC) as pool:
         pool.root = "other"
@@ -79,7 +78,6 @@ def test_journal_of_another_pool(crashed, tmp_path):
         refused(crashed, "belongs to another pool: put the pool's own journal there")
 
 
-@pytest.mark.journal_engine("the journal's header")
 def test_journal_of_an_older_session(crashed, tmp_path):
     old = journal_of(crashed).read_bytes()
     with pmemobj.open(crashed, **SYNC) as pool:
@@ -92,7 +90,6 @@ def test_journal_of_an_older_session(crashed, tmp_path):
     )
 
 
-@pytest.mark.journal_engine("the journal's header")
 def test_pool_file_of_an_older_session(crashed, tmp_path):
     shutil.copy(crashed, tmp_path / "earlier")
     for number in range(2):
@@ -168,7 +165,6 @@ def test_journal_of_an_open_that_never_marked_the_pool(tmp_path):
         assert pool.root == [1, 2]
 
 
-@pytest.mark.journal_engine("the journal's header")
 def test_another_program_opened_the_pool_meanwhile(crashed):
     """libpmemobj counts its opens in the file; ours knows which number it left."""
     write_word(crashed, RUN_ID_AT, read_word(crashed, RUN_ID_AT) + 6)

@@ -196,7 +196,7 @@ def test_what_is_only_in_the_ring_stays(pool_path):
 
 @pytest.mark.journal_engine("changed pages are private")
 def test_pages_of_single_words(pool_path):
-    """Some words of the ring may be as many pages, of which nobody knows before they are merged."""
+    """Some words of the ring may be as many pages.  Who counts them when, tests/engine/test_space.c tries."""
     with pmemobj.open(pool_path, max_size=1 << 30, sync="manual", memory=LEAST) as pool:
         pool.root = list(range(2_000_000))
         items, most = pool.root, 0

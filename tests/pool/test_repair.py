@@ -129,7 +129,7 @@ def test_a_value_and_an_attribute_are_lost(made):
     assert len(root["table"]) == 99
 
 
-@pytest.mark.journal_engine("about the journal")
+@pytest.mark.journal_engine("what only the journal has is missing")
 def test_without_the_journal(made):
     import subprocess
     import sys
