@@ -14,6 +14,9 @@ import pytest
 import pmemobj
 from pmemobj import PersistentDict, PersistentList, PersistentObject, PersistentSet
 
+#: durability() reads it: an interrupt between open() and the `with` around it leaves the file to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed file .*/proc/self/mountinfo:ResourceWarning")
+
 
 class Interrupt:
     """Raises SIGINT in the k-th callback."""
