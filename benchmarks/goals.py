@@ -53,9 +53,10 @@ class Effort:
     entries: int = opening.ENTRIES
     sorted_entries: int = 1_000_000
     quick: bool = False
+    overwritten: int = 100_000_000
 
 
-SMOKE = Effort(1, 1000, 200, 100, 1000, 200, 400, 5, 1, 1000, 200, True)
+SMOKE = Effort(1, 1000, 200, 100, 1000, 200, 400, 5, 1, 1000, 200, True, 8_000_000)
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,18 @@ DEQUE_CASES = {
     "deque append": ["deque append", "deque appendleft"],
     "deque pop": ["deque pop", "deque popleft"],
 }
+TYPED_CASES = {
+    "typed attribute get, to __slots__": "typed attribute get",
+    "typed attribute set, to __slots__": "typed attribute set",
+}
+BUFFER_CASES = {
+    "array, read by NumPy": "array sum of a view of 1 MiB",
+    "byte array, read through its buffer": "bytearray copy of 1 MiB",
+    "array get item": "array get item",
+    "array set item": "array set item",
+    "byte array set item": "bytearray set",
+}
+OVERWRITE = "array, all of 100 MB replaced"
 KINDS = ("int", "text")
 SORTED_CASES = {
     "get": [f"sorted dict get, {kind} keys" for kind in KINDS],
@@ -131,6 +144,29 @@ def deques(directory: Path, effort: Effort) -> tuple[list[Row], Figures]:
         rows += [result.row() for result in results]
         figures[name] = (worst.ratio, f"the worst: {worst.name}")
     return rows, figures
+
+
+def typed(directory: Path, effort: Effort) -> tuple[list[Row], Figures]:
+    made = micro.objects.cases(harness.Plan(reads=effort.reads, writes=effort.reads))
+    results = measured_cases(directory, made, effort.repeats, TYPED_CASES.values())
+    figures: Figures = {
+        name: (one.ns[harness.OURS] / one.ns["slots"], f"{one.ns[harness.OURS]:.1f} ns")
+        for name, one in zip(TYPED_CASES, results, strict=True)
+    }
+    return [result.row() for result in results], figures
+
+
+def buffers(directory: Path, effort: Effort) -> tuple[list[Row], Figures]:
+    plan = harness.Plan(reads=effort.reads, writes=effort.reads)
+    made = micro.arrays.cases(plan) + micro.bytearrays.cases(plan)
+    results = measured_cases(directory, made, effort.repeats, BUFFER_CASES.values())
+    large = micro.arrays.overwritten(directory, effort.overwritten, effort.repeats)
+    figures: Figures = {
+        name: (one.ratio, f"{one.ns[harness.OURS]:.1f} ns")
+        for name, one in zip(BUFFER_CASES, results, strict=True)
+    }
+    figures[OVERWRITE] = (large.ratio, f"{large.ns[harness.OURS] / 1e6:.0f} ms")
+    return [result.row() for result in [*results, large]], figures
 
 
 def sorteds(directory: Path, effort: Effort) -> tuple[list[Row], Figures]:
@@ -255,6 +291,25 @@ PARTS = (
             Goal("PersistentObject attribute set", 4.0, 2.5),
         ),
         builtins,
+    ),
+    Part(
+        "Attributes with types",
+        tuple(
+            Goal(name, must, aim) for name, must, aim in zip(TYPED_CASES, (2.5, 3.5), (1.7, 2.5), strict=True)
+        ),
+        typed,
+    ),
+    Part(
+        "Arrays and byte arrays",
+        (
+            Goal("array, read by NumPy", 1.05, 1.0),
+            Goal("byte array, read through its buffer", 1.05, 1.0),
+            Goal("array get item", 2.0, 1.3),
+            Goal("array set item", 2.0, 1.3),
+            Goal("byte array set item", 2.0, 1.3),
+            Goal(OVERWRITE, 1.3, 1.0),
+        ),
+        buffers,
     ),
     Part("Deques", (Goal("deque append", 3.0, None), Goal("deque pop", 3.0, None)), deques),
     Part(

@@ -1,10 +1,12 @@
 """Arrays: what NumPy computes of the pool's memory, single items, and changes, small and large."""
 
+import statistics
 from functools import partial
 
 import numpy as np
 
-from benchmarks.harness import Case, Plan
+import pmemobj
+from benchmarks.harness import BUILTIN, OURS, Case, Plan, Result, timed
 
 GROUP = "array"
 LARGE = 1 << 17  # numbers: 1 MiB
@@ -39,6 +41,22 @@ def total_of_view(array, count):
 def overwrite(array, new, count):
     for i in range(count):
         array[...] = new[i % len(new)]
+
+
+def overwritten(directory, size, repeats):
+    """All of a large array replaced now and then: the disk is given the time for what was there before."""
+    new = [np.full(size // 8, float(i)) for i in range(2)]
+    plain, times = np.zeros(size // 8), {BUILTIN: [], OURS: []}
+    with pmemobj.open(directory / "overwritten.pool", max_size=8 * size + (64 << 20)) as pool:
+        pool.root = plain
+        ours = pool.root
+        for i in range(2 * repeats):
+            pool.sync()
+            times[BUILTIN].append(timed(plain.__setitem__, ..., new[i & 1]))
+            times[OURS].append(timed(ours.__setitem__, ..., new[i & 1]))
+        ours = None
+    ns = {name: statistics.median(found) for name, found in times.items()}
+    return Result(GROUP, f"array overwrite {size // 1_000_000} MB", ns, ns[OURS] / ns[BUILTIN])
 
 
 def increase(array, count):
