@@ -138,7 +138,8 @@ class _Legal(NamedTuple):
 
 
 class _Asked(NamedTuple):
-    """What an image was about.  lost: of the images that it came from, if the crash was inside recovery."""
+    """What an image was about.  recovery: if the crash was inside that of another image, its trace, and the event;
+    lost: what that one had lost."""
 
     event: int
     moment: str
@@ -146,7 +147,7 @@ class _Asked(NamedTuple):
     legal: _Legal
     image: Image | None
     lost: tuple[tuple[Choice, str], ...] = ()
-    nested: bool = False
+    recovery: tuple[bytes, int] | None = None
     line: int = 0
 
 
@@ -217,9 +218,9 @@ class _Explorer:
             jobs = self._inside_recoveries()
         for number, asked in failed[:MINIMISED]:
             if asked.image is None:
-                again = self._images_again(asked.event)
+                again = self._images_again(asked)
                 self._keep(number, asked, self._killed(again.cut, again)[1])
-            elif not asked.nested:
+            else:
                 self._minimise(number, asked)
         self.report.steps = self.steps
         self.report.seconds = time.monotonic() - start
@@ -318,7 +319,8 @@ class _Explorer:
         for image in images:
             self.report.power_losses += 1
             made += 1
-            trace = bool(self.budget.nested) and (made - 1) % self.budget.nested == 0
+            nested = self.budget.nested
+            trace = bool(nested) and made % nested == nested // 2
             yield self._asked(cut, image), _job(image, images, trace)
         self.report.cuts += made > before
         self.report.sampled += images.sampled
@@ -343,7 +345,7 @@ class _Explorer:
                                 moment=f"{moment}, after one {asked.moment}",
                                 image=image,
                                 lost=lost,
-                                nested=True,
+                                recovery=(trace, event.number),
                             ),
                             _job(image, images),
                         )
@@ -363,7 +365,7 @@ class _Explorer:
                 asked.moment,
                 asked.step,
                 self._texts(lost),
-                asked.nested,
+                asked.recovery is not None,
                 asked.event,
                 self._line(asked.line),
             )
@@ -376,17 +378,21 @@ class _Explorer:
     def _minimise(self, number: int, asked: _Asked) -> None:
         """Gives back one lost write after the other, as long as the bug remains one; replaces its list."""
         assert asked.image is not None
-        images = self._images_again(asked.event)
+        images = self._images_again(asked)
         newest = tuple(len(choice.values) - 1 for choice in images.choices)
         lost = {place: pick for place, pick in enumerate(asked.image.picks) if pick != newest[place]}
+        bug = self.report.bugs[number]
+        what = bug.what
         for place in list(lost):
             kept = lost.pop(place)
             ((_key, outcome),) = self.crew.run([(None, _job(images.image(True, lost), images))])
-            if self._wrong(outcome, asked.legal) is None:
+            wrong = self._wrong(outcome, asked.legal)
+            if wrong is None:
                 lost[place] = kept
-        bug = self.report.bugs[number]
+            else:
+                what = wrong
         last = images.image(True, lost)
-        self.report.bugs[number] = replace(bug, lost=self._texts(last.lost))
+        self.report.bugs[number] = replace(bug, what=what, lost=self._texts((*asked.lost, *last.lost)))
         self._keep(number, asked, _job(last, images))
 
     def _texts(self, lost: Iterable[tuple[Choice, str]]) -> tuple[str, ...]:
@@ -407,10 +413,13 @@ class _Explorer:
         token = keep(self.crew.questions, job, legal, asked.legal.absent)
         self.report.bugs[number] = replace(self.report.bugs[number], token=token)
 
-    def _images_again(self, number: int) -> Images:
+    def _images_again(self, asked: _Asked) -> Images:
         """Of a moment that has passed."""
-        disk = Disk(self.unit, self.ignored)
-        event: Event = next(event for event in disk.replay(self.run.trace) if event.number == number)
+        disk, trace, number = Disk(self.unit, self.ignored), self.run.trace, asked.event
+        if asked.recovery is not None:
+            disk = Disk(self.unit)
+            trace, number = asked.recovery
+        event: Event = next(event for event in disk.replay(trace) if event.number == number)
         return Images(disk.cut(event), self.budget)
 
 

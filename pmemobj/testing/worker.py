@@ -250,6 +250,7 @@ class Bench:
             try:
                 pool = pools.open(path, "w", **self.questions.options)
             finally:
+                _core._trace_boot(None)
                 _core._trace_recovered(None)
                 if trace:
                     seen = _core._trace_stop()
@@ -258,7 +259,7 @@ class Bench:
         except _Known as known:
             return known.outcome
         except Exception as error:
-            outcome = Outcome(error=told(error))
+            outcome = Outcome(error=told(error, self.directory))
         if found is not None and len(self.known) < MOST_KNOWN:
             self.known[found] = outcome
         return outcome._replace(trace=seen)
@@ -300,9 +301,11 @@ class Bench:
         return state
 
 
-def told(error: Exception) -> str:
+def told(error: Exception, directory: str) -> str:
+    """The same for the same image, wherever it lies."""
     last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({last.name}, line {last.lineno})"
+    text = str(error).replace(directory + os.sep, "")
+    return f"{type(error).__name__}: {text} ({last.name}, line {last.lineno})"
 
 
 def serve(connection: Connection, directory: str, questions: Questions) -> None:

@@ -11,8 +11,9 @@ TEXT = """\
 and transactions on all containers at once, crashes inside recovery, the making of pools, the sync policies that may
 lose the last commits, and rounds of SIGKILL at random moments. Each case is explored as told under *Crashes explored*.
 
-*Images* were opened, each by a process that had to find a committed state and no fault or leak, and then to do one more
-operation; *kills* among them are of programs that died with everything written in place. *SIGKILL*: programs that were
+*Images* were recovered, each by a process that had to find a committed state and no fault or leak, and then to do one
+more operation; what became the same bytes as an image before was not looked at again; *kills* among them are of
+programs that died with everything written in place. *SIGKILL*: programs that were
 really killed. *Failed*: cases in which anything else was found."""
 
 HEADS = ["engine", "operations", "moments", "images", "power losses", "in recovery", "kills", "sampled"]

@@ -18,11 +18,12 @@ import pmemobj
 from pmemobj import PersistentObject
 from tests.testing.rows import BASIC_ROWS, COPY, POOL, TEXT, Operation, Row, Undone, WrongError, canonical
 from tests.testing.rows_buffers import BUFFER_ROWS
+from tests.testing.rows_classes import CLASS_ROWS
 from tests.testing.rows_kinds import KIND_ROWS
 
 __all__ = ["POOL", "ROWS", "TEXT", "Case", "Step", "WrongError", "canonical"]  # and what is below
 
-ROWS: dict[str, Row] = {**BASIC_ROWS, **KIND_ROWS, **BUFFER_ROWS}
+ROWS: dict[str, Row] = {**BASIC_ROWS, **KIND_ROWS, **BUFFER_ROWS, **CLASS_ROWS}
 
 # --- what is explored: a Case is a start, and operations on containers of its own
 
@@ -130,8 +131,9 @@ def pairs(name: str) -> Iterator[Case]:
         yield case_of(f"{name}: {first}, then each", name, row.small, sequences)
 
 
-#: A checkpoint, or an exception that ends the transaction, cannot be part of another one.
-ALONE = ("pool", "transactions", "copies")
+#: A checkpoint, a collection, or an exception that ends the transaction, cannot be part of another one; and what has
+#: been looked at is upgraded.
+ALONE = ("pool", "transactions", "copies", "upgraded", "collected")
 
 
 def undone(name: str) -> Iterator[Case]:
@@ -172,6 +174,8 @@ def triples(name: str, count: int, seed: int) -> Case:
 
 def of_things(pool: Any) -> list[Any]:
     """Objects may lead to themselves."""
+    if hasattr(pool.root[0], "plain"):
+        return [x.plain() for x in pool.root]
     return [
         {name: "itself" if value is x else pool.to_python(value) for name, value in vars(x).items()}
         if isinstance(x, PersistentObject)

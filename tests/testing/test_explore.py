@@ -94,14 +94,35 @@ def test_a_lost_write_names_the_line_that_made_it(here, monkeypatch):
 
 
 class Deaf:
-    """A disk that ignores every sync of a step."""
+    """A disk that ignores every sync from an event of that kind on."""
 
-    def __init__(self, disk, unit):
+    def __init__(self, disk, unit, since="MARK"):
         self.disk = disk(unit)
         self.cut = self.disk.cut
+        self.since = since
 
     def replay(self, trace):
         for event in self.disk.replay(trace):
-            if event.kind.name == "MARK":
+            if event.kind.name == self.since:
                 self.disk._is_ignored = lambda: True
             yield event
+
+
+@pytest.mark.parametrize("engine", ["journal", "direct"])
+def test_a_crash_inside_recovery_is_reported_and_replayed(here, monkeypatch, engine):
+    """Told to believe that recovery syncs nothing, the explorer finds what only a second crash shows."""
+    explorer = importlib.import_module("pmemobj.testing.explore")
+    disk = explorer.Disk
+
+    def made(unit, *ignored):
+        return disk(unit, *ignored) if ignored else Deaf(disk, unit, "START")
+
+    monkeypatch.setattr(explorer, "Disk", made)
+    budget = Budget(exhaustive=4, random=4, per_cut=6, nested=7 if engine == "journal" else 40)
+    report = explore(op.transfer, op.start, engine=engine, budget=budget, faults=["power"])
+    assert report.bugs
+    assert all(bug.nested and "crash inside recovery" in str(bug) for bug in report.bugs)
+    kept = [bug for bug in report.bugs if bug.token]
+    assert kept
+    assert all(replay(bug.token) == bug.what for bug in kept)
+    assert all(bug.lost for bug in kept)

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from pmemobj.testing import Budget
-from tests.testing import campaign, matrix
+from tests.testing import campaign, matrix, rows_classes
 from tests.testing.exploring import explored
 
 FEW = {
@@ -44,6 +44,16 @@ def test_a_part_of_a_case_has_the_containers_of_its_steps_only(pool):
     assert len(pool.root) == 3
     assert [step.place for step in part.steps] == [0, 0, 1, 1, 2, 2]
     assert {(step.names, step.undone) for step in part.steps} < {(s.names, s.undone) for s in case.steps}
+
+
+def test_the_row_of_upgrades_begins_with_objects_of_the_older_class(pool, reopen):
+    pool.root = [rows_classes.old(pool, 2)]
+    assert set(vars(pool.root[0])) == {"text", "before"}
+    pool = reopen(pool)
+    upgraded = pool.root[0]
+    assert type(upgraded) is rows_classes.Upgraded
+    assert upgraded.plain()[-1] == "1"
+    assert set(vars(upgraded)) == {"parts", "count", "before"}
 
 
 def test_the_campaign_of_ci_goes_through_all_rows():

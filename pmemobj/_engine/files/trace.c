@@ -234,16 +234,19 @@ static void look_at_hole(struct traced *f, uint64_t at, uint64_t end)
 
 static void look_at_data(struct traced *f, uint64_t at, uint64_t end)
 {
-    char page[PAGE];
-    for (; at < end; at += PAGE) {
-        ssize_t got = pread(f->fd, page, PAGE, (off_t)at);
+    static char pages[16 * PAGE];       /* the mutex guards it */
+    while (at < end) {
+        size_t length = end - at < sizeof pages ? (size_t)(end - at) : sizeof pages;
+        ssize_t got = pread(f->fd, pages, length, (off_t)at);
         if (got < 0) {
             trace.error = errno;
             return;
         }
-        memset(page + got, 0, PAGE - (size_t)got);
-        *in_use(f, at) = 1;
-        look_at_page(f, page, at);
+        memset(pages + got, 0, length - (size_t)got);
+        for (size_t i = 0; i < length; i += PAGE, at += PAGE) {
+            *in_use(f, at) = 1;
+            look_at_page(f, pages + i, at);
+        }
     }
 }
 
