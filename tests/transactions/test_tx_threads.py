@@ -1,6 +1,7 @@
 """One writer: access of other threads waits for an open transaction, and always comes to its end."""
 
 import gc
+import os
 import signal
 import threading
 import time
@@ -221,7 +222,27 @@ def test_close_while_others_work(pool_path):
         assert pool.check().ok
 
 
-def test_interrupt_while_waiting(pool):
+#: All that waits for the end of another thread's transaction.
+WAITS = {
+    "read": lambda pool, path: pool.root,
+    "write": lambda pool, path: setattr(pool, "root", 5),
+    "begin": lambda pool, path: pool.begin(),
+    "with": lambda pool, path: pool.transaction().__enter__(),
+    "new": lambda pool, path: pool.new(pmemobj.PersistentList, [1]),
+    "close": lambda pool, path: pool.close(),
+    "checkpoint": lambda pool, path: pool.checkpoint(),
+    "trim": lambda pool, path: pool.trim(),
+    "gc": lambda pool, path: pool.gc(),
+    "gc step": lambda pool, path: pool.gc(max_seconds=0),
+    "check": lambda pool, path: pool.check(),
+    "resize": lambda pool, path: pool.resize(1 << 30),
+    "compact": lambda pool, path: pool.compact(path),
+    "usage": lambda pool, path: pool.usage(),
+}
+
+
+@pytest.mark.parametrize("wait", WAITS)
+def test_interrupt_while_waiting(pool, tmp_path, wait):
     """Ctrl-C ends the wait of the main thread; the transaction it waited for is not touched."""
     pool.root = 0
     inside, go_on = threading.Event(), threading.Event()
@@ -234,18 +255,21 @@ def test_interrupt_while_waiting(pool):
 
     worker = Worker(work)
     inside.wait()
-    for use in (lambda: pool.root, lambda: setattr(pool, "root", 5), pool.begin, pool.close):
-        signal.signal(signal.SIGALRM, signal.default_int_handler)
-        signal.setitimer(signal.ITIMER_REAL, 0.02)
-        try:
-            with pytest.raises(KeyboardInterrupt):
-                use()
-        finally:
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.02)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            WAITS[wait](pool, tmp_path / "copy")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        go_on.set()
     assert not pool.closed
-    go_on.set()
     worker.result()
     assert pool.root == 1
+    assert not pool.in_transaction
+    assert pool.check().ok
+    assert os.listdir(tmp_path).count("copy") == 0
 
 
 def test_thread_that_dies_inside_a_block(pool):
