@@ -1,5 +1,6 @@
 """Gives cases to long-living workers and counts what comes of them."""
 
+import contextlib
 import os
 import pickle
 import select
@@ -42,8 +43,10 @@ class Worker:
             data = data[os.write(self.process.stdin.fileno(), data) :]
 
     def take(self, case):
+        """If the worker has died meanwhile, answer() says so."""
         self.waiting.append(case)
-        self.send(case[1:])
+        with contextlib.suppress(BrokenPipeError):
+            self.send(case[1:])
 
     def answer(self):
         """An outcome for the first of the waiting cases; None: the worker has died."""

@@ -121,7 +121,8 @@ def focus_of(mutant: Mutant) -> list[str]:
         return explored
     near = next(groups for part, groups in WORDS.items() if part in name)
     looked = [f"{how}:{group}" for group in near for how in ("words", "flushed")]
-    return [*looked, "words:all", "flushed:all", *explored]
+    freed = ["kills:freed"] if "drop" in name or "_core_sorted" in name or "_collect" in name else []
+    return [*looked, *freed, *explored]
 
 
 def made(mutant: Mutant | None, directory: Path) -> None:
@@ -173,6 +174,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--unnoticed", action="store_true", help="only those that were tried and not noticed")
+    parser.add_argument("--new", action="store_true", help="only those that were not tried")
     parser.add_argument("--depth", type=int, default=99, help="so many groups of probes for each, at most")
     options = parser.parse_args(arguments)
     known: dict[str, list[str]] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
@@ -183,6 +185,7 @@ def main(arguments: list[str] | None = None) -> int:
             for m in mutants
             if options.match in f"{m.kind} {m}"
             and (not options.unnoticed or m.name in known)
+            and not (options.new and m.name in known)
             and (options.again or not known.get(m.name, ["", ""])[1])
         ),
         key=str,

@@ -8,6 +8,9 @@ _STAYS = (
     "the pool has been marked clean: a file that comes back after a power failure is known to be of no use"
 )
 _FRESH = "the object is fresh, and what was noted of it as a whole includes this word"
+_FILLED = (
+    "whoever makes room in a deque puts an item there in the same operation, which stores this word again"
+)
 _STALE = (
     "the index validates itself: a cell that is left behind counts for nothing, and costs a step of a search"
 )
@@ -26,6 +29,19 @@ EXPLAINED: dict[str, str] = {
     ),
     "mark in __wrap_pmem_msync": "libpmemobj calls it for what is not persistent memory, and is told that all is",
     "pm_store in __pyx_f_7pmemobj_7_object_create": _FRESH,
+    "pm_store in __pyx_f_7pmemobj_7_sorted_new_tree": _FRESH,
+    "pm_store in __pyx_f_7pmemobj_7_sorted_clear_tree": _FRESH,
+    "pm_store (2) in __pyx_f_7pmemobj_7_sorted_clear_tree": _FRESH,
+    "pm_store (3) in __pyx_f_7pmemobj_7_sorted_clear_tree": _FRESH,
+    "in __pyx_f_7pmemobj_8_compact_6Copier_deque": _FRESH,
+    "in __pyx_f_7pmemobj_8_compact_6Copier_buffer": _FRESH,
+    "in __pyx_f_7pmemobj_8_compact_6Copier_array": _FRESH,
+    "in __pyx_f_7pmemobj_8_compact_6Copier_fill": _FRESH,
+    "pm_store (2) in __pyx_f_7pmemobj_8_compact_6Copier_instance": _FRESH,
+    "in __pyx_f_7pmemobj_8_compact_copy_sorted": _FRESH,
+    "pm_store (4) in __pyx_f_7pmemobj_5_core_deque_first": _FILLED,
+    "pm_store (2) in __pyx_f_7pmemobj_5_core_deque_grow_right": _FILLED,
+    "pm_store in __pyx_f_7pmemobj_5_core_deque_grow_left": _FILLED,
     "pm_store (2) in pm_table_forget": _STALE,
     "jr_drain in merger_main": (
         "the merger only works ahead: whoever needs the ring's records in the log drains it himself"

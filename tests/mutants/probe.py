@@ -4,6 +4,7 @@ Prints what was noticed first, or nothing.  FOCUS is HOW:WHAT, and they run in t
 
     words:GROUP, flushed:GROUP      of rows, word by word; see tests/testing/words.py
     journal:, ring:, direct:GROUP   of cases, explored; ring is the journal engine whose commits go through the ring
+    kills:GROUP                     the same, but the program only dies
     tests:PATH                      files of the test suite
 """
 
@@ -16,7 +17,7 @@ from functools import partial
 from pmemobj.testing import Budget
 from tests.testing import matrix, words
 from tests.testing.campaign import CREATED, random_case, whole
-from tests.testing.exploring import dismiss, explored
+from tests.testing.exploring import FAULTS, dismiss, explored
 from tests.testing.matrix import Case, case_of
 
 BUDGET = {
@@ -35,10 +36,25 @@ ROWS = {
     "kinds": ("ordered dict", "ordered dict with a gap", "counter", "defaultdict"),
     "object": ("object",),
     "values": ("values", "tuple", "list"),
-    "sorted": ("sorted dict", "thin sorted dict", "sorted set", "sorted dict of thin nodes"),
-    "deque": ("deque", "deque of blocks", "bounded deque"),
+    "sorted": (
+        "sorted dict",
+        "thin sorted dict",
+        "sorted set",
+        "sorted dict of thin nodes",
+        "sorted dict of uneven nodes",
+    ),
+    "deque": ("emptied deque", "deque", "deque of blocks", "bounded deque"),
     "buffers": ("bytearray", "array"),
-    "memory": ("pages of texts", "pages of objects", "spans", "owner", "list", "pool", "dict with holes"),
+    "memory": (
+        "shared",
+        "pages of texts",
+        "pages of objects",
+        "spans",
+        "owner",
+        "list",
+        "pool",
+        "dict with holes",
+    ),
     "engine": ("transactions", "dict", "object", "list", "set", "spans"),
     "pool": ("pool", "copies", "transactions", "spans"),
     "copies": ("copies",),
@@ -82,6 +98,8 @@ def cases(focus: str) -> Iterator[tuple[Case, bool]]:
         yield case_of("a list of 32760", "list", 32760, [[("append",)], [("extend",)]]), False
         for name in ("owner", "dict", "list", "set"):
             yield from ((case, False) for case in matrix.single(name, large=True))
+    elif focus == "freed":
+        yield from ((case, False) for case in matrix.single("owner", large=True))
     elif focus == "random":
         import random
 
@@ -99,14 +117,15 @@ def cases(focus: str) -> Iterator[tuple[Case, bool]]:
 
 
 def probe(engine: str, case: Case, deep: bool) -> str | None:
-    """engine: "ring" is the journal engine whose commits go through the ring."""
+    """engine: "ring" is the journal engine whose commits go through the ring; "kills" that without power losses."""
     created = case is CREATED
-    real = "journal" if engine == "ring" else engine
+    real = "direct" if engine == "direct" else "journal"
     report = explored(
         case,
         real,
         (NESTED if deep else BUDGET)[real],
-        sync="synced" if engine == "ring" and not created else "commit",
+        sync="synced" if engine in ("ring", "kills") and not created else "commit",
+        faults=frozenset({"kill"}) if engine == "kills" else FAULTS,
         observe=whole if case.name.startswith("operations") else matrix.observe,
         around=deep,
         create=created,

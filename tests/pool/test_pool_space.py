@@ -312,6 +312,16 @@ def test_what_only_python_holds_is_left_out(pool, tmp_path):
     assert held["a"] == "x" * 5000
 
 
+def test_compact_of_tables_in_segments(pool, tmp_path):
+    """The last segment of their entries is not full."""
+    values = {i: i for i in range(11_000)}, set(range(16_500)), list(range(33_000))
+    pool.root = list(values)
+    pool.compact(tmp_path / "copy")
+    with pmemobj.open(tmp_path / "copy", "w") as copy:
+        assert copy.check().ok
+        assert tuple(copy.to_python(copy.root)) == values
+
+
 def test_compact_refused(pool, tmp_path):
     pool.root = [1, 2]
     (tmp_path / "there").write_text("mine")

@@ -47,7 +47,7 @@ RECORDS = (
     Path(__file__).resolve().parents[2] / "build" / "campaign"
 )  # one file of each run; those of a page together
 #: Much to write or to look at in each image: drawn less often, and one sequence at a time.
-SLOW = ("copies", "spans", "sorted dict of thin nodes")
+SLOW = ("copies", "spans", "sorted dict of thin nodes", "sorted dict of uneven nodes")
 ROUNDS = 50  # of kill -9, in one case
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 

@@ -220,6 +220,14 @@ def thin_nodes(pool: Any, size: int) -> Any:
     return made
 
 
+def uneven_nodes(pool: Any, size: int) -> Any:
+    """The same, but together they are too many for one node: the first gets some of the second's 33 children."""
+    made = appended(pool, 93 * 48)
+    while made.minKey() != name_of(size):
+        made.popitem(0)
+    return made
+
+
 def sorted_set(pool: Any, size: int) -> Any:
     made = pool.new(pmemobj.PersistentSortedSet, [name_of(0)] if size else [])
     if size:
@@ -505,15 +513,29 @@ def new_tuple(pool: Any, size: int) -> Any:
 
 def owner(pool: Any, size: int) -> Any:
     """What is large is freed in steps."""
-    return pool.new(
-        pmemobj.PersistentList, [new_dict(pool, size), new_list(pool, 3 * size), new_set(pool, size)]
-    )
+    made = [new_dict(pool, size), new_list(pool, 3 * size), new_set(pool, size), appended(pool, size)]
+    return pool.new(pmemobj.PersistentList, [*made, pool.new(pmemobj.PersistentDeque, items(size))])
 
 
 OWNER: dict[str, Operation] = {
     "drop": lambda pool, x: x.clear(),
     "drop the dict": lambda pool, x: x.pop(0),
     "replace": lambda pool, x: put(x, 0, None),
+}
+
+
+def shared(pool: Any, size: int) -> Any:
+    """Slots that refer to the same object."""
+    made = pool.new(pmemobj.PersistentList, [[TEXT]])
+    made.extend([made[0]] * size)
+    return made
+
+
+SHARED: dict[str, Operation] = {
+    "one more": lambda pool, x: x.append(x[0]),
+    "one less": lambda pool, x: x.pop(),
+    "replaced": lambda pool, x: put(x, 0, TEXT),
+    "none": lambda pool, x: x.clear(),
 }
 
 
@@ -552,6 +574,9 @@ BASIC_ROWS: dict[str, Row] = {
         holes,
         (4, 8, 9, 10, 11, 21, 22, 64, 65, 85),
         {n: DICT[n] for n in ("insert", "update", "popitem", "|=", "clear")},
+        large=(21_840,),  # two segments of entries, of which one stays full
+        at_large=("insert",),
+        max_size=32 << 20,
         small=8,
     ),
     "set": Row(
@@ -604,6 +629,14 @@ BASIC_ROWS: dict[str, Row] = {
         small=431,
         unlike=None,
     ),
+    "sorted dict of uneven nodes": Row(
+        uneven_nodes,
+        (2223,),
+        {n: SORTED_DICT[n] for n in ("delete first", "delete last", "insert first", "overwrite")},
+        max_size=16 << 20,
+        small=2223,
+        unlike=None,
+    ),
     "sorted set": Row(
         sorted_set,
         (0, 1, 12, 47, 48, 49, 97),
@@ -623,6 +656,7 @@ BASIC_ROWS: dict[str, Row] = {
         small=2,
     ),
     "owner": Row(owner, (0, 3, 300), OWNER, large=(11_000,), at_large=("drop",), max_size=32 << 20),
+    "shared": Row(shared, (0, 1, 2), SHARED, small=2),
     "pages of texts": Row(texts, (0, 1, 251, 252, 253), BLOCKS, small=1),
     "pages of objects": Row(lists, (0, 1, 62, 63, 64), BLOCKS, small=1),
     "spans": Row(spans, (0, 1, 2), SPANS, small=1, max_size=16 << 20),

@@ -35,6 +35,14 @@ def in_blocks(pool: Any, size: int) -> Any:
     return made
 
 
+def emptied(pool: Any, size: int) -> Any:
+    """No item, and the place for the next one at the end of the only block: the right one, or with 0 the left one."""
+    made = pool.new(pmemobj.PersistentDeque, items(size or 1))
+    while made:
+        made.popleft() if size else made.pop()
+    return made
+
+
 def bounded(pool: Any, size: int) -> Any:
     """Full: what comes pushes something out."""
     return pool.new(pmemobj.PersistentDeque, items(size), size)
@@ -166,6 +174,9 @@ KIND_ROWS: dict[str, Row] = {
     ),
     # 12 in the middle, and blocks of 28 cells and then of 60 beside them
     "deque of blocks": Row(in_blocks, (0, 1, 27, 28, 29, 88), DEQUE, small=1),
+    "emptied deque": Row(
+        emptied, (0, 12), {n: DEQUE[n] for n in ("append", "append left", "extend")}, small=12
+    ),
     "bounded deque": Row(bounded, (0, 1, 12, 13, 29), DEQUE, small=12),
     "defaultdict": Row(new_defaultdict, (0, 3, 4, 8, 9, 10, 21, 22, 42, 43), DEFAULTDICT, small=8),
     "counter": Row(new_counter, (0, 3, 4, 8, 9, 10, 21, 22), COUNTER, small=8),

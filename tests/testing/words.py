@@ -34,6 +34,9 @@ Words = np.ndarray[Any, np.dtype[np.uint64]]
 #: which keeps words there that mean nothing to the next process.
 FIRST = CHUNKS + 16
 FREE = 2
+NODE = (
+    48  # where libpmemobj had words of its own while a chunk was free: what is allocated need not be filled
+)
 ROOT_AT, GENERATION, APPLIED, RANGES = 6144, 88, 512, 520
 STRIDE, PAGE, PAGES = 256 * 1024, 4096, 63
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
@@ -86,7 +89,7 @@ class Blocks:
         bitmap, _next, _prev, first, listed, _empty, spans, _starts = map(int, self.words[chunk // 8 :][:8])
         first -= FIRST
         if (first + FIRST) % PAGE or not chunk < first <= chunk + 64 + PAGE or listed > 1:
-            return True  # of one allocation
+            return not NODE <= inside < NODE + 32  # of one allocation
         if inside < 64:
             return True
         page = (at - FIRST - first) // PAGE
