@@ -449,6 +449,8 @@ cdef class Checker:
     cdef int texts_of(self, pm_array *a) except -1:
         """Only NumPy knows where in an item there are some."""
         cdef pm_buffer *b = &a.buffer
+        if b.start > b.cap or b.size > b.cap - b.start:
+            return 0                            # buffer() has said so
         if b.size == 0 or not is_text(a.dtype) or not pm_inside_all(self.pool.p, b.data, b.cap, 1):
             return 0
         try:

@@ -475,3 +475,15 @@ def test_array_with_a_text_of_no_characters(pool_path, value, number):
         report = pool.check()
         assert not report.ok
         assert "a text in it has a character that there is none" in str(report)
+
+
+@pytest.mark.parametrize("at", [32, 40, 48, 56])
+@pytest.mark.parametrize("word", [1 << 20, 1 << 40, (1 << 64) - 8])
+def test_array_of_texts_that_are_elsewhere(pool_path, at, word):
+    """check() read as many bytes as the array said that it has: a segmentation fault."""
+    with pmemobj.create(pool_path, 8 << 20, sync="manual") as pool:
+        pool.root = np.array(["some", "texts"])
+        head = pmemobj._core.object_at(pool.root)
+    changed(pool_path, head + at, lambda _old: word)
+    with pmemobj.open(pool_path, "r") as pool:
+        assert not pool.check().ok
