@@ -268,7 +268,7 @@ class PersistentObjectPool(_core.Pool):
 
         max_seconds: stop after that time, about; `finished` is False then, and the next call with max_seconds goes on.
             Whatever is done to the pool between two calls, what was garbage at the first is found.  A call takes at
-            least the time to go over the references in one container once, some 5 ms for each million.
+            least the time to go over the references in one container once.
         debug: accepted for programs written for pynvm.  Raises TransactionError inside a transaction.
         """
         return collect(self, max_seconds)
