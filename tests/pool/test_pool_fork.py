@@ -427,7 +427,7 @@ for _ in range(40):
 stop.set()
 thread.join()
 assert not wrong, wrong
-pmemobj.open(path).close()
+pmemobj.open(path, timeout=20).close()      # the last child may not have begun yet
 for child in children:
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
