@@ -57,3 +57,15 @@ def in_use(pool):
     gc.collect()
     pool._drain()
     return pool._allocated()[0]
+
+
+def check_freed_with_a_cycle(pool, value, size):
+    """The collector frees what a list that holds itself refers to: `value`, of more than so many bytes."""
+    pool.root = [[value]]
+    inner = pool.root[0]
+    inner.append(inner)
+    used = in_use(pool)
+    del inner
+    pool.root.clear()
+    assert pool.gc().objects == 2
+    assert in_use(pool) < used - size

@@ -11,7 +11,7 @@ import weakref
 import numpy as np
 import pytest
 from array_support import POINT, RESIZING, check_equal, of_dtype
-from list_support import in_use
+from list_support import check_freed_with_a_cycle, in_use
 from numpy.testing import assert_array_equal
 
 import pmemobj
@@ -236,14 +236,7 @@ def test_copies_of_the_pool(pool, tmp_path):
 
 
 def test_garbage(pool):
-    pool.root = [[np.arange(3000)]]
-    inner = pool.root[0]
-    inner.append(inner)
-    used = in_use(pool)
-    del inner
-    pool.root.clear()
-    assert pool.gc().objects == 2
-    assert in_use(pool) < used - 3000
+    check_freed_with_a_cycle(pool, np.arange(3000), 3000)
     a = pool.new(PersistentArray, shape=10)
     gone = weakref.ref(a)
     del a

@@ -9,7 +9,7 @@ import weakref
 from contextlib import nullcontext
 
 import pytest
-from list_support import in_use
+from list_support import check_freed_with_a_cycle, in_use
 
 import pmemobj
 from pmemobj import PersistentByteArray
@@ -752,14 +752,7 @@ def test_weak_references_and_iterators(pool):
 
 
 def test_in_a_cycle_with_garbage(pool):
-    pool.root = [[bytearray(contents(3000))]]
-    inner = pool.root[0]
-    inner.append(inner)
-    used = in_use(pool)
-    del inner
-    pool.root.clear()
-    assert pool.gc().objects == 2
-    assert in_use(pool) < used - 3000
+    check_freed_with_a_cycle(pool, bytearray(contents(3000)), 3000)
     assert pool.check().ok
 
 
