@@ -10,6 +10,7 @@ before are left out unless --again.
 import argparse
 import collections
 import concurrent.futures
+import fcntl
 import json
 import os
 import random
@@ -20,12 +21,14 @@ import tempfile
 import threading
 from pathlib import Path
 
+from tests.mutants.explained import EXPLAINED
 from tests.mutants.sites import Mutant, all_mutants
 
 HERE = Path(__file__).resolve().parents[2]
 ROOT = HERE / "build" / "mutants"
 RESULTS = ROOT / "results.json"
-PATIENCE = 600  # seconds; an image that hangs is noticed before
+PATIENCE = 600  # seconds for the probes of one mutant
+HANGS = 900  # more than that after the last probe may begin: it hangs; an image that does is noticed before
 
 #: By a part of the source's path: groups of rows to look at word by word.
 WORDS = {
@@ -35,6 +38,7 @@ WORDS = {
     "_array": ("buffers",),
     "_buffer": ("buffers",),
     "_bytearray": ("buffers",),
+    "bytes.h": ("buffers",),
     "_dict_kinds": ("kinds",),
     "_list": ("list",),
     "_object_": ("object",),
@@ -52,11 +56,20 @@ WORDS = {
     "": ("list", "table", "deque"),
 }
 #: Kinds of mutants that are first looked for so.
-STORES = ("note of a range", "note of a store", "undo image")
+STORES = ("note of a range", "note of a store", "undo image", "flush and fence")
 
+#: Without persistent memory, where a flush is an msync.
+ON_A_DISK = "tests:tests/testing/test_matrix.py -k on_a_disk"
 #: By a part of the source's path: what to explore, in this order.
 FOCUS = {
-    "/direct/": ("direct:quick", "direct:recovery", "direct:engine", "direct:memory", "direct:random"),
+    "/direct/": (
+        "direct:quick",
+        "direct:recovery",
+        ON_A_DISK,
+        "direct:engine",
+        "direct:memory",
+        "direct:random",
+    ),
     "/journal/": (
         "ring:quick",
         "journal:recovery",
@@ -71,9 +84,20 @@ FOCUS = {
         "tests:tests/containers tests/objects tests/pool/test_pool_space.py -k compact",
         "journal:copies",
     ),
-    "_core_direct": ("direct:quick", "direct:recovery", "direct:memory"),
+    "_core_direct": ("direct:quick", "direct:recovery", ON_A_DISK, "direct:memory"),
     "_core_pool": ("journal:recovery", "direct:recovery"),
-    "_core_resize": ("journal:recovery", "journal:pool"),
+    "_core_resize": ("journal:pool", "journal:recovery", "direct:pool"),
+    "_core_deque": ("journal:deque", "direct:deque"),
+    "_core_sorted": ("journal:sorted", "direct:sorted"),
+    "_core_buffer": ("journal:buffers", "direct:buffers"),
+    "_deque": ("journal:deque", "direct:deque"),
+    "_sorted": ("journal:sorted", "direct:sorted"),
+    "heads.h": ("journal:sorted", "direct:sorted"),
+    "_buffer": ("journal:buffers", "direct:buffers"),
+    "_bytearray": ("journal:buffers", "direct:buffers"),
+    "_array": ("journal:buffers", "direct:buffers"),
+    "bytes.h": ("journal:buffers", "direct:buffers"),
+    "_dict_kinds": ("journal:kinds", "direct:kinds"),
     "_list": ("journal:list", "direct:list", "journal:large"),
     "_dict": ("journal:table", "direct:table"),
     "_table": ("journal:table", "direct:table", "journal:large"),
@@ -120,7 +144,8 @@ def focus_of(mutant: Mutant) -> list[str]:
     if mutant.kind not in STORES or "_compact" in name:
         return explored
     near = next(groups for part, groups in WORDS.items() if part in name)
-    looked = [f"{how}:{group}" for group in near for how in ("words", "flushed")]
+    hows = ("flushed",) if "/direct/" in name else ("words", "flushed")
+    looked = [f"{how}:{group}" for group in near for how in hows]
     freed = ["kills:freed"] if "drop" in name or "_core_sorted" in name or "_collect" in name else []
     return [*looked, *freed, *explored]
 
@@ -145,19 +170,19 @@ def made(mutant: Mutant | None, directory: Path) -> None:
         (directory / name).symlink_to(ROOT / name)
 
 
-def judged(mutant: Mutant | None, focus: list[str]) -> str:
+def judged(mutant: Mutant | None, focus: list[str], patience: int = PATIENCE) -> str:
     """What was noticed, or ""."""
     directory = Path(tempfile.mkdtemp(prefix="pmemobj-mutant-"))
     try:
         made(mutant, directory)
         environment = {**os.environ, "PYTHONPATH": str(directory), "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [sys.executable, "-m", "tests.mutants.probe", *focus]
+        command = [sys.executable, "-m", "tests.mutants.probe", f"--seconds={patience}", *focus]
         with subprocess.Popen(
             command, cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             start_new_session=True,
         ) as process:  # fmt: skip
             try:
-                out, err = process.communicate(timeout=PATIENCE)
+                out, err = process.communicate(timeout=patience + HANGS)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, 9)
                 return "hangs"
@@ -168,23 +193,37 @@ def judged(mutant: Mutant | None, focus: list[str]) -> str:
         shutil.rmtree(directory)
 
 
+def kept() -> dict[str, list[str]]:
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+
+
+def keep(mutant: Mutant, found: str) -> None:
+    """Another run may do so at the same time."""
+    with (ROOT / "results.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        known = {**kept(), mutant.name: [mutant.kind, found]}
+        RESULTS.with_suffix(".new").write_text(json.dumps(known, indent=1))
+        RESULTS.with_suffix(".new").replace(RESULTS)
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__.splitlines()[0])
     parser.add_argument("--match", default="", help="only mutants whose name or kind contains this")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--again", action="store_true")
-    parser.add_argument("--unnoticed", action="store_true", help="only those that were tried and not noticed")
+    parser.add_argument("--unnoticed", action="store_true", help="only those that are open")
     parser.add_argument("--new", action="store_true", help="only those that were not tried")
+    parser.add_argument("--seconds", type=int, default=PATIENCE, help="for each")
     parser.add_argument("--depth", type=int, default=99, help="so many groups of probes for each, at most")
     options = parser.parse_args(arguments)
-    known: dict[str, list[str]] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    known = kept()
     mutants = all_mutants(ROOT)
     wanted = sorted(
         (
             m
             for m in mutants
             if options.match in f"{m.kind} {m}"
-            and (not options.unnoticed or m.name in known)
+            and (not options.unnoticed or (m.name in known and not any(part in str(m) for part in EXPLAINED)))
             and not (options.new and m.name in known)
             and (options.again or not known.get(m.name, ["", ""])[1])
         ),
@@ -195,10 +234,9 @@ def main(arguments: list[str] | None = None) -> int:
     lock = threading.Lock()
 
     def try_one(mutant: Mutant) -> None:
-        found = judged(mutant, focus_of(mutant)[: options.depth])
+        found = judged(mutant, focus_of(mutant)[: options.depth], options.seconds)
         with lock:
-            known[mutant.name] = [mutant.kind, found]
-            RESULTS.write_text(json.dumps(known, indent=1))
+            keep(mutant, found)
             print(
                 f"{'noticed  ' if found else 'UNNOTICED'} {mutant.kind}: {mutant}: {found[:160]}", flush=True
             )
@@ -206,7 +244,7 @@ def main(arguments: list[str] | None = None) -> int:
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         for done in concurrent.futures.as_completed([pool.submit(try_one, mutant) for mutant in wanted]):
             done.result()
-    counts = collections.Counter(bool(found) for _kind, found in known.values())
+    counts = collections.Counter(bool(found) for _kind, found in kept().values())
     print(f"{len(mutants)} mutants; of {counts.total()} tried {counts[True]} noticed, {counts[False]} not")
     return 0
 

@@ -1,6 +1,7 @@
 """Does the exploration notice a mutant?  Run inside the mutant: python -m tests.mutants.probe FOCUS ...
 
-Prints what was noticed first, or nothing.  FOCUS is HOW:WHAT, and they run in that order:
+Prints what was noticed first, or nothing.  --seconds=N: no case begins later.  FOCUS is HOW:WHAT, and they run in that
+order:
 
     words:GROUP, flushed:GROUP      of rows, word by word; see tests/testing/words.py
     journal:, ring:, direct:GROUP   of cases, explored; ring is the journal engine whose commits go through the ring
@@ -11,6 +12,7 @@ Prints what was noticed first, or nothing.  FOCUS is HOW:WHAT, and they run in t
 import dataclasses
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -143,6 +145,8 @@ def by_words(how: str, group: str) -> str | None:
     tried += [case for name in rows for case in matrix.single(name) if case not in tried]
     tried += [case for name in rows for case in matrix.single(name, large=True)] if group != "all" else []
     for case in tried:
+        if late():
+            return None
         for wrong in words.recorded(case) if how == "words" else words.flushed(case):
             return f"{case.name}: {wrong}"
     return None
@@ -174,7 +178,18 @@ def by_tests(paths: str) -> str | None:
     )
 
 
+_begun = time.monotonic()
+_seconds = 1e9
+
+
+def late() -> bool:
+    return time.monotonic() - _begun > _seconds
+
+
 def main(arguments: list[str]) -> int:
+    global _seconds
+    if arguments[0].startswith("--seconds="):
+        _seconds = float(arguments.pop(0).split("=")[1])
     try:
         for name in arguments:
             engine, _, focus = name.partition(":")
@@ -188,6 +203,8 @@ def main(arguments: list[str]) -> int:
                     return 0
                 continue
             for case, deep in cases(focus):
+                if late():
+                    return 0
                 try:
                     found = probe(engine, case, deep)
                 except Exception as error:  # in the run itself, without a crash

@@ -77,31 +77,39 @@ class Blocks:
     """Which words are in something that is in use, as chunks and pages (layout.h) have it now."""
 
     def __init__(self, memory: Words):
-        self.taken, end = chunks(memory)
-        self.words = memory[FIRST // 8 : end // 8].copy()
+        self.taken, self.end = chunks(memory)
+        self.chunks = [memory[(FIRST + i * STRIDE) // 8 :][:8].copy() for i in range(len(self.taken))]
+        self.pages = memory[: self.end // PAGE * PAGE // 8].reshape(-1, PAGE // 8)[:, :8].copy()
 
     def uses(self, at: int) -> bool:
         """at: of a word, in bytes."""
         number, inside = divmod(at - FIRST, STRIDE)
         if number < 0 or number >= len(self.taken) or not self.taken[number]:
             return False
-        chunk = number * STRIDE
-        bitmap, _next, _prev, first, listed, _empty, spans, _starts = map(int, self.words[chunk // 8 :][:8])
-        first -= FIRST
-        if (first + FIRST) % PAGE or not chunk < first <= chunk + 64 + PAGE or listed > 1:
+        bitmap, _next, _prev, first, listed, _empty, spans, _starts = map(int, self.chunks[number])
+        chunk = FIRST + number * STRIDE
+        if first % PAGE or not chunk < first <= chunk + 64 + PAGE or listed > 1:
             return not NODE <= inside < NODE + 32  # of one allocation
         if inside < 64:
             return True
-        page = (at - FIRST - first) // PAGE
+        page = (at - first) // PAGE
         if not 0 <= page < PAGES or not bitmap >> page & 1:
             return False
         start = first + page * PAGE
-        place = at - FIRST - start - 64
+        place = at - start - 64
         if spans >> page & 1 or place < 0:
             return True
-        header = self.words[start // 8 :][:8]
+        header = self.pages[start // PAGE]
         block = place // (int(header[7]) & 0xFFFFFFFF)
         return bool(int(header[block // 64]) >> (block % 64) & 1)
+
+
+class Before(Blocks):
+    """And all words."""
+
+    def __init__(self, memory: Words):
+        super().__init__(memory)
+        self.words = memory[FIRST // 8 : self.end // 8].copy()
 
 
 @contextlib.contextmanager
@@ -131,7 +139,7 @@ def recorded(case: Case, sync: str = "manual") -> Iterator[str]:
             (other,) = (words for at, words in mapped(pool.path, "rw-p").items() if at != base)
             left: dict[int, int] = {}  # by aborts, in free memory
             for step in case.steps:
-                before = Blocks(memory) if step.undone else None
+                before = Before(memory) if step.undone else None
                 step(pool)
                 if before is not None and step.undone == "abort":
                     yield from texts("not put back", not_put_back(before, memory), step)
@@ -154,7 +162,7 @@ def differing(memory: Words, other: Words, end: int) -> list[int]:
     return [at for at in (int(i + start) * 8 for i in found) if at not in counts]
 
 
-def not_put_back(before: Blocks, memory: Words) -> list[int]:
+def not_put_back(before: Before, memory: Words) -> list[int]:
     start, end = FIRST // 8, FIRST // 8 + before.words.size
     generation = int(memory[ROOT_AT // 8]) + GENERATION
     found = [int(i + start) * 8 for i in np.flatnonzero(before.words != memory[start:end])]
@@ -165,15 +173,15 @@ def flushed(case: Case) -> Iterator[str]:
     """With the direct engine.  What is wrong."""
     with opened(case, "direct", "commit") as pool:
         ((_base, memory),) = mapped(pool.path, "rw-s").items()
-        free = []
+        blocks: list[tuple[Blocks | None, Blocks]] = []  # before an undone step, and after each
         _core._trace_start(os.path.dirname(pool.path))
         try:
             for number, step in enumerate(case.steps):
-                before = Blocks(memory) if step.undone else None
+                before = Before(memory) if step.undone else None
                 _core._trace_mark(2 * number)
                 step(pool)
                 _core._trace_mark(2 * number + 1)
-                free.append(before)
+                blocks.append((before, Blocks(memory)))
                 if before is not None and step.undone == "abort":
                     yield from texts("not put back", not_put_back(before, memory), step)
         finally:
@@ -183,8 +191,8 @@ def flushed(case: Case) -> Iterator[str]:
     left: set[int] = set()
     for event in disk.replay(trace):
         if event.kind is Kind.MARK and event.offset % 2:
-            step, before = case.steps[event.offset // 2], free[event.offset // 2]
-            waiting = {at for at in disk.files[disk.names["pool"]].pending if at >= FIRST}
+            step, (before, now) = case.steps[event.offset // 2], blocks[event.offset // 2]
+            waiting = {at for at in disk.files[disk.names["pool"]].pending if at >= FIRST and now.uses(at)}
             left &= waiting
             if before is not None:
                 left.update(at for at in waiting if not before.uses(at))
