@@ -150,6 +150,19 @@ void pm_images_undo(pm_pool *p, size_t mark)
     }
 }
 
+/* Its whole pages are written to the pool file.  The ends go into the next record: the header of an allocation shares
+ * the line of its first bytes, and what a record that is still to be applied speaks of cannot be written past it. */
+static int write_range(pm_pool *p, const pm_range *range)
+{
+    uint64_t end = range->offset + range->length, first = pm_page_behind(range->offset), last = pm_page_of(end);
+    int error = jr_write_direct(p->journal, p->base + first, first, last - first, &p->root->ranges_needed);
+    if (!error) {
+        pm_mark_dirty(p, range->offset, first - range->offset);
+        pm_mark_dirty(p, last, end - last);
+    }
+    return error;
+}
+
 int pm_settle_ranges(pm_pool *p, uint64_t direct)
 {
     uint64_t bytes = 0;
@@ -158,9 +171,7 @@ int pm_settle_ranges(pm_pool *p, uint64_t direct)
         bytes += p->ranges[i].length;
     for (size_t i = 0; i < p->nranges && !error; i++) {
         const pm_range *range = &p->ranges[i];
-        error = bytes < direct ? JR_HELD
-                               : jr_write_direct(p->journal, p->base + range->offset, range->offset, range->length,
-                                                 &p->root->ranges_needed);
+        error = bytes < direct ? JR_HELD : write_range(p, range);
         if (error == JR_HELD) {
             pm_mark_dirty(p, range->offset, range->length);
             error = 0;

@@ -15,7 +15,7 @@ from list_support import check_freed_with_a_cycle, in_use
 from numpy.testing import assert_array_equal
 
 import pmemobj
-from pmemobj import PersistentArray
+from pmemobj import PersistentArray, _core
 
 # --- memory in use
 
@@ -275,3 +275,36 @@ def test_damage(pool, pool_path, field):
                         use(a)
                 damaged.check()
                 a = None
+
+
+def replace_array(pool, number):
+    if number == 0:
+        pool.root = np.zeros(1 << 20)
+    pool.root[...] = np.full(1 << 20, number)
+    assert pool.root[0] == pool.root[-1] == number
+
+
+def replace_bytes(pool, number):
+    new = bytes([number]) * (8 << 20)
+    pool.root = new
+    assert pool.root == new
+
+
+@pytest.mark.parametrize("replace", [replace_array, replace_bytes])
+def test_replaced_without_a_wait(pool_path, replace):
+    """The header of a block is journalled with the line that it shares with the block's first bytes; nevertheless a
+    block that has been in use before is written without a checkpoint first."""
+    _core._faults_install()
+    try:
+        with pmemobj.open(pool_path, max_size=1 << 28, sync="manual") as pool:
+            replace(pool, 0)
+            for number in range(1, 8):
+                pool.sync()
+                before = _core._faults_counts()
+                replace(pool, number)
+                after = _core._faults_counts()
+                assert after["pwrite"] > before["pwrite"], "it was not written past the journal"
+                syncs = {name: after[name] - before[name] for name in ("fdatasync", "msync")}
+                assert syncs == {"fdatasync": 0, "msync": 0}, number
+    finally:
+        _core._faults_remove()

@@ -237,17 +237,17 @@ static int show_file(pm_pool *p, uint64_t from, uint64_t end)
 
 int pm_fill_by_file(pm_pool *p, uint64_t offset, const char *from, uint64_t length)
 {
-    uint64_t mark, end = offset + length, page = PM_PAGE_SIZE - 1;
-    uint64_t first = (offset + page) & ~page, last = end & ~page;
+    uint64_t mark, end = offset + length, first = pm_page_behind(offset), last = pm_page_of(end);
     if (p->journal->priv == NULL || p->journal->priv->pages.budget == 0 || first >= last ||
-        jr_write_direct(p->journal, from, offset, length, &mark))
+        jr_write_direct(p->journal, from + (first - offset), first, last - first, &mark))
         return 0;               /* a failure shows at the commit */
-    if (show_file(p, first, last)) {
-        memcpy(p->base + offset, from, first - offset);
-        memcpy(p->base + last, from + (last - offset), end - last);
-    } else {
-        memcpy(p->base + offset, from, length);
-    }
+    if (!show_file(p, first, last))
+        memcpy(p->base + first, from + (first - offset), last - first);
+    /* the ends go into the record: see write_range in engine.c */
+    memcpy(p->base + offset, from, first - offset);
+    memcpy(p->base + last, from + (last - offset), end - last);
+    pm_fresh(p, p->base + offset, first - offset);
+    pm_fresh(p, p->base + last, end - last);
     pm_store(p, &p->root->ranges_needed, mark);
     return 1;
 }
