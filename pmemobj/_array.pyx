@@ -669,6 +669,9 @@ cdef class PersistentArray(ArrayNumbers):
         """A plain ndarray with these items."""
         return view_of(self).copy()
 
+    def __reduce__(self):
+        return self.copy().__reduce__()
+
     def tolist(self):
         """The items as a list, of lists if there are several axes; of Python's numbers and texts."""
         return in_words(self, operator.methodcaller("tolist"))

@@ -501,6 +501,9 @@ cdef class PersistentByteArray(PersistentBuffer):
         """A plain bytearray with these bytes."""
         return everything(self)
 
+    def __reduce__(self):
+        return bytearray, (bytes(everything(self)),)
+
     def decode(self, encoding="utf-8", errors="strict"):
         """The text that the bytes are in this encoding."""
         # Only these do not hand the very memory to code in Python, which could keep it.
@@ -727,8 +730,13 @@ cdef class ByteArrayIterator:
         size = look(self.array).size
         return size - self.at if self.at < size else 0
 
-    def __reduce_ex__(self, protocol):
-        raise TypeError("an iterator over a persistent byte array cannot be pickled or copied")
+    def __reduce__(self):
+        if self.array is None:
+            return iter, ((),)
+        return iter, (self.array,), self.at
+
+    def __setstate__(self, Py_ssize_t at):
+        self.at = max(at, 0)
 
 
 # --- loading

@@ -429,11 +429,15 @@ cdef class Persistent:
         check_read(self)
         return self.pool
 
-    def __reduce_ex__(self, protocol):
+    def __reduce__(self):
+        """What copy.copy(), copy.deepcopy() and pickle make of it: containers give the builtin one."""
         raise TypeError(
             f"a {type(self).__name__} lives in its pool and cannot be pickled or copied; "
-            "pool.to_python(obj) gives a plain copy"
+            "pool.to_python(vars(obj)) gives its attributes as plain builtins"
         )
+
+    def __reduce_ex__(self, protocol):
+        return self.__reduce__()
 
 
 cdef void proxy_lost(PyObject *handle, uint64_t offset) noexcept:

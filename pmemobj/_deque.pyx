@@ -599,6 +599,10 @@ cdef class PersistentDeque(Persistent):
         check_read(self)
         return deque(all_items(self), plain_maxlen(self))
 
+    def __reduce__(self):
+        check_read(self)
+        return deque, ((), plain_maxlen(self)), None, iter(all_items(self))
+
     def __richcmp__(self, other, int op):
         if self is other and op == Py_EQ:
             check_read(self)
@@ -734,17 +738,17 @@ cdef int check_blocks(PersistentDeque o) except -1:
 
 # --- iterators
 
-@cython.final
 @cython.auto_pickle(False)
 cdef class DequeIterator:
-    """Iterates over a persistent deque, from either end."""
+    """Iterates over a persistent deque, from either end: DequeIterator(deque)."""
     cdef PersistentDeque deque          # None when exhausted
+    cdef PersistentDeque whose          # the same, then too
     cdef uint64_t changes               # of the deque, when this began
     cdef pm_deque_walk walk
     cdef bint backwards
 
-    def __init__(self):
-        raise TypeError("iter() or reversed() of a persistent deque makes these")
+    def __init__(self, PersistentDeque o not None, /):
+        begin(self, o, False)
 
     def __iter__(self):
         return self
@@ -780,20 +784,48 @@ cdef class DequeIterator:
         length(self.deque)
         return self.walk.at - self.walk.left if self.backwards else self.walk.right - self.walk.at
 
-    def __reduce_ex__(self, protocol):
-        raise TypeError("an iterator over a persistent deque cannot be pickled or copied")
+    def __reduce__(self):
+        if self.whose is None:          # made by __new__() alone
+            return iter, ((),)
+        given = self.walk.right - self.walk.at if self.backwards else self.walk.at - self.walk.left
+        return _resumed, (self.whose, given, self.backwards)
 
 
-cdef DequeIterator walk(PersistentDeque o, bint backwards):
-    cdef DequeIterator iterator
+@cython.final
+@cython.auto_pickle(False)
+cdef class DequeReverseIterator(DequeIterator):
+    """Iterates backwards over a persistent deque: DequeReverseIterator(deque)."""
+
+    def __init__(self, PersistentDeque o not None, /):
+        begin(self, o, True)
+
+
+def _resumed(items, given, backwards):
+    """An iterator of a deque that has given so many items: what a copy or a pickle of one becomes."""
+    iterator = reversed(items) if backwards else iter(items)
+    for _ in range(min(given, len(items))):
+        next(iterator)
+    return iterator
+
+
+cdef int begin(DequeIterator iterator, PersistentDeque o, bint backwards) except -1:
     check_read(o)
-    iterator = DequeIterator.__new__(DequeIterator)
-    iterator.deque = o
+    iterator.deque = iterator.whose = o
     iterator.changes = o.changes
     iterator.walk = walk_of(o)
     iterator.backwards = backwards
     if backwards:
         iterator.walk.at = iterator.walk.right
+    return 0
+
+
+cdef DequeIterator walk(PersistentDeque o, bint backwards):
+    cdef DequeIterator iterator
+    if backwards:
+        iterator = DequeReverseIterator.__new__(DequeReverseIterator)
+    else:
+        iterator = DequeIterator.__new__(DequeIterator)
+    begin(iterator, o, backwards)
     return iterator
 
 

@@ -189,6 +189,9 @@ cdef class PersistentDict(Persistent):
         """The items as a plain dict."""
         return dict_of(self)
 
+    def __reduce__(self):
+        return dict, (), None, None, iter(dict_of(self).items())
+
     @classmethod
     def fromkeys(cls, iterable, value=None, /):
         """A plain dict with these keys; a PersistentDict needs a pool: pool.new(PersistentDict, ...)."""

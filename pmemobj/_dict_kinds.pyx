@@ -17,16 +17,22 @@ from pmemobj._table cimport (
     RETRIES, quiet, stamp, stamp_of, table_delete, table_find, table_move_to_end, table_move_to_front, table_new,
     table_of, table_remove, table_update,
 )
-from pmemobj._values cimport encode, pm_immediate, prepare, slot_load
+from pmemobj._values cimport encode, is_registered, pm_immediate, prepare, slot_load
 
+import sys
 from collections import Counter, OrderedDict, defaultdict, deque
-
 from types import BuiltinFunctionType, FunctionType
 
 from pmemobj import errors
 from pmemobj._values import set_trust_factory
 
 __all__ = ["PersistentCounter", "PersistentDefaultDict", "PersistentOrderedDict", "register_factory"]
+
+cdef extern from "Python.h":
+    int Py_ReprEnter(object o) except -1
+    void Py_ReprLeave(object o) noexcept
+
+cdef bint ORDERED_SHOWS_DICT = sys.version_info >= (3, 12)      # what repr() of an OrderedDict is made of
 
 
 cdef object item_or_missing(PersistentDict d, object key):
@@ -64,18 +70,25 @@ cdef set registered = set()
 def register_factory(factory, /):
     """Lets a PersistentDefaultDict call this function or class for missing keys; a decorator.
 
-    It is stored by its name.  A program that uses such a dict which another one has made calls this first, because
-    nothing that only a pool names is ever called: a pool may come from anybody.  Builtin types need no registration,
-    and giving a factory to pool.new() or to `default_factory` registers it.  Returns the factory.
-    Raises TypeError for what is not callable, or neither class nor function.
+    It is stored by its name; a callable object whose type is registered, as its values are.  A program that uses such
+    a dict which another one has made calls this first, because nothing that only a pool names is ever called: a pool
+    may come from anybody.  Builtin types need no registration, and giving a factory to pool.new() or to
+    `default_factory` registers it.  Returns the factory.
+    Raises TypeError for what is not callable, or neither class, function nor of a registered type.
     """
+    trust(None, factory)
+    return factory
+
+
+cdef int trust(Pool pool, object factory) except -1:
     if not callable(factory):
         raise TypeError("first argument must be callable or None")
-    if factory not in harmless:
-        if not isinstance(factory, (type, FunctionType, BuiltinFunctionType)):
-            raise TypeError(f"a default_factory is stored by its name, and a {type(factory).__qualname__} has none")
-        registered.add(factory)
-    return factory
+    if factory in harmless:
+        return 0
+    if not isinstance(factory, (type, FunctionType, BuiltinFunctionType)) and not is_registered(pool, type(factory)):
+        raise TypeError(f"a default_factory is stored by its name, and a {type(factory).__qualname__} has none")
+    registered.add(factory)
+    return 0
 
 
 cdef object set_factory(PersistentDefaultDict d, object factory):
@@ -84,7 +97,7 @@ cdef object set_factory(PersistentDefaultDict d, object factory):
     cdef uint64_t *cell
     cdef object plan = None
     if factory is not None:
-        register_factory(factory)
+        trust(pool, factory)
     check_read(d)
     if not pm_immediate(factory, &slot):
         plan = prepare(pool, factory)
@@ -100,6 +113,15 @@ cdef object set_factory(PersistentDefaultDict d, object factory):
         op_abort(pool)
         raise
     op_end(pool)
+
+
+cdef str repr_of_factory(object factory):
+    if Py_ReprEnter(factory):           # it may lead back here, as a bound method does
+        return "..."
+    try:
+        return repr(factory)
+    finally:
+        Py_ReprLeave(factory)
 
 
 cdef class PersistentDefaultDict(PersistentDict):
@@ -151,7 +173,7 @@ cdef class PersistentDefaultDict(PersistentDict):
             raise KeyError(key)
         if factory not in harmless and factory not in registered:
             raise errors.ClassNotFoundError(
-                f"the default_factory {factory.__module__}.{factory.__qualname__} is named by the pool alone: call "
+                f"the default_factory {repr_of_factory(factory)} is named by the pool alone: call "
                 "pmemobj.register_factory() with it, and missing keys may call it"
             )
         value = factory()
@@ -162,9 +184,12 @@ cdef class PersistentDefaultDict(PersistentDict):
         """A plain defaultdict with the same factory and items."""
         return defaultdict(self.default_factory, dict_of(self))
 
+    def __reduce__(self):
+        return defaultdict, (self.default_factory,), None, None, iter(dict_of(self).items())
+
     def __or__(self, other):
         check_read(self)
-        return self.copy() | plain(other) if is_dict(other) else NotImplemented
+        return PersistentDefaultDict.copy(self) | plain(other) if is_dict(other) else NotImplemented
 
     def __ror__(self, other):
         check_read(self)
@@ -172,11 +197,11 @@ cdef class PersistentDefaultDict(PersistentDict):
 
     def __repr__(self):
         items = PersistentDict.__repr__(self)
+        name = type(self).__name__
         try:
-            factory = repr(self.default_factory)
+            factory = repr_of_factory(self.default_factory)
         except errors.ClassNotFoundError:
             factory = "<not found>"
-        name = type(self).__name__
         return f"{name}({factory}, {items[len(name) + 1:len(items) - 1]})"
 
 
@@ -269,6 +294,9 @@ cdef class PersistentCounter(PersistentDict):
     def copy(self):
         """A plain Counter with the same counts."""
         return counts(self)
+
+    def __reduce__(self):
+        return Counter, (), None, None, iter(dict_of(self).items())
 
     @classmethod
     def fromkeys(cls, iterable, v=None):
@@ -500,9 +528,23 @@ cdef class PersistentOrderedDict(PersistentDict):
         """A plain OrderedDict of the items."""
         return OrderedDict(dict_of(self))
 
+    def __reduce__(self):
+        return OrderedDict, (), None, None, iter(dict_of(self).items())
+
+    def __repr__(self):
+        check_read(self)
+        if Py_ReprEnter(self):
+            return "..."
+        try:
+            items = dict_of(self)
+            inner = repr(items if ORDERED_SHOWS_DICT else list(items.items())) if items else ""
+        finally:
+            Py_ReprLeave(self)
+        return f"{type(self).__name__}({inner})"
+
     def __or__(self, other):
         check_read(self)
-        return self.copy() | plain(other) if is_dict(other) else NotImplemented
+        return PersistentOrderedDict.copy(self) | plain(other) if is_dict(other) else NotImplemented
 
     def __ror__(self, other):
         check_read(self)

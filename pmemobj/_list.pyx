@@ -614,6 +614,9 @@ cdef class PersistentList(PersistentSequence):
         check_read(self)
         return read_items(self, 0, cells_of(self).size)
 
+    def __reduce__(self):
+        return list, (), None, iter(self.copy())
+
     def __iadd__(self, iterable):
         extend(self, iterable)
         return self

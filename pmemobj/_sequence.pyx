@@ -299,6 +299,12 @@ cdef object compare(PersistentSequence o, object other, int op):
         if equal != 1:
             left = slot_load(o.pool, slot)
             if equal == 0 or not PyObject_RichCompareBool(left, right, Py_EQ):
+                if equal != 0:                      # somebody's __eq__ may have made them shorter
+                    others = other_size(other, persistent)
+                    check_read(o)
+                    size = cells_of(o).size
+                    if i >= size or i >= others:
+                        return by_size(size, others, op)
                 if op == Py_EQ:
                     return False
                 if op == Py_NE:
@@ -496,8 +502,13 @@ cdef class SequenceIterator:
         check_read(self.sequence)
         return cells_of(self.sequence).size - self.at if self.at < cells_of(self.sequence).size else 0
 
-    def __reduce_ex__(self, protocol):
-        raise TypeError("an iterator over a persistent sequence cannot be pickled or copied")
+    def __reduce__(self):
+        if self.sequence is None:
+            return iter, ((),)
+        return iter, (self.sequence,), self.at
+
+    def __setstate__(self, Py_ssize_t at):
+        self.at = max(at, 0)
 
 
 @cython.final
@@ -533,5 +544,12 @@ cdef class SequenceReverseIterator:
         check_read(self.sequence)
         return self.left if self.left <= cells_of(self.sequence).size else 0
 
-    def __reduce_ex__(self, protocol):
-        raise TypeError("an iterator over a persistent sequence cannot be pickled or copied")
+    def __reduce__(self):
+        if self.sequence is None:
+            return reversed, ((),)
+        return reversed, (self.sequence,), <Py_ssize_t>self.left - 1
+
+    def __setstate__(self, Py_ssize_t at):
+        if self.sequence is not None:
+            check_read(self.sequence)
+            self.left = min(max(at, -1), <Py_ssize_t>cells_of(self.sequence).size - 1) + 1

@@ -124,6 +124,9 @@ cdef class PersistentSet(Persistent):
         """The elements as a plain set."""
         return plain(self)
 
+    def __reduce__(self):
+        return set, (list(elements(self)),)
+
     def __repr__(self):
         check_read(self)
         name = type(self).__name__

@@ -275,6 +275,9 @@ cdef class PersistentSortedDict(Persistent):
         """The items as a plain dict, in order."""
         return dict_of(self)
 
+    def __reduce__(self):
+        return dict, (), None, None, iter(dict_of(self).items())
+
     @classmethod
     def fromkeys(cls, iterable, value=None, /):
         """A plain dict with these keys; a PersistentSortedDict needs a pool."""

@@ -178,6 +178,9 @@ cdef class PersistentSortedSet(Persistent):
         """The elements as a plain set."""
         return set_of(self)
 
+    def __reduce__(self):
+        return set, (list(self),)
+
     def __repr__(self):
         check_read(self)
         name = type(self).__name__

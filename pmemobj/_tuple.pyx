@@ -7,6 +7,7 @@ from pmemobj._layout cimport PM_TYPE_TUPLE
 from pmemobj._sequence cimport PersistentSequence, cells_of, compare, create, initial_items, read_items
 
 from collections.abc import Sequence
+from copy import deepcopy
 
 __all__ = ["PersistentTuple"]
 
@@ -41,6 +42,15 @@ cdef class PersistentTuple(PersistentSequence):
         """The plain tuple, which has the same stable hash."""
         check_read(self)
         return tuple(read_items(self, 0, cells_of(self).size))
+
+    def __reduce__(self):
+        check_read(self)
+        return tuple, (read_items(self, 0, cells_of(self).size),)
+
+    def __deepcopy__(self, memo):
+        check_read(self)
+        items = tuple([deepcopy(item, memo) for item in read_items(self, 0, cells_of(self).size)])
+        return memo.setdefault(id(self), items)     # one of the items may lead here, and is copied already
 
 
 register_class(PM_TYPE_TUPLE, PersistentTuple)

@@ -38,6 +38,8 @@ cdef class Plan:
     cdef dict hashes            # id(key) -> stable hash, of keys whose hashing may run user code
 
 
+# May values of the type be stored because of register(), in every pool or, where one is given, in this one?
+cdef bint is_registered(Pool pool, object cls) except -1
 cdef object prepare(Pool pool, object value)
 cdef uint64_t encode(Pool pool, object plan) except 0
 # One value out of the container that was prepared; plan.stored is None when an operation begins.

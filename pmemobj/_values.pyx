@@ -105,6 +105,11 @@ cdef Codec codec_for(Pool pool, object cls):
         found = native_by_type(cls)
     return found
 
+
+cdef bint is_registered(Pool pool, object cls) except -1:
+    return cls in codecs_by_type if pool is None else codec_for(pool, cls) is not None
+
+
 include "_values_prepare.pxi"
 include "_values_encode.pxi"
 include "_values_load.pxi"

@@ -40,6 +40,14 @@ def check_type(cls: object, builtin: Collection[object]) -> None:
         raise TypeError(f"{cls.__qualname__} is defined inside a function, so it could not be found again")
 
 
+class _Pickler(pickle.Pickler):
+    def reducer_override(self, obj: object) -> Any:
+        """What lives in a pool would be stored as a copy, which no longer follows it."""
+        if isinstance(obj, Persistent):
+            raise TypeError(f"it holds a {type(obj).__name__}, which lives in a pool")
+        return NotImplemented
+
+
 class _Unpickler(pickle.Unpickler):
     def __init__(self, data: bytes, nominated: Mapping[str, type]) -> None:
         super().__init__(io.BytesIO(data))
@@ -88,7 +96,9 @@ def dumps(value: object, nominated: Mapping[str, type]) -> bytes:
     cls = type(value)
     what = f"a {cls.__module__}.{cls.__qualname__} cannot be stored as a pickle"
     try:
-        data = pickle.dumps(value, PROTOCOL)
+        out = io.BytesIO()
+        _Pickler(out, PROTOCOL).dump(value)
+        data = out.getvalue()
         again = _Unpickler(data, nominated).load()
     except (pickle.PickleError, AttributeError, TypeError) as error:
         raise TypeError(f"{what}: {error}") from error

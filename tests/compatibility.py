@@ -17,10 +17,39 @@ TEXT = """\
 # Compatibility
 
 The containers run the interpreter's own tests of the builtin ones, through an adapter that makes them in a pool
-(`tests/cpython/`). *Excluded* are tests of what a container in a pool cannot be or does not want to be; each reason is
-listed below. This page is written by `python -m tests.compatibility`.
+(`tests/cpython/`): a class under test takes no pool as argument, what copies and pickles give is put into the pool
+again, and objects of the tests' own classes, which no pool could hold, are found by a number. This page is written by
+`python -m tests.compatibility`.
+
+*Excluded* are tests that do not apply: what they ask for is impossible for something that stays, or pointless.
+*Adapted* are tests that run with one more thing changed than all others. Each is listed below with its reason.
+*Share* is what has passed, of all that were run or excluded. Tests that the suite itself skips here, because they need
+8 GiB of memory or another build of the interpreter, are not counted.
 
 """
+
+
+#: The suites, and the classes of tests/cpython with their tests.
+SUITES = {
+    "list_tests, seq_tests, test_list": ["TestList"],
+    "mapping_tests, test_dict": ["TestDict", "TestGeneralMapping", "TestSubclassMapping"],
+    "test_bisect": ["TestBisect", "TestInsort", "TestBisectErrors"],
+    "test_bytes (bytearray)": ["TestByteArray", "TestByteArrayAsString", "TestByteArrayPEP3137"],
+    "test_collections (Counter)": ["TestCounter"],
+    "test_defaultdict": ["TestDefaultDict"],
+    "test_deque": ["TestDeque", "TestDequeAsSequence", "TestDequeIteratorArguments"],
+    "test_dictviews": ["TestDictViews"],
+    "test_heapq": ["TestHeap", "TestHeapErrors"],
+    "test_ordered_dict": [
+        "TestOrderedDict",
+        "TestOrderedMapping",
+        "TestOrderedSubclassMapping",
+        "TestOrderedAsCache",
+    ],
+    "test_set": ["TestSet"],
+    "test_tuple, seq_tests": ["TestTuple"],
+}
+SUITE_OF = {name: suite for suite, names in SUITES.items() for name in names}
 
 
 class Results:
@@ -28,42 +57,47 @@ class Results:
         self.passed: defaultdict[str, int] = defaultdict(int)
         self.failed: defaultdict[str, int] = defaultdict(int)
         self.excluded: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        self.adapted: defaultdict[str, dict[str, str]] = defaultdict(dict)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        path, suite, name = report.nodeid.split("::")
-        group = f"{Path(path).stem.removeprefix('test_')}: {suite.removeprefix('Test')}"
+        _, tests, name = report.nodeid.split("::")
+        group = SUITE_OF[tests]
         if report.failed:
             self.failed[group] += 1
         elif report.skipped and isinstance(report.longrepr, tuple):
             reason = report.longrepr[2].removeprefix("Skipped: ")
             if reason.startswith(EXCLUDED):
                 self.excluded[group][name] = reason.removeprefix(EXCLUDED)
-        elif report.when == "call" and report.passed:
+        elif report.when == "call" and report.passed and not hasattr(report, "context"):  # a test, no subtest
             self.passed[group] += 1
+            if how := sys.modules["adapter"].ADAPTED.get((tests, name)):
+                self.adapted[group][name] = how
 
     def page(self) -> str:
         groups = sorted({*self.passed, *self.failed, *self.excluded})
         lines = [
             f"Python {sys.version.split()[0]}.",
             "",
-            "| suite | run | passed | share | excluded |",
-            "|---|---|---|---|---|",
+            "| suite | run | passed | excluded | share | adapted |",
+            "|---|--:|--:|--:|--:|--:|",
         ]
         for group in groups:
             run = self.passed[group] + self.failed[group]
-            share = f"{100 * self.passed[group] / run:.0f} %" if run else "-"
+            excluded = len(self.excluded[group])
+            share = f"{100 * self.passed[group] / (run + excluded):.1f} %"
             lines.append(
-                f"| {group} | {run} | {self.passed[group]} | {share} | {len(self.excluded[group])} |"
+                f"| {group} | {run} | {self.passed[group]} | {excluded} | {share} | {len(self.adapted[group])} |"
             )
-        lines += ["", "## Excluded", ""]
-        for group in groups:
-            if self.excluded[group]:
-                lines += [f"### {group}", ""]
-                lines += [
-                    f"- `{name}`: {reason.replace('|', chr(92) + '|')}"
-                    for name, reason in sorted(self.excluded[group].items())
-                ]
-                lines.append("")
+        for title, tests in (("Excluded", self.excluded), ("Adapted", self.adapted)):
+            lines += ["", f"## {title}", ""]
+            for group in groups:
+                if tests[group]:
+                    lines += [f"### {title}: {group}", ""]
+                    lines += [
+                        f"- `{name}`: {reason.replace('|', chr(92) + '|')}"
+                        for name, reason in sorted(tests[group].items())
+                    ]
+                    lines.append("")
         return TEXT + "\n".join(lines).rstrip() + "\n"
 
 

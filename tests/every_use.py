@@ -150,13 +150,17 @@ TUPLE = SEQUENCE | {
     "__radd__": lambda o: operator.add((1,), o),
     "__add__": lambda o: operator.add(o, (1,)),
     "__hash__": lambda o: hash(o),
+    "__deepcopy__": lambda o: o.__deepcopy__({}),
+    "__reduce__": lambda o: o.__reduce__(),
 }
 LIST = SEQUENCE | calls(
+    ("__reduce__",),
     ("__delitem__", 0), ("__setitem__", 0, 1), ("append", 1), ("clear",), ("copy",), ("extend", [1]),
     ("insert", 0, 1), ("pop",), ("remove", 1), ("reverse",), ("sort",),
     __iadd__=lambda o: operator.iadd(o, [1]), __imul__=lambda o: operator.imul(o, 2),
 )  # fmt: skip
 DEQUE = SEQUENCE | calls(
+    ("__reduce__",),
     ("__delitem__", 0), ("__setitem__", 0, 1), ("append", 1), ("appendleft", 1), ("clear",), ("copy",), ("extend", [1]),
     ("extendleft", [1]), ("insert", 0, 1), ("pop",), ("popleft",), ("remove", 1), ("reverse",), ("rotate", 1),
     __add__=lambda o: operator.add(o, deque()), __radd__=lambda o: operator.add(deque(), o), maxlen=lambda o: o.maxlen,
@@ -166,6 +170,7 @@ BYTEARRAY = COMPARED | calls(
     ("__add__", b"1"), ("__radd__", b"1"), ("__alloc__",), ("__contains__", 1), ("__delitem__", 0),
     ("__getitem__", 0), ("__iter__",), ("__len__",), ("__mod__", ()), ("__mul__", 2), ("__repr__",),
     ("__rmod__", 1), ("__rmul__", 2), ("__setitem__", 0, 1), ("append", 1), ("capitalize",), ("center", 9),
+    ("__reduce__",),
     ("clear",), ("copy",), ("count", b"1"), ("decode",), ("endswith", b"1"), ("expandtabs",), ("extend", b"1"),
     ("find", b"1"), ("hex",), ("index", b"1"), ("insert", 0, 1), ("isalnum",), ("isalpha",), ("isascii",),
     ("isdigit",), ("islower",), ("isspace",), ("istitle",), ("isupper",), ("join", [b"1", b"2"]), ("ljust", 9),
@@ -186,6 +191,7 @@ ARRAY = COMPARED | calls(
     ("__imatmul__", [[1, 1], [1, 1]]), ("__abs__",), ("__array__",), ("__array_ufunc__", np.sin, "__call__", 1),
     ("__bool__",), ("__complex__",), ("__contains__", 1), ("__float__",), ("__format__", ""), ("__getitem__", 0),
     ("__index__",), ("__int__",), ("__invert__",), ("__iter__",), ("__len__",), ("__neg__",), ("__pos__",),
+    ("__reduce__",),
     ("__repr__",), ("__setitem__", 0, 1), ("__str__",), ("_p_change", operator.iadd, 1), ("append", [1, 2]), ("copy",),
     ("extend", [[1, 2]]), ("fill", 1), ("mean",), ("resize", 1), ("sort",), ("tolist",), ("writing",), ("sum", 0),
     **{
@@ -196,6 +202,7 @@ ARRAY = COMPARED | calls(
 )  # fmt: skip
 DICT = calls(
     ("__contains__", 1), ("__delitem__", 1), ("__getitem__", 1), ("__iter__",), ("__len__",), ("__repr__",),
+    ("__reduce__",),
     ("__reversed__",), ("__setitem__", 1, 1), ("clear",), ("copy",), ("get", 1), ("pop", 1), ("popitem",),
     ("setdefault", 3, 1), ("update", {1: 2}), ("__or__", {}), ("__ror__", {}), ("__bool__",),
     __ior__=lambda o: operator.ior(o, {1: 2}), __eq__=COMPARED["__eq__"], __ne__=lambda o: o != {},
@@ -220,6 +227,7 @@ OPERATORS = calls(
     ("__len__",), ("__repr__",),
 )  # fmt: skip
 SET = OPERATORS | COMPARED | calls(
+    ("__reduce__",),
     ("add", 1), ("clear",), ("copy",), ("discard", 1), ("pop",), ("remove", 1), ("difference", {1}),
     ("difference_update", {1}), ("intersection", {1}), ("intersection_update", {1}), ("issubset", {1}),
     ("issuperset", {1}), ("symmetric_difference", {1}), ("symmetric_difference_update", {1}), ("union", {1}),
@@ -285,7 +293,7 @@ ALSO = {
 HARMLESS = {
     "__class_getitem__", "__doc__", "__hash__", "__init__", "__init_subclass__", "__new__", "__reduce_cython__",
     "__reduce_ex__", "__setstate_cython__", "__subclasshook__", "_check", "_p_new", "_p_stable_hash", "fromkeys",
-    "fromhex", "maketrans", "__dir__",
+    "fromhex", "maketrans", "__dir__", "__reduce__",
     "mapping", "_v__init__", "__repr__", "__p_upgrade__", "__p_version__",
     # of classes in Python
     "__abstractmethods__", "__class__", "__module__", "__slots__", "_abc_impl", "_bounds", "_d", "_from_iterable",

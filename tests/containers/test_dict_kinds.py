@@ -1,5 +1,6 @@
 """Defaultdicts, counters and ordered dicts where they are not as a dict: factories, aborts, failures, copies."""
 
+import operator
 import subprocess
 import sys
 from collections import Counter, OrderedDict, defaultdict
@@ -186,6 +187,37 @@ def test_register_factory_as_decorator():
     for wrong in (5, "list", object().__str__):
         with pytest.raises(TypeError):
             pmemobj.register_factory(wrong)
+
+
+class Repeated:
+    """A factory that is an object of a registered type."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def __call__(self):
+        return self.text * 2
+
+    def __eq__(self, other):
+        return isinstance(other, Repeated) and self.text == other.text
+
+    def __hash__(self):
+        return hash(self.text)
+
+
+def test_a_factory_of_a_registered_type(pool, reopen):
+    with pytest.raises(TypeError, match="a Repeated has none"):
+        pool.new(PersistentDefaultDict, Repeated("a"))
+    with pytest.raises(TypeError, match="a Repeated has none"):
+        pmemobj.register_factory(Repeated("a"))
+    pmemobj.register(Repeated, operator.attrgetter("text"), Repeated)
+    pool.root = pool.new(PersistentDefaultDict, Repeated("ab"))
+    with pmemobj.open(str(pool.path) + " b", max_size=32 << 20, sync="manual") as other:
+        other.root = pool.to_python(pool.root)  # its factory is trusted as well
+        assert other.root["k"] == "abab"
+    pool = reopen(pool)
+    assert pool.root["k"] == "abab" and pool.root.default_factory == Repeated("ab")
+    assert pmemobj.register_factory(Repeated("c")) == Repeated("c")
 
 
 def test_a_factory_may_change_its_dict(pool):

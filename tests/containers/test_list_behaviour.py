@@ -1,9 +1,7 @@
 """PersistentList does what list does: same results, same exceptions, same messages."""
 
 import collections.abc
-import copy
 import operator
-import pickle
 import sys
 
 import pytest
@@ -251,13 +249,8 @@ def test_iterators_tolerate_changes(pool):
     assert len(x) == 25
 
 
-def test_iterators_cannot_be_pickled_or_copied(pool):
+def test_types_of_iterators_make_none(pool):
     x = pool.new(PersistentList, range(3))
-    for thing in (iter(x), reversed(x), x):
-        with pytest.raises(TypeError):
-            pickle.dumps(thing)
-        with pytest.raises(TypeError):
-            copy.copy(thing)
     for kind in (type(iter(x)), type(reversed(x))):
         with pytest.raises(TypeError):
             kind()

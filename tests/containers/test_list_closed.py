@@ -25,6 +25,7 @@ READING = {
     "__mul__": lambda x: x * 2,
     "__ne__": lambda x: x != [],
     "__radd__": lambda x: operator.add([], x),
+    "__reduce__": copy.copy,
     "__repr__": repr,
     "__reversed__": reversed,
     "__rmul__": lambda x: 2 * x,
@@ -51,7 +52,11 @@ LIST = READING | {
     "reverse": lambda x: x.reverse(),
     "sort": lambda x: x.sort(),
 }
-TUPLE = READING | {"__hash__": hash, "_p_stable_hash": lambda x: x._p_stable_hash()}
+TUPLE = READING | {
+    "__deepcopy__": copy.deepcopy,
+    "__hash__": hash,
+    "_p_stable_hash": lambda x: x._p_stable_hash(),
+}
 #: What does not look at the object.
 OTHERS = {"__class_getitem__", "__reduce_ex__", "__hash__", "_p_new", "__new__", "__init__"}
 CASES = [(PersistentList, name) for name in LIST] + [(PersistentTuple, name) for name in TUPLE]
@@ -126,8 +131,3 @@ def test_read_only(pool_path):
         with pytest.raises(pmemobj.ReadOnlyPoolError):
             x.sort(key=str)
         assert x == [3, 1, "a long string"]
-
-
-def test_copying_is_refused(pool):
-    with pytest.raises(TypeError, match="to_python"):
-        copy.deepcopy(pool.new(PersistentList, [1]))

@@ -168,8 +168,6 @@ def test_plain_copies(pool, cls):
     assert pool.to_python([container])[0] == expected
     assert list(pool.to_python(container))[:1] == list(expected)[:1]
     for refused in (copy.copy, copy.deepcopy, pickle.dumps):
-        with pytest.raises(TypeError, match="to_python"):
-            refused(container)
         with pytest.raises(TypeError):
             refused(iter(container))
         with pytest.raises(TypeError):

@@ -1,7 +1,21 @@
 """The interpreter's own tests of deque, run against PersistentDeque (see adapter.py)."""
 
+from typing import ClassVar
+
 import pytest
-from adapter import MISSING, InPool, Tickets, exclude
+from adapter import (
+    IMPOSSIBLE,
+    MISSING,
+    POINTLESS,
+    InPool,
+    Rebuilt,
+    Tickets,
+    WeakTickets,
+    adapted,
+    exclude,
+    rewritten,
+)
+from test_list import ListInPool
 
 from pmemobj._deque import PersistentDeque
 
@@ -10,11 +24,8 @@ try:
 except ImportError as error:
     pytest.fail(MISSING(error), pytrace=False)
 
-NO_PICKLE = "a persistent object lives in its pool: pickling one is a TypeError"
-NO_COPY = "the same for copy.copy() and deepcopy(): copy() and pool.to_python() give plain copies"
 
-
-class DequeInPool(PersistentDeque):
+class DequeInPool(Rebuilt, PersistentDeque):
     def __new__(cls, iterable=(), maxlen=None):
         return cls._p_new(InPool.pool, ((), maxlen), {})
 
@@ -33,8 +44,14 @@ def _make_deques(monkeypatch):
     monkeypatch.setattr(cpython, "BIG", 10_000)
 
 
+with_lists_in_pool = rewritten(cpython, ["list"], list=ListInPool)
+with_lists_in_pool.deque = DequeInPool
+
+
 class TestDeque(InPool, cpython.TestBasic):
     codecs = Tickets
+    test_deepcopy = with_lists_in_pool.TestBasic.test_deepcopy
+    codecs_of: ClassVar = {"test_container_iterator": WeakTickets}
 
 
 class TestDequeAsSequence(InPool, cpython.TestSequence):
@@ -46,17 +63,17 @@ class TestDequeIteratorArguments(InPool, cpython.TestVariousIteratorArgs):
     codecs = Tickets
 
 
+adapted(
+    TestDeque,
+    "test_container_iterator",
+    "the adapter keeps no stored object alive, as a pool does not either",
+)
+adapted(TestDeque, "test_deepcopy", "its list is made in the pool, where a plain one would only be copied")
 exclude(
     TestDeque,
+    IMPOSSIBLE,
     {
-        "test_container_iterator": "asks whether the collector frees an object which the adapter keeps for the pool",
-        "test_copy": NO_COPY,
-        "test_deepcopy": NO_COPY,
-        "test_iterator_pickle": "the same for iterators",
-        "test_pickle": NO_PICKLE,
-        "test_pickle_recursive": NO_PICKLE,
-        "test_reversed_new": "calls the type of an iterator, which only iter() and reversed() make",
-        "test_sizeof": "asks for the size of the builtin's structures",
+        "test_copy": "asks for the identity of loaded floats; values are copied in and out, only objects keep theirs"
     },
 )
-exclude(TestDequeAsSequence, {"test_pickle": NO_PICKLE})
+exclude(TestDeque, POINTLESS, {"test_sizeof": "asks for the size of the builtin's structures"})

@@ -628,7 +628,7 @@ in_child(lambda: pmemobj.open(path).close())
 
 
 def test_multiprocessing_with_spawn(pool_path):
-    """What cannot be sent says why, in the process that tries to send it."""
+    """Containers are sent as plain ones; what cannot be sent says why, in the process that tries to send it."""
     process = start(
         """
 import multiprocessing
@@ -639,8 +639,11 @@ if __name__ == "__main__":
         pool.root.append(pool.new(pmemobj.PersistentTuple, (1,)))
         pool.root.append(pool.new(pmemobj.PersistentObject))
         root = pool.root
-        made = [pool, root, *root, root[1].keys(), root[1].values(), root[1].items(), iter(root),
-                reversed(root), pool.transaction(), iter(root[3])]
+        for each in (root[0], root[1], root[2], root[3], iter(root[0])):
+            process = context.Process(target=print, args=(each,))
+            process.start()
+            process.join()
+        made = [pool, root[4], root, iter(root), root[1].keys(), root[1].values(), root[1].items(), pool.transaction()]
         for each in made:
             try:
                 context.Process(target=print, args=(each,)).start()
@@ -654,13 +657,15 @@ if __name__ == "__main__":
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
     lines = out.splitlines()
+    assert lines[:4] == ["[1]", "{'a': 1}", "{1}", "(1,)"] and lines[4].startswith("<list_iterator object")
+    lines = lines[5:]
     assert lines[0] == "a pool handle cannot be pickled; pass the path and open the pool where it is needed"
-    for line, name in zip(lines[1:7], ["List", "List", "Dict", "Set", "Tuple", "Object"], strict=True):
+    for line in lines[1:4]:  # the object itself, and what it is in
         assert line.startswith(
-            f"a Persistent{name} lives in its pool and cannot be pickled or copied; pool.to_python"
+            "a PersistentObject lives in its pool and cannot be pickled or copied; pool.to_python"
         )
-    assert len(lines) == 14
-    for line in lines[7:]:
+    assert len(lines) == 8
+    for line in lines[4:]:
         assert "pickle" in line, line
         assert "sent" not in line
 

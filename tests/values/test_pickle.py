@@ -57,6 +57,15 @@ class Dangerous:
         return os.getcwd, ()
 
 
+class InAPool:
+    """Stands for a container of the pool in a list of values that is made before there is one."""
+
+    held = None
+
+    def __reduce__(self):
+        return list, (self.held,)
+
+
 class Needs:
     """Its pickle needs another class."""
 
@@ -188,11 +197,13 @@ def test_local_classes_are_refused(pool):
         (Changed(), "comes back as a int"),
         (Unpicklable(), "never"),
         (Needs(lambda: 5), "cannot be stored as a pickle"),
+        (Needs(InAPool()), "it holds a PersistentList, which lives in a pool"),
     ],
 )
 def test_what_could_not_be_loaded_is_not_stored(pool, value, message):
     pool.persist_via_pickle(Dangerous, Needs, Changed, Unpicklable)
     pool.root = "before"
+    InAPool.held = pool.new(pmemobj.PersistentList)
     before = pool._allocated()
     with pytest.raises(TypeError, match=message):
         pool.root = [1, value]
