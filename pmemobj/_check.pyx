@@ -11,6 +11,8 @@ Nothing is changed, and nothing is followed before it has been verified.
     progress().  Meanwhile the pool stands still: other threads wait, and this one may only read.
 """
 
+from bisect import bisect_right
+
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from cpython.exc cimport PyErr_CheckSignals
 
@@ -53,6 +55,7 @@ cdef class Checker:
     cdef dict ways                      # offset of an object -> what leads to it first, see way()
     cdef set limbo
     cdef object progress
+    cdef dict owners                    # offset of a block -> (way, what it is there); None: nobody asks
     cdef uint64_t total, told
     # Where we are: in that object (0: `outside` says where), at that item, so deep inside of nested tuples.
     cdef uint64_t holder
@@ -257,6 +260,8 @@ cdef class Checker:
     cdef bint block(self, uint64_t offset, uint64_t size, str what) except -1:
         """The block belongs to what we look at alone, and is large enough.  False: do not follow it."""
         usable = self.blocks.pop(offset, None)
+        if self.owners is not None:
+            self.owners.setdefault(offset, (self.way(), what))
         if usable is None:
             self.fault(f"{what} at {offset:#x} is not in use, or belongs to something else too")
             return False
@@ -685,3 +690,4 @@ cdef str text_fault(unsigned kind, const uint64_t *block):
 
 
 include "_check_sorted.pxi"
+include "_check_names.pxi"

@@ -14,6 +14,7 @@ from pmemobj.testing.crew import Crew, Keyed
 from pmemobj.testing.disk import SECTOR, WORD, Cut, Disk, Event, Kind
 from pmemobj.testing.faults import Faults, kills, sweep
 from pmemobj.testing.images import Budget, Choice, Image, Images, digest
+from pmemobj.testing.naming import about, told
 from pmemobj.testing.record import Run, Step, record
 from pmemobj.testing.tokens import keep, wrong
 from pmemobj.testing.trials import Program, testcapi
@@ -392,14 +393,38 @@ class _Explorer:
             else:
                 what = wrong
         last = images.image(True, lost)
-        self.report.bugs[number] = replace(bug, what=what, lost=self._texts((*asked.lost, *last.lost)))
+        names = self._names(images, [choice for choice, _state in last.lost])
+        texts = (*self._texts(asked.lost), *self._texts(last.lost, names))
+        self.report.bugs[number] = replace(bug, what=what, lost=texts)
         self._keep(number, asked, _job(last, images))
 
-    def _texts(self, lost: Iterable[tuple[Choice, str]]) -> tuple[str, ...]:
+    def _names(self, images: Images, lost: Sequence[Choice]) -> dict[Choice, str]:
+        """What is in these writes, as the pool has it when nothing is lost."""
+        found = {choice: about(choice, images.cut, self.crew.questions.pool) for choice in lost}
+        words = tuple({at: None for one in found.values() if one for at in one.words})
+        known: dict[int, str] = {}
+        if words:
+            _digest, job = self._killed(images.cut, images)
+            ((_key, outcome),) = self.crew.run([(None, job._replace(named=words))])
+            known = dict(zip(words, outcome.state or (), strict=False))
+        return {
+            choice: told(one.what, [known[at] for at in one.words if at in known])
+            for choice, one in found.items()
+            if one
+        }
+
+    def _texts(
+        self, lost: Iterable[tuple[Choice, str]], names: dict[Choice, str] | None = None
+    ) -> tuple[str, ...]:
         texts = []
         for choice, state in lost:
             line = self._line(choice.line)
-            texts.append(f"{choice} ({state})" + (f", written at {line}" if line else ""))
+            name = (names or {}).get(choice)
+            texts.append(
+                (f"{name}: " if name else "")
+                + f"{choice} ({state})"
+                + (f", written at {line}" if line else "")
+            )
         return tuple(texts)
 
     def _line(self, number: int) -> str:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from pmemobj import _core
 from pmemobj import pool as pools
+from pmemobj._check import Namer
 from pmemobj.testing.disk import Base, Layer
 from pmemobj.testing.images import Changes, Names
 from pmemobj.testing.slim import SMALL_JOURNAL
@@ -40,7 +41,8 @@ class Questions:
 
 class Job(NamedTuple):
     """names: as in Image; changes: on top of base, and of the layer if there is one.  power: the system was restarted,
-    too.  trace: of the recovery.  layered: the layer is the one that was sent last."""
+    too.  trace: of the recovery.  layered: the layer is the one that was sent last.  named: words of the pool file, by
+    their offsets, whose names are asked for, and nothing else."""
 
     names: Names
     changes: Changes
@@ -49,6 +51,7 @@ class Job(NamedTuple):
     trace: bool = False
     layer: Layer | None = None
     layered: bool = False
+    named: tuple[int, ...] = ()
 
 
 class Found(NamedTuple):
@@ -221,7 +224,17 @@ class Bench:
 
     def look(self, job: Job) -> Outcome:
         self.lay_out(job)
-        return self._open(job.power, job.trace)
+        return self._names(job.named) if job.named else self._open(job.power, job.trace)
+
+    def _names(self, offsets: tuple[int, ...]) -> Outcome:
+        """state: what lies at these offsets once the image has been recovered."""
+        try:
+            with pools.open(
+                os.path.join(self.directory, self.questions.pool), "w", **self.questions.options
+            ) as pool:
+                return Outcome(Namer(pool).names(offsets))
+        except Exception as error:
+            return Outcome(error=told(error, self.directory))
 
     def look_at(self, found: Found) -> Outcome:
         self.clear()

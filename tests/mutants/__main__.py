@@ -32,6 +32,10 @@ HANGS = 900  # more than that after the last probe may begin: it hangs; an image
 
 #: By a part of the source's path: groups of rows to look at word by word.
 WORDS = {
+    "slab": ("memory",),
+    "_core_collect": ("memory",),
+    "_core_objects": ("memory", "object", "list"),
+    "_core_heap": ("list", "table", "memory"),
     "_deque": ("deque",),
     "_sorted": ("sorted",),
     "heads.h": ("sorted",),
@@ -50,9 +54,6 @@ WORDS = {
     "_dict": ("table", "kinds"),
     "_set": ("table",),
     "_values": ("values", "table"),
-    "slab": ("memory",),
-    "_core_collect": ("memory",),
-    "_core_objects": ("memory", "list"),
     "": ("list", "table", "deque"),
 }
 #: Kinds of mutants that are first looked for so.
@@ -60,17 +61,30 @@ STORES = ("note of a range", "note of a store", "undo image", "flush and fence")
 
 #: Without persistent memory, where a flush is an msync.
 ON_A_DISK = "tests:tests/testing/test_matrix.py -k on_a_disk"
+#: Arrays that go to the pool file past the journal.
+MEMORY_TESTS = "tests/containers/test_array_memory.py tests/pool/test_pool_copies.py"
 #: By a part of the source's path: what to explore, in this order.
 FOCUS = {
     "/direct/": (
         "direct:quick",
+        "direct:pending",
         "direct:recovery",
         ON_A_DISK,
         "direct:engine",
         "direct:memory",
         "direct:random",
     ),
+    "journal.c": (
+        "ring:quick",
+        "words:order",
+        "journal:ranges",
+        "ring:ranges",
+        "journal:recovery",
+        "ring:recovery",
+        "ring:engine",
+    ),
     "/journal/": (
+        "words:order",
         "ring:quick",
         "journal:recovery",
         "ring:recovery",
@@ -80,11 +94,20 @@ FOCUS = {
     ),
     "persist.c": ("journal:quick", "direct:quick", "journal:recovery", "direct:recovery", "journal:memory"),
     "/files/": ("journal:recovery", "direct:recovery"),
-    "_compact": (
+    "pmemobj/_compact": (
         "tests:tests/containers tests/objects tests/pool/test_pool_space.py -k compact",
         "journal:copies",
     ),
-    "_core_direct": ("direct:quick", "direct:recovery", ON_A_DISK, "direct:memory"),
+    "_core_direct": ("direct:quick", "direct:pending", "direct:recovery", ON_A_DISK, "direct:memory"),
+    "_core_objects": ("journal:quick", "journal:memory", "kills:trees", "direct:memory"),
+    "drop.c": (f"tests:{MEMORY_TESTS}", "journal:large"),
+    "engine.c": (
+        "journal:ranges",
+        f"tests:{MEMORY_TESTS}",
+        "journal:quick",
+        "journal:buffers",
+        "journal:large",
+    ),
     "_core_pool": ("journal:recovery", "direct:recovery"),
     "_core_resize": ("journal:pool", "journal:recovery", "direct:pool"),
     "_core_deque": ("journal:deque", "direct:deque"),
@@ -141,12 +164,17 @@ def focus_of(mutant: Mutant) -> list[str]:
     if any(word in name for word in LARGE):
         groups = ("journal:large", *(group for group in groups if group != "journal:large"))
     explored = sorted(groups, key=lambda g: g[0] != "d") if mutant.kind in DIRECT_FIRST else list(groups)
-    if mutant.kind not in STORES or "_compact" in name:
+    if mutant.kind not in STORES or name.startswith("pmemobj/_compact"):
         return explored
+    if "/direct/" in name or mutant.kind == "flush and fence":
+        return ["flushed:quick", *explored]
     near = next(groups for part, groups in WORDS.items() if part in name)
-    hows = ("flushed",) if "/direct/" in name else ("words", "flushed")
-    looked = [f"{how}:{group}" for group in near for how in hows]
-    freed = ["kills:freed"] if "drop" in name or "_core_sorted" in name or "_collect" in name else []
+    looked = [*(f"words:{group}" for group in near), f"flushed:{near[0]}"]  # which takes ten times as long
+    freed = []
+    if "_core_sorted" in name:
+        freed = ["kills:trees"]
+    elif "drop" in name or "_collect" in name:
+        freed = ["kills:freed"]
     return [*looked, *freed, *explored]
 
 

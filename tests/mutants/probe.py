@@ -34,7 +34,15 @@ NESTED = {
 #: What to try for a source file: rows of the matrix, in this order.
 ROWS = {
     "list": ("list", "list that shrinks", "transactions"),
-    "table": ("dict", "dict with holes", "set", "set with holes"),
+    "table": (
+        "dict",
+        "dict with holes",
+        "dict with many holes",
+        "dict with room",
+        "set with room",
+        "set",
+        "set with holes",
+    ),
     "kinds": ("ordered dict", "ordered dict with a gap", "counter", "defaultdict"),
     "object": ("object",),
     "values": ("values", "tuple", "list"),
@@ -52,7 +60,10 @@ ROWS = {
         "pages of texts",
         "pages of objects",
         "spans",
+        "limbo",
+        "three pages",
         "owner",
+        "owner of a tree",
         "list",
         "pool",
         "dict with holes",
@@ -60,6 +71,7 @@ ROWS = {
     "engine": ("transactions", "dict", "object", "list", "set", "spans"),
     "pool": ("pool", "copies", "transactions", "spans"),
     "copies": ("copies",),
+    "first": ("transactions", "spans", "object", "pages of texts", "dict"),
     "all": tuple(matrix.ROWS),
 }
 
@@ -102,6 +114,13 @@ def cases(focus: str) -> Iterator[tuple[Case, bool]]:
             yield from ((case, False) for case in matrix.single(name, large=True))
     elif focus == "freed":
         yield from ((case, False) for case in matrix.single("owner", large=True))
+    elif focus == "trees":
+        yield from ((case, False) for case in matrix.single("owner of a tree", large=True))
+    elif focus == "pending":  # allocations of libpmemobj's own, made and freed
+        yield case_of("spans", "spans", 1, [[("600000 bytes",)], [("free",)]]), True
+    elif focus == "ranges":  # that are written to the pool file past the journal
+        yield case_of("5 MiB", "bytearray", 5 << 20, [[("set all",)], [("append",)], [("write",)]]), True
+        yield case_of("an array", "array", 220_000, [[("set all",)], [("resize down",)]]), True
     elif focus == "random":
         import random
 
@@ -139,12 +158,22 @@ def probe(engine: str, case: Case, deep: bool) -> str | None:
 
 def by_words(how: str, group: str) -> str | None:
     """Small sizes first, then large ones."""
+    if group == "order":
+        return found_in(how, [words.behind()])
+    if group == "quick":
+        return found_in(
+            how, [quick(), *(case for name in ROWS["first"] for case in list(matrix.single(name))[:1])]
+        )
     rows = [name for name in ROWS[group] if name not in words.NOT_HERE]
     tried = [case for name in rows for case in matrix.single(name) if case.name == f"{name} of {small(name)}"]
     tried += [case for name in rows for case in matrix.undone(name)]
     tried += [case for name in rows for case in matrix.single(name) if case not in tried]
     tried += [case for name in rows for case in matrix.single(name, large=True)] if group != "all" else []
-    for case in tried:
+    return found_in(how, tried)
+
+
+def found_in(how: str, cases: list[Case]) -> str | None:
+    for case in cases:
         if late():
             return None
         for wrong in words.recorded(case) if how == "words" else words.flushed(case):

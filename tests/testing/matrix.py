@@ -20,10 +20,11 @@ from tests.testing.rows import BASIC_ROWS, COPY, POOL, TEXT, Operation, Row, Und
 from tests.testing.rows_buffers import BUFFER_ROWS
 from tests.testing.rows_classes import CLASS_ROWS
 from tests.testing.rows_kinds import KIND_ROWS
+from tests.testing.rows_memory import MEMORY_ROWS
 
 __all__ = ["POOL", "ROWS", "TEXT", "Case", "Step", "WrongError", "canonical"]  # and what is below
 
-ROWS: dict[str, Row] = {**BASIC_ROWS, **KIND_ROWS, **BUFFER_ROWS, **CLASS_ROWS}
+ROWS: dict[str, Row] = {**BASIC_ROWS, **KIND_ROWS, **BUFFER_ROWS, **CLASS_ROWS, **MEMORY_ROWS}
 
 # --- what is explored: a Case is a start, and operations on containers of its own
 

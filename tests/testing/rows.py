@@ -111,6 +111,7 @@ LIST: dict[str, Operation] = {
     "insert in the middle": lambda pool, x: x.insert(len(x) // 2, 5),
     "set first": lambda pool, x: put(x, 0, INLINE),
     "set last": lambda pool, x: put(x, -1, [1, {2: SHORTEST_BLOCK}]),
+    "write over a text": lambda pool, x: put(x, 2, "item no 2"),
     "set slice": lambda pool, x: set_slice(x, slice(1, 4), [TEXT]),
     "set longer slice": lambda pool, x: set_slice(x, slice(0, 1), [1.5, None, TEXT]),
     "set stepped": lambda pool, x: set_slice(x, slice(None, None, 2), [TEXT] * ((len(x) + 1) // 2)),
@@ -166,6 +167,7 @@ DICT: dict[str, Operation] = {
     "popitem": lambda pool, x: x.popitem(),
     "setdefault": lambda pool, x: x.setdefault("another new key", [TEXT]),
     "update": lambda pool, x: x.update({f"more {i}": (i, "x" * 20) for i in range(9)}),
+    "fill": lambda pool, x: x.update(dict.fromkeys(range(1 << 30, (1 << 30) + 3000))),
     "update known": lambda pool, x: x.update(dict.fromkeys(list(x)[:9], 1.25)),
     "update known with containers": lambda pool, x: x.update({key: [TEXT] for key in list(x)[:3]}),
     "delete many of the last": lambda pool, x: pop_many(pool, x),
@@ -247,6 +249,8 @@ SORTED_DICT: dict[str, Operation] = {
     "setdefault": lambda pool, x: x.setdefault("key number", [TEXT]),
     "update": lambda pool, x: x.update({f"{name_of(i)}+": (i, TEXT) for i in range(60)}),
     "update last": lambda pool, x: x.update({f"m{i:03}": i for i in range(60)}),
+    "insert what is not ASCII": lambda pool, x: put(x, "kÿ", 1),
+    "insert what has no such bytes": lambda pool, x: put(x, "k\N{SNOWMAN}", 1),
     "clear": lambda pool, x: x.clear(),
 }
 
@@ -550,8 +554,8 @@ BASIC_ROWS: dict[str, Row] = {
         new_list,
         (0, 1, 2, 3, 7, 8, 9, 10, 64, 65, 252, 253),
         LIST,
-        large=(32759, 32760, 32761, 65520),
-        at_large=("append", "extend", "insert first", "delete slice", "pop", "clear"),
+        large=(32759, 32760, 32761, 65520, 98_281),
+        at_large=("append", "extend", "insert first", "delete slice", "delete most", "pop", "clear"),
         max_size=32 << 20,
     ),
     "list that shrinks": Row(
@@ -567,7 +571,15 @@ BASIC_ROWS: dict[str, Row] = {
         (0, 1, 3, 4, 5, 7, 8, 9, 10, 11, 20, 21, 22, 42, 43, 64, 65),
         DICT,
         large=(2729, 2730, 2731, 10919, 10920, 10921),
-        at_large=("insert", "update", "delete first", "delete last", "delete many of the last", "clear"),
+        at_large=(
+            "insert",
+            "update",
+            "fill",
+            "delete first",
+            "delete last",
+            "delete many of the last",
+            "clear",
+        ),
         max_size=32 << 20,
     ),
     "dict with holes": Row(

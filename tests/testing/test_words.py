@@ -29,6 +29,11 @@ def test_what_is_flushed(name):
     assert list(words.flushed(at_one_size(name))) == []
 
 
+def test_a_long_record_behind_short_ones():
+    """It goes to the log itself, when what the ring holds is there."""
+    assert list(words.recorded(words.behind())) == []
+
+
 class Scribble:
     """A step that changes a word of a list behind the engine's back."""
 

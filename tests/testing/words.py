@@ -126,6 +126,27 @@ def opened(case: Case, engine: str, sync: str) -> Iterator[Any]:
         pools.JOURNAL.update(journal)
 
 
+class Behind:
+    """A step: a commit that goes to the log itself, right behind small ones about the same words, in the ring."""
+
+    row, names, undone = "list", ("small, then large",), ""
+
+    def start(self, pool: Any) -> None:
+        pool.root = [0]
+
+    def __call__(self, pool: Any) -> None:
+        for number in range(5):
+            pool.root[0] = number
+        with pool.transaction():
+            pool.root[0] = -1
+            pool.root.append(pool.new(pmemobj.PersistentList, range(20_000)))
+
+
+def behind() -> Case:
+    step = Behind()
+    return Case("a long record behind short ones", step.start, (step, step), 16 << 20)
+
+
 def texts(kind: str, words: Sequence[int], step: Any) -> list[str]:
     names = ", ".join(f"{at:#x}" for at in words[:5])
     return [f"{step.row}, {step.names} {step.undone}: {kind}: {len(words)} words, {names}"] if words else []
