@@ -9,6 +9,10 @@ from pmemobj._sequence cimport PersistentSequence, cells_of, compare, create, in
 from collections.abc import Sequence
 from copy import deepcopy
 
+cdef extern from "Python.h":
+    int Py_EnterRecursiveCall(const char *where) except *
+    void Py_LeaveRecursiveCall() noexcept
+
 __all__ = ["PersistentTuple"]
 
 
@@ -36,7 +40,11 @@ cdef class PersistentTuple(PersistentSequence):
         return compare(self, other, op)
 
     def __hash__(self):
-        return hash(self._p_stable_hash())
+        Py_EnterRecursiveCall(b" while hashing a tuple")   # a damaged one may hold itself
+        try:
+            return hash(self._p_stable_hash())
+        finally:
+            Py_LeaveRecursiveCall()
 
     def _p_stable_hash(self):
         """The plain tuple, which has the same stable hash."""

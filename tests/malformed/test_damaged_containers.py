@@ -444,6 +444,18 @@ def test_a_value_that_holds_itself(pool_path, value, use):
         assert not pool.check().ok
 
 
+def test_hash_of_a_persistent_tuple_that_holds_itself(pool_path):
+    """The stack overflowed."""
+    with pmemobj.create(pool_path, 8 << 20, sync="manual") as pool:
+        pool.root = [pool.new(pmemobj.PersistentTuple, (1, "a text in a tuple"))]
+        at = pmemobj._core.object_at(pool.root[0])
+    changed(pool_path, word_at(pool_path, at + 48), lambda _: at)
+    with pmemobj.open(pool_path, "r") as pool:
+        with pytest.raises((RecursionError, pmemobj.PoolDamagedError)):
+            hash(pool.root[0])
+        assert not pool.check().ok
+
+
 TEXTS = [
     ["some", "texts"],
     [[["a"]]],

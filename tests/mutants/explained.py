@@ -11,6 +11,10 @@ _FRESH = "the object is fresh, and what was noted of it as a whole includes this
 _FILLED = (
     "whoever makes room in a deque puts an item there in the same operation, which stores this word again"
 )
+_AGAIN = (
+    "recovery may be repeated, and writes the same; an open puts a new log, with another salt, in this one's place "
+    "before anything else is stored"
+)
 _STALE = (
     "the index validates itself: a cell that is left behind counts for nothing, and costs a step of a search"
 )
@@ -29,6 +33,21 @@ EXPLAINED: dict[str, str] = {
     ),
     "mark in __wrap_pmem_msync": "libpmemobj calls it for what is not persistent memory, and is told that all is",
     "pm_store in __pyx_f_7pmemobj_7_object_create": _FRESH,
+    "mark_empty in recover_opened": _AGAIN,
+    "jr_header_update in mark_empty": _AGAIN,
+    "undo_finish in recover_opened": _AGAIN,
+    "undo_finish in __pyx_f_7pmemobj_5_core_recover_directly": _AGAIN,
+    "rewrite in replay": (
+        "records that were read are written once more, in case that a sync failed before the crash and the kernel "
+        "takes them for written; the model of a disk has no such kernel"
+    ),
+    "jr_drain in jr_begin_checkpoint": (
+        "it only begins to apply what the log holds; what is in the ring stays there, and is applied later"
+    ),
+    "mark in __wrap_pmem_memmove": "libpmemobj calls it for pmemobj_memmove() alone, which nobody calls here",
+    "mark in __wrap_pmem_deep_flush": "libpmemobj calls it for device DAX alone, and pools are files",
+    "pm_store in __pyx_f_7pmemobj_7_values_fill_list": _FRESH,
+    "pm_store in __pyx_f_7pmemobj_6_deque_create": _FRESH,
     "pm_store in __pyx_f_7pmemobj_7_sorted_new_tree": _FRESH,
     "pm_store in __pyx_f_7pmemobj_7_sorted_clear_tree": _FRESH,
     "pm_store (2) in __pyx_f_7pmemobj_7_sorted_clear_tree": _FRESH,
