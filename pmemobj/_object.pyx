@@ -56,6 +56,11 @@ cdef extern from *:
         return Py_TYPE(o)->tp_descr_set != NULL;
     }
 
+    static inline int pm_is_method(PyObject *o)
+    {
+        return Py_TYPE(o)->tp_descr_get != NULL;
+    }
+
     static inline PyObject *pm_dict_of(PyObject *o) { return *_PyObject_GetDictPtr(o); }
 
     static inline int pm_is_interned(PyObject *text) { return PyUnicode_CHECK_INTERNED(text) != 0; }
@@ -83,6 +88,7 @@ cdef extern from *:
     int64_t pm_version_number(PyObject *o) noexcept
     PyObject *pm_type_lookup(object type, object name) noexcept
     bint pm_is_data_descriptor(PyObject *o) noexcept
+    bint pm_is_method(PyObject *o) noexcept
     object pm_tp_new(object base, object type, object arguments, object keywords)
     int pm_tp_init(object o, object arguments, object keywords) except -1
 
@@ -456,6 +462,11 @@ cdef int set_slow(PersistentObject o, object given, object value, bint checked=T
         (<ClassInfo>o.info).fast.version = 0    # made before it was known what is declared
     if checked:
         value = declared.fit(type(o), name, value)
+        if stands_before(type(o), name, pm_type_lookup(type(o), name)):
+            why = "names with two underscores on both sides are Python's" if is_dunder(name) else \
+                "the class has a method of that name, which goes before what is stored; declare a field if it must be"
+            raise AttributeError(
+                f"{name!r} cannot be an attribute of a persistent {type(o).__qualname__}: {why}", name=name)
     kinds = declared.kinds(name)
     check_read(o)
     if not pm_immediate(value, &slot):
@@ -496,14 +507,16 @@ cdef int delete(PersistentObject o, object given) except -1:
     cdef uint64_t *at = NULL
     cdef uint64_t old
     cdef Py_ssize_t field
+    cdef PyObject *descriptor
     be_ready(o, name)
     if name in OF_CLASS:
         raise TypeError(f"the {name} of a persistent object cannot be deleted")
     if name.startswith(VOLATILE) or pool is None:
         return PyObject_GenericSetAttr(o, name, NULL)
     check_read(o)
-    field = (<ClassInfo>o.info).field_of(type(o), name)
-    if field >= 0:
+    field = (<ClassInfo>o.info).index.get(name, -1)     # also one that a method stands before
+    descriptor = pm_type_lookup(type(o), name)
+    if field >= 0 and (descriptor == NULL or not pm_is_data_descriptor(descriptor)):
         at = field_at(o, field)
     if at == NULL or at[0] == 0:
         PyObject_GenericSetAttr(o, name, NULL)      # a descriptor's business, or AttributeError

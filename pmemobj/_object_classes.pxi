@@ -155,6 +155,22 @@ cdef ClassInfo new_info():
     return info
 
 
+cdef bint stands_before(object cls, str name, PyObject *descriptor) except -1:
+    """What the class has under the name, `descriptor` or NULL, or the interpreter itself goes before what a pool has.
+
+    Data descriptors, as always.  But a pool may come from somebody who gave an object an attribute with the name of a
+    method, and a function for its value, which the program would call: so methods do, too, unless the class declares
+    the field.  And special names, because copy, pickle and others ask the object for them, and call what they find.
+    """
+    if is_dunder(name):
+        return True
+    if descriptor == NULL:
+        return False
+    if pm_is_data_descriptor(descriptor):
+        return True
+    return pm_is_method(descriptor) and name not in typed_fields.declared(cls).fields
+
+
 cdef class ClassInfo:
 
     def __dealloc__(self):
@@ -236,7 +252,7 @@ cdef class ClassInfo:
             if i == self.version_field:
                 continue
             descriptor = pm_type_lookup(cls, name)
-            if descriptor == NULL or not pm_is_data_descriptor(descriptor):
+            if not stands_before(cls, name, descriptor):
                 self.add_field(name, i, 0 if declared is None else declared.kinds(name))
         self.fast.version = version
         return 0
@@ -255,15 +271,13 @@ cdef class ClassInfo:
         return self.refresh(type(o))
 
     cdef Py_ssize_t field_of(self, object cls, str name) except -2:
-        """The field of this name, or -1: there is none, or a data descriptor of the class stands before it."""
+        """The field of this name, or -1: there is none, or something of the class stands before it."""
         cdef PyObject *descriptor
         found = self.index.get(name)
         if found is None:
             return -1
         descriptor = pm_type_lookup(cls, name)
-        if descriptor != NULL and pm_is_data_descriptor(descriptor):
-            return -1
-        return found
+        return -1 if stands_before(cls, name, descriptor) else found
 
 
 cdef class ClassTable:

@@ -8,9 +8,11 @@ Nothing here imports a module that a pool names, or calls what it names: see nam
 """
 
 import importlib
+import reprlib
 import weakref
 from typing import Any
 
+from pmemobj import errors
 from pmemobj._values import Codec, set_native
 
 __all__ = ["HOMES"]
@@ -51,6 +53,7 @@ _OWNERS = {
     "numpy": "numpy_scalars",
 }
 
+_by_name: dict[str, Codec] = {}
 _by_type: weakref.WeakKeyDictionary[type, Codec | None] = weakref.WeakKeyDictionary()
 
 
@@ -76,11 +79,28 @@ def _look_for(cls: type) -> Codec | None:
 
 
 def codec_of_name(name: str) -> Codec | None:
-    home = HOMES.get(name)
-    if home is None:
+    if name not in HOMES:
         return None
-    codec: Codec = _module(home).BY_NAME[name]
-    return codec
+    if name not in _by_name:
+        codec: Codec = _module(HOMES[name]).BY_NAME[name]
+        _by_name[name] = Codec(name, codec.encode, _guarded(name, codec.decode), False, codec.stable_key)
+    return _by_name[name]
+
+
+def _guarded(name: str, decode: Any) -> Any:
+    """What lies in a pool may be anything, so decoders meet payloads that no encoder has made."""
+
+    def decoded(payload: object) -> Any:
+        try:
+            return decode(payload)
+        except (TypeError, ValueError, ArithmeticError, AttributeError, IndexError, KeyError) as error:
+            if isinstance(error, errors.PmemobjError):
+                raise
+            raise errors.PoolDamagedError(
+                f"a stored value of the kind {name!r} cannot be made of {reprlib.repr(payload)}: {error}"
+            ) from error
+
+    return decoded
 
 
 set_native(codec_of_type, codec_of_name)

@@ -134,7 +134,8 @@ def _encode_frozen(value: Any) -> tuple[object, ...]:
 
 def _frozen(payload: tuple[Any, ...]) -> object:
     """Made as pickle makes it, without __init__ or __post_init__.  Fields that the class has not any more are left
-    out; those that are new have their defaults."""
+    out, and what has the name of something in the class: a method cannot be replaced by a pool.  Fields that are new
+    have their defaults."""
     cls = _class(payload[0], "frozen dataclass", _is_frozen)
     value = object.__new__(cls)
     items = dict(zip(payload[1].split(","), payload[2:], strict=True)) if payload[1] else {}
@@ -155,7 +156,9 @@ def _frozen(payload: tuple[Any, ...]) -> object:
         object.__setattr__(value, field.name, item)
     extra = getattr(value, "__dict__", None)
     if extra is not None:
-        extra.update(items)
+        extra.update(
+            {key: item for key, item in items.items() if not key.startswith("__") and not hasattr(cls, key)}
+        )
     return value
 
 

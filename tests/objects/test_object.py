@@ -215,6 +215,47 @@ def test_methods_and_properties(pool, reopen):
     assert vars(point) == {}
 
 
+class WithMethods(PersistentObject):
+    hook: object = len  # declared, so objects may have one of their own
+
+    def save(self):
+        return "its own"
+
+    def declared(self):
+        return "the class's"
+
+    @classmethod
+    def make(cls):
+        return "of the class"
+
+
+WithMethods.__annotations__["declared"] = object
+
+
+def test_methods_go_before_what_is_stored(pool, reopen):
+    """Or a pool could say what a program calls."""
+    o = pool.root = pool.new(WithMethods)
+    for name in ("save", "make", "__deepcopy__", "__reduce_ex__", "__anything__"):
+        with pytest.raises(
+            AttributeError, match=f"{name!r} cannot be an attribute of a persistent WithMethods"
+        ):
+            setattr(o, name, len)
+    o.hook = o.declared = max
+    assert o.hook is o.declared is max and vars(o) == {"hook": max, "declared": max}
+    o = reopen(pool).root
+    assert o.hook is o.declared is max and o.save() == "its own"
+    o.later = len
+    WithMethods.later = lambda self: "a method"
+    try:
+        assert o.later() == "a method" and vars(o)["later"] is len
+        with pytest.raises(AttributeError, match="has a method of that name"):
+            o.later = 5
+        del o.later
+        assert "later" not in vars(o) and o.later() == "a method"
+    finally:
+        del WithMethods.later
+
+
 def test_a_property_that_appears_later_goes_first(pool):
     class_attribute = "later_property"
     o = pool.new(Point, 1)
