@@ -18,7 +18,7 @@ import resource
 import signal
 import sys
 import warnings
-import zoneinfo  # noqa: F401  (which ours imports when it meets a time zone)
+import zoneinfo
 
 import pmemobj
 from pmemobj import fields, native
@@ -41,6 +41,8 @@ HARMLESS_EVENTS = {
     "os.listdir", "os.scandir", "os.remove", "os.rename", "os.truncate", "os.putenv", "os.fwalk", "os.walk", "os.chmod",
     "os.utime", "os.lockf", "os.mkdir", "os.rmdir", "os.link", "shutil.copyfile", "shutil.rmtree",
 }  # fmt: skip
+#: zoneinfo looks for a zone in the package tzdata, and nowhere else.
+OUR_IMPORTS = ("pmemobj.", "encodings.", "tzdata")
 #: What Python raises for its own mistakes is one of ours here.
 FORBIDDEN = (SystemError, AssertionError, NameError, AttributeError, MemoryError, ImportError)
 SECONDS = 20
@@ -55,9 +57,7 @@ def watch(event, arguments):
         return
     if event == "pickle.find_class" and arguments[0] in ("builtins", "copyreg", "tests.hostile.words"):
         return
-    if event == "import" and (
-        arguments[0] in sys.modules or arguments[0].startswith(("pmemobj.", "encodings."))
-    ):
+    if event == "import" and (arguments[0] in sys.modules or arguments[0].startswith(OUR_IMPORTS)):
         return
     noted.append(f"{event} {str(arguments)[:200]}")
 
@@ -311,6 +311,9 @@ def main(directory):
         importlib.import_module(f"pmemobj.native.{home}")
     pmemobj.register_factory(words.harmful)
     words.Harm.done.clear()
+    for key in ("NoZone", "No/Zone"):  # which imports what it needs for that
+        with contextlib.suppress(zoneinfo.ZoneInfoNotFoundError):
+            zoneinfo.ZoneInfo(key)
     for cls in (words.Account, words.Typed):
         fields.declared(cls)  # evaluates annotations
     signal.signal(signal.SIGALRM, too_long)
