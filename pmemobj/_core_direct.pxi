@@ -201,12 +201,21 @@ cdef int note_allocations(Pool pool) except -1:
     return 0
 
 
+cdef void free_blocks(Pool pool, const uint64_t *offsets, size_t stride, size_t count) noexcept:
+    """offsets: one in every `stride` words."""
+    cdef PMEMoid oid
+    cdef size_t i
+    for i in range(count):
+        oid.pool_uuid_lo = pool.uuid_lo
+        oid.off = offsets[i * stride]
+        pmemobj_free(&oid)
+
+
 cdef int commit_directly(Pool pool) except -1:
     """What commit_changes does for the journal: all that has changed is committed and durable, or an error is raised
     and the caller undoes it."""
     cdef pm_pool *p = pool.p
-    cdef PMEMoid oid
-    cdef size_t i
+    cdef size_t count
     if p.write_gate & PM_GATE_DOOMED:
         raise_doomed(pool)
     pool.ngone = 0
@@ -216,20 +225,23 @@ cdef int commit_directly(Pool pool) except -1:
         note_allocations(pool)
     if direct_settle(p):
         raise_doomed(pool)
-    if pool.nactions:
+    count = pool.nactions
+    if count:
         try:
             obj_publish(pool)
         except BaseException:
             if p.write_gate & PM_GATE_FAILED:   # a part of it: the next open undoes that
                 p.journal.failed = EIO
             raise
+        if p.journal.failed:
+            # a sync that libpmemobj asked for: what it has published may be lost, so there is no commit.  Here it is
+            # taken back; at the next open, as after a kill, the notes in the log say what is to be freed
+            free_blocks(pool, &(<pobj_action *>pool.actions).heap.offset, sizeof(pobj_action) // 8, count)
+            raise_doomed(pool)
     pool.nfrees = 0
     direct_commit(p)
     if not p.journal.failed:
-        for i in range(pool.ngone):
-            oid.pool_uuid_lo = pool.uuid_lo
-            oid.off = pool.gone[i]
-            pmemobj_free(&oid)
+        free_blocks(pool, pool.gone, 1, pool.ngone)
     return 0
 
 

@@ -56,6 +56,14 @@ def test_some_calls_fail_directly(direct_scenarios, tmp_path, name):
     assert len(seen) >= 2, seen
 
 
+@pytest.mark.parametrize(("name", "stride"), [("create", 1), ("work, close", 23)])
+def test_no_sync_succeeds_directly(direct_scenarios, tmp_path, name, stride):
+    """From one on, not even those that libpmemobj asks for while a commit publishes its allocations."""
+    fault = sweep.Fault(errno.EIO, True, kinds=("msync",))
+    seen = Counter(o.result for o in sweep.sweep(direct_scenarios[name], fault, tmp_path / "run", stride))
+    assert seen["failed"] > 3, seen
+
+
 @pytest.mark.long
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("fault", sweep.faults_of("direct"), ids=str)
