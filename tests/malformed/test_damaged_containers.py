@@ -338,6 +338,22 @@ def test_tree_that_counts_wrong(pool_path, count):
     raising(pool_path, SORTED)
 
 
+def test_compact_of_a_tree_whose_nodes_share_their_children(pool_path):
+    """It ends with the first leaf too many, not when the copy is full."""
+    with pmemobj.create(pool_path, 16 << 20, sync="manual") as pool:
+        pool.root = pool.new(pmemobj.PersistentSortedDict, dict.fromkeys(range(12_000)))
+        at = pmemobj._core.object_at(pool.root)
+    root = word_at(pool_path, at + ROOT)
+    first, second = (word_at(pool_path, root + CHILDREN + 8 * i) for i in range(2))
+    leaf = word_at(pool_path, second + CHILDREN)
+    for node, child in (root, first), (first, second), (second, leaf):
+        for i in range(word_at(pool_path, node)):
+            changed(pool_path, node + CHILDREN + 8 * i, lambda _, child=child: child)
+    changed(pool_path, at + HEIGHT, lambda _: 4)
+    with pmemobj.open(pool_path, "w") as pool, pytest.raises(pmemobj.PoolDamagedError):
+        pool.compact(pool_path.with_suffix(".compact"))
+
+
 @pytest.mark.parametrize("length", [25, 1 << 40, (1 << 64) - 2])
 def test_keys_that_have_more_in_common_than_can_be(pool_path, length):
     """Then it is as if they had nothing in common."""
