@@ -53,6 +53,7 @@ cdef class Pool:
     cdef size_t nactions, actions_cap
     cdef uint64_t *gone             # allocations to be freed once the commit is made; the direct engine's
     cdef size_t ngone, gone_cap
+    cdef size_t nleft                   # of those, that the next open has to free: the commit has failed
     cdef uint64_t *created          # objects created in the open transaction
     cdef size_t ncreated, created_cap
     cdef uint64_t *orphans          # objects that nobody refers to any more

@@ -79,7 +79,7 @@ cdef str heap_fault(Pool pool):
 def blocks_in_use(Pool pool not None):
     """({offset: usable bytes} of every block in use, list of findings).  Walks the whole heap."""
     cdef pm_allocation found
-    cdef unsigned i
+    cdef size_t i
     pool_check_read(pool)
     blocks = {}
     findings = []
@@ -91,7 +91,10 @@ def blocks_in_use(Pool pool not None):
     for i in range(sizeof(pool.p.root.pages) // 8):
         pages |= walk_list(pool, pool.p.root.pages[i], False, findings)
     memset(&found, 0, sizeof(found))
+    left = {pool.gone[i] for i in range(pool.nleft)}
     while next_allocation(pool, &found):
+        if found.offset in left:
+            continue
         if found.type == PM_ALLOC_CHUNK:
             chunk_blocks(pool, found.offset, chunks, pages, blocks, findings)
         else:

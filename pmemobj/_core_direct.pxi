@@ -240,7 +240,9 @@ cdef int commit_directly(Pool pool) except -1:
             raise_doomed(pool)
     pool.nfrees = 0
     direct_commit(p)
-    if not p.journal.failed:
+    if p.journal.failed:
+        pool.nleft = pool.ngone         # only the next open can see whether the file has the commit; it frees them then
+    else:
         free_blocks(pool, pool.gone, 1, pool.ngone)
     return 0
 
