@@ -167,7 +167,7 @@ DICT: dict[str, Operation] = {
     "popitem": lambda pool, x: x.popitem(),
     "setdefault": lambda pool, x: x.setdefault("another new key", [TEXT]),
     "update": lambda pool, x: x.update({f"more {i}": (i, "x" * 20) for i in range(9)}),
-    "fill": lambda pool, x: x.update(dict.fromkeys(range(1 << 30, (1 << 30) + 3000))),
+    "fill": lambda pool, x: x.update(dict.fromkeys(range(1 << 30, (1 << 30) + 300))),
     "update known": lambda pool, x: x.update(dict.fromkeys(list(x)[:9], 1.25)),
     "update known with containers": lambda pool, x: x.update({key: [TEXT] for key in list(x)[:3]}),
     "delete many of the last": lambda pool, x: pop_many(pool, x),

@@ -27,7 +27,7 @@ def part_of(name, engine):
 @pytest.mark.parametrize("name", matrix.ROWS)
 def test_every_row(engine, name):
     report = explored(part_of(name, engine), engine, FEW[engine])
-    assert report.images > 10
+    assert report.images > 3  # a row may have a single operation
 
 
 def test_what_an_operation_did_is_compared_with_builtins(pool):
