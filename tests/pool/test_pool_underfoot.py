@@ -51,8 +51,8 @@ def close(pool, lost):
 @pytest.mark.parametrize("change", [os.unlink, replace_by_copy], ids=["deleted", "replaced"])
 @pytest.mark.parametrize("notice", ["sync", "checkpoint", "close", "transaction"])
 def test_deleted_or_replaced(open_pool, pool_path, which, change, notice):
+    open_pool.root.append("after")  # before: a thread of the journal may notice the loss at any time
     change(pool_path if which == "pool" else journal_of(pool_path))
-    open_pool.root.append("after")
     if notice == "close":
         close(open_pool, which)
         return
