@@ -201,21 +201,18 @@ cdef int note_allocations(Pool pool) except -1:
     return 0
 
 
-cdef void free_blocks(Pool pool, const uint64_t *offsets, size_t stride, size_t count) noexcept:
-    """offsets: one in every `stride` words."""
+cdef void free_allocation(Pool pool, uint64_t offset) noexcept:
     cdef PMEMoid oid
-    cdef size_t i
-    for i in range(count):
-        oid.pool_uuid_lo = pool.uuid_lo
-        oid.off = offsets[i * stride]
-        pmemobj_free(&oid)
+    oid.pool_uuid_lo = pool.uuid_lo
+    oid.off = offset
+    pmemobj_free(&oid)
 
 
 cdef int commit_directly(Pool pool) except -1:
     """What commit_changes does for the journal: all that has changed is committed and durable, or an error is raised
     and the caller undoes it."""
     cdef pm_pool *p = pool.p
-    cdef size_t count
+    cdef size_t i, count
     if p.write_gate & PM_GATE_DOOMED:
         raise_doomed(pool)
     pool.ngone = 0
@@ -236,14 +233,16 @@ cdef int commit_directly(Pool pool) except -1:
         if p.journal.failed:
             # a sync that libpmemobj asked for: what it has published may be lost, so there is no commit.  Here it is
             # taken back; at the next open, as after a kill, the notes in the log say what is to be freed
-            free_blocks(pool, &(<pobj_action *>pool.actions).heap.offset, sizeof(pobj_action) // 8, count)
+            for i in range(count):
+                free_allocation(pool, (<pobj_action *>pool.actions)[i].heap.offset)
             raise_doomed(pool)
     pool.nfrees = 0
     direct_commit(p)
     if p.journal.failed:
         pool.nleft = pool.ngone         # only the next open can see whether the file has the commit; it frees them then
     else:
-        free_blocks(pool, pool.gone, 1, pool.ngone)
+        for i in range(pool.ngone):
+            free_allocation(pool, pool.gone[i])
     return 0
 
 
