@@ -56,12 +56,7 @@ from tests.patching import (
     VEC_SIZE,
     Patch,
 )
-
-
-class Thing(pmemobj.PersistentObject):
-    def __init__(self, **fields):
-        for name, value in fields.items():
-            setattr(self, name, value)
+from tests.things import Thing
 
 
 def contents(pool):

@@ -60,18 +60,13 @@ from tests.patching import (
     VEC_SIZE,
     Patch,
 )
+from tests.things import Thing
 
 TYPES = 64  # of the root block: the slot of the type table
 FACTORY = 88  # of a defaultdict
 END = SIZE - 40  # where only the smaller objects have room
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 SOURCES = ("_check.pyx", "_check_sorted.pxi", "_core_blocks.pxi")
-
-
-class Thing(pmemobj.PersistentObject):
-    def __init__(self, **fields):
-        for name, value in fields.items():
-            setattr(self, name, value)
 
 
 # --- what is damaged
