@@ -42,7 +42,7 @@ cdef int chunk_blocks(Pool pool, uint64_t offset, set chunks, set pages, dict bl
     cdef pm_chunk *chunk = <pm_chunk *>pm_at(pool.p, offset)
     cdef bint has_room = chunk.bitmap != ~<uint64_t>0
     cdef unsigned i
-    cdef uint64_t first = (offset + sizeof(pm_chunk) + PM_PAGE_SIZE - 1) & ~<uint64_t>(PM_PAGE_SIZE - 1)
+    cdef uint64_t first = pm_page_behind(offset + sizeof(pm_chunk))
     cdef uint64_t pages_here = (offset + PM_CHUNK_BYTES - first) // PM_PAGE_SIZE
     if chunk.first_page != first or chunk.empty != ~<uint64_t>0 << pages_here or chunk.empty & ~chunk.bitmap:
         findings.append(f"the chunk at {offset:#x} has a damaged header")

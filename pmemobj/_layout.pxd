@@ -5,6 +5,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from "_engine/layout.h" nogil:
     const char *PM_LAYOUT_NAME
+    uint64_t pm_page_behind(uint64_t offset) noexcept
     enum:
         PM_FORMAT_VERSION
         PM_ROOT_SIZE

@@ -83,10 +83,6 @@ typedef struct pm_range {
     uint64_t offset, length;
 } pm_range;
 
-/* Where the page of an offset begins; and the first page that begins at it or behind it. */
-static inline uint64_t pm_page_of(uint64_t offset) { return offset & ~(uint64_t)(PM_PAGE_SIZE - 1); }
-static inline uint64_t pm_page_behind(uint64_t offset) { return pm_page_of(offset + PM_PAGE_SIZE - 1); }
-
 typedef struct pm_pool {
     const pm_engine *engine;
     char *base;                 /* offset 0 of the pool file; mapped privately, or shared by the direct engine */

@@ -29,6 +29,10 @@
 
 #define PM_PAGE_SHIFT 12
 #define PM_PAGE_SIZE 4096u
+/* Where the page of an offset begins; and the first page that begins at it or behind it. */
+static inline uint64_t pm_page_of(uint64_t offset) { return offset & ~(uint64_t)(PM_PAGE_SIZE - 1); }
+static inline uint64_t pm_page_behind(uint64_t offset) { return pm_page_of(offset + PM_PAGE_SIZE - 1); }
+
 #define PM_CHUNK_STRIDE (256u * 1024u)
 #define PM_CHUNK_BYTES (PM_CHUNK_STRIDE - 64u) /* one libpmemobj allocation that is cut into pages */
 #define PM_PAGE_BITS 4                        /* bitmap words of a page: up to 252 blocks of 16 bytes */

@@ -72,7 +72,7 @@ static void real_drain(void)
 
 static int sync_pages(const void *at, size_t length)
 {
-    uintptr_t from = (uintptr_t)at & ~(uintptr_t)(PM_PAGE_SIZE - 1);
+    uintptr_t from = pm_page_of((uintptr_t)at);
     return io_msync((void *)from, (uintptr_t)at + length - from);
 }
 

@@ -309,9 +309,8 @@ int direct_reserved(pm_pool *p, uint64_t offset, uint64_t bytes)
 static int punch_block(void *pool, uint64_t offset, uint64_t length, enum pm_zone_block kind)
 {
     struct direct *d = ((pm_pool *)pool)->direct;
-    uint64_t page = PM_PAGE_SIZE - 1;
     for (uint64_t at = offset; kind == PM_ZONE_FREE && at < offset + length; at += PM_CHUNK_STRIDE) {
-        uint64_t from = (at + PM_ZONE_FREE_NODE + page) & ~page, end = (at + PM_CHUNK_STRIDE) & ~page;
+        uint64_t from = pm_page_behind(at + PM_ZONE_FREE_NODE), end = pm_page_of(at + PM_CHUNK_STRIDE);
         if (from >= d->backed)
             break;              /* never had any */
         d->trimmed = 1;

@@ -86,7 +86,7 @@ static uint64_t room_of(uint64_t bytes) { return (bytes - UNDO_ENTRIES_AT) / ENT
 static int grow(struct undo *u)
 {
     uint64_t more = u->bytes < MAX_GROWTH ? u->bytes : MAX_GROWTH;
-    more = (more + PM_PAGE_SIZE - 1) / PM_PAGE_SIZE * PM_PAGE_SIZE;
+    more = pm_page_behind(more);
     if (u->bytes + more > u->map_bytes)
         return ENOSPC;
     int error = io_fallocate(u->fd, 0, (off_t)u->bytes, (off_t)more);

@@ -228,7 +228,7 @@ uint64_t pf_reach(uint64_t first_zone, uint64_t top, uint64_t bytes, uint64_t si
     uint64_t reach = (top > first_zone ? top : first_zone + PMDK_ZONE_HEADER) + bytes + PM_PAGE_SIZE;
     if (reach > end)
         reach = end + PMDK_ZONE_HEADER + bytes + PM_PAGE_SIZE;
-    reach = (reach + PM_PAGE_SIZE - 1) / PM_PAGE_SIZE * PM_PAGE_SIZE;
+    reach = pm_page_behind(reach);
     return reach < size ? reach : size;
 }
 
@@ -245,7 +245,7 @@ static int allocate_rest(int fd, uint64_t hole, uint64_t first, uint64_t last, u
  * means to make and clear megabytes of page cache pages. */
 static void read_singly(char *base, uint64_t from, uint64_t end)
 {
-    from = (from + PM_PAGE_SIZE - 1) & ~(uint64_t)(PM_PAGE_SIZE - 1);
+    from = pm_page_behind(from);
     if (from < end)
         (void)madvise(base + from, end - from, MADV_RANDOM);
 }

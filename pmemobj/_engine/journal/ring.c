@@ -137,8 +137,8 @@ static uint64_t *put_lines(const struct jr_merger *m, uint64_t *to)
  * several times as long.  They are allocated; where it is not possible nothing changes. */
 static void populate_record(const struct jr *j, uint64_t words)
 {
-    uintptr_t page = PM_PAGE_SIZE - 1, from = (uintptr_t)j->head & ~page;
-    uintptr_t to = ((uintptr_t)(j->head + JR_HEADER_WORDS + words) + page) & ~page;
+    uintptr_t from = pm_page_of((uintptr_t)j->head);
+    uintptr_t to = pm_page_behind((uintptr_t)(j->head + JR_HEADER_WORDS + words));
     if (words * 8 >= POPULATE_FROM)
         (void)madvise((void *)from, to - from, MADV_POPULATE_WRITE);    /* since Linux 5.14 */
 }

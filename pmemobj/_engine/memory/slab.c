@@ -110,7 +110,7 @@ static int is_chunk_or_none(const pm_pool *p, uint64_t at)
 
 static uint64_t first_page_of(uint64_t chunk)
 {
-    return (chunk + sizeof(pm_chunk) + PM_PAGE_SIZE - 1) & ~(uint64_t)(PM_PAGE_SIZE - 1);
+    return pm_page_behind(chunk + sizeof(pm_chunk));
 }
 
 int pm_chunk_is_sound(const pm_pool *p, uint64_t offset)
@@ -170,7 +170,7 @@ int pm_chunk_add(pm_pool *p, uint64_t offset)
     if ((offset - p->chunk_phase) % PM_CHUNK_STRIDE)
         return -1;
     pm_chunk *chunk = (pm_chunk *)pm_at(p, offset);
-    uint64_t first = (offset + sizeof(pm_chunk) + PM_PAGE_SIZE - 1) & ~(uint64_t)(PM_PAGE_SIZE - 1);
+    uint64_t first = first_page_of(offset);
     uint64_t pages = (offset + PM_CHUNK_BYTES - first) / PM_PAGE_SIZE;
     memset(chunk, 0, sizeof *chunk);
     chunk->first_page = first;
@@ -234,7 +234,7 @@ uint64_t pm_small_alloc_slow(pm_pool *p, unsigned size_class)
 
 int pm_small_free(pm_pool *p, uint64_t offset, uint64_t *empty_chunk)
 {
-    uint64_t at = offset & ~(uint64_t)(PM_PAGE_SIZE - 1);
+    uint64_t at = pm_page_of(offset);
     pm_page *page = (pm_page *)pm_at(p, at);
     *empty_chunk = 0;
     if (!page_is_sound(p, at) || offset < at + sizeof(pm_page) || !is_chunk_or_none(p, p->root->chunks)

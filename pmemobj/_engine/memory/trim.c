@@ -14,8 +14,8 @@
 static int punch(pm_pool *p, uint64_t from, uint64_t end)
 {
     struct jr_target *t = &p->journal->priv->pool;
-    from = (from + PM_PAGE_SIZE - 1) & ~(uint64_t)(PM_PAGE_SIZE - 1);
-    end &= ~(uint64_t)(PM_PAGE_SIZE - 1);
+    from = pm_page_behind(from);
+    end = pm_page_of(end);
     if (from >= end)
         return 0;
     while (io.fallocate(t->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(end - from)))

@@ -237,7 +237,7 @@ static inline uint64_t pm_text_words(PyObject *text)
  * takes the block by setting the word's lowest 0 bit. */
 static inline uint64_t pm_fill_text(const pm_pool *p, const uint64_t *bits, PyObject *text, uint64_t words)
 {
-    uint64_t word = pm_offset(p, bits), page = word & ~(uint64_t)(PM_PAGE_SIZE - 1);
+    uint64_t word = pm_offset(p, bits), page = pm_page_of(word);
     uint64_t number = (word - page) * 8 + (unsigned)__builtin_ctzll(~*bits);
     uint64_t offset = page + sizeof(pm_page) + number * (words * 8);
     uint64_t *block = (uint64_t *)pm_at(p, offset);
@@ -262,7 +262,7 @@ static inline uint64_t pm_direct_text(pm_direct *d, uint64_t *bits, PyObject *te
 static inline uint64_t *pm_record_ascii(pm_pool *p, uint64_t *to, uint64_t *bits, PyObject *text, uint64_t words,
                                         uint64_t *slot)
 {
-    uint64_t at = pm_offset(p, bits), page = at & ~(uint64_t)(PM_PAGE_SIZE - 1), before = *bits;
+    uint64_t at = pm_offset(p, bits), page = pm_page_of(at), before = *bits;
     uint64_t number = (at - page) * 8 + (unsigned)__builtin_ctzll(~before);
     uint64_t offset = page + sizeof(pm_page) + number * (words * 8), word;
     uint64_t length = (uint64_t)PyUnicode_GET_LENGTH(text);

@@ -20,7 +20,7 @@
 /* Into the block at `offset`, which is a small one, and not so large for it that a new block is called for. */
 static inline int pm_text_fits(const pm_pool *p, uint64_t offset, uint64_t length)
 {
-    const pm_page *page = (const pm_page *)pm_at(p, offset & ~(uint64_t)(PM_PAGE_SIZE - 1));
+    const pm_page *page = (const pm_page *)pm_at(p, pm_page_of(offset));
     uint64_t size = page->block_size, need = 8 + length;
     return need <= size && (2 * need > size || size <= 32) && (offset & (PM_PAGE_SIZE - 1)) + need <= PM_PAGE_SIZE;
 }
@@ -52,7 +52,7 @@ static inline int pm_text_over(pm_pool *p, uint64_t slot, PyObject *value)
  * changes nothing but that bit: its page is listed, and keeps another block or is the last listed one.  Else NULL. */
 static inline uint64_t *pm_own_bit(const pm_pool *p, uint64_t slot, uint64_t *bit)
 {
-    uint64_t offset = slot & PM_OFFSET_MASK, at = offset & ~(uint64_t)(PM_PAGE_SIZE - 1);
+    uint64_t offset = slot & PM_OFFSET_MASK, at = pm_page_of(offset);
     unsigned kind = PM_SLOT_KIND(slot);
     if (kind < PM_REF_STR1 || kind > PM_REF_FLOAT || !pm_leads_inside(p, offset))
         return NULL;
