@@ -196,6 +196,8 @@ cdef int note_allocations(Pool pool) except -1:
         done += count
     if not error and pool.ngone:
         error = direct_note(pool.p, UNDO_FREE, pool.gone, pool.ngone)
+    if error and pool.p.journal.failed:
+        raise_doomed(pool)
     if error:
         raise_no_space(pool, error)
     return 0

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import itertools
 import os
 import signal
 from collections import Counter
@@ -62,6 +63,31 @@ def test_no_sync_succeeds_directly(direct_scenarios, tmp_path, name, stride):
     fault = sweep.Fault(errno.EIO, True, kinds=("msync",))
     seen = Counter(o.result for o in sweep.sweep(direct_scenarios[name], fault, tmp_path / "run", stride))
     assert seen["failed"] > 3, seen
+
+
+def test_a_failed_pool_knows_what_is_freed_later(tmp_path):
+    """A commit frees an allocation of libpmemobj, and one of its syncs fails: if it was the last one, the next open is to
+    free it, and check() of this handle does not call it lost."""
+    _core._faults_install()
+    try:
+        for number in itertools.count(1):
+            pool = pmemobj.open(tmp_path / f"pool {number}", "x", engine="direct", max_size=16 << 20)
+            pool.root = [bytes(250_000) for _ in range(4)]
+            _core._faults_arm(["msync"], number, errno.EIO)
+            with contextlib.suppress(pmemobj.PoolFailedError):
+                pool.root.clear()
+            _calls, hits, _kind = _core._faults_hits()
+            _core._faults_disarm()
+            assert pool.check().ok
+            with contextlib.suppress(pmemobj.PoolFailedError):
+                pool.close()
+            with pmemobj.open(pool.path) as again:
+                assert again.check().ok
+            if hits == 0:
+                break
+        assert number > 3
+    finally:
+        _core._faults_remove()
 
 
 @pytest.mark.long
