@@ -66,8 +66,8 @@ def test_no_sync_succeeds_directly(direct_scenarios, tmp_path, name, stride):
 
 
 def test_a_failed_pool_knows_what_is_freed_later(tmp_path):
-    """A commit frees an allocation of libpmemobj, and one of its syncs fails: if it was the last one, the next open is to
-    free it, and check() of this handle does not call it lost."""
+    """A commit frees an allocation of libpmemobj, and one of its syncs fails: if it was the last one, the next open is
+    to free it, and check() of this handle does not call it lost."""
     _core._faults_install()
     try:
         for number in itertools.count(1):
