@@ -20,6 +20,7 @@ from pmemobj._dict_kinds import (
     PersistentOrderedDict,
     register_factory,
 )
+from pmemobj._frozenset import PersistentFrozenSet
 from pmemobj._list import PersistentList
 from pmemobj._object import PersistentObject, PersistentPlaceholder
 from pmemobj._set import PersistentSet
@@ -58,6 +59,7 @@ __all__ = [
     "PersistentDefaultDict",
     "PersistentDeque",
     "PersistentDict",
+    "PersistentFrozenSet",
     "PersistentList",
     "PersistentObject",
     "PersistentObjectPool",

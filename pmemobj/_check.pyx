@@ -33,7 +33,7 @@ cdef dict NAMES = {
     PM_TYPE_LIST: "list", PM_TYPE_DICT: "dict", PM_TYPE_SET: "set", PM_TYPE_TUPLE: "tuple", PM_TYPE_OBJECT: "object",
     PM_TYPE_DEQUE: "deque", PM_TYPE_BYTEARRAY: "bytearray", PM_TYPE_DEFAULTDICT: "defaultdict",
     PM_TYPE_ARRAY: "array", PM_TYPE_COUNTER: "Counter", PM_TYPE_ORDEREDDICT: "OrderedDict",
-    PM_TYPE_SORTED_DICT: "sorted dict", PM_TYPE_SORTED_SET: "sorted set",
+    PM_TYPE_SORTED_DICT: "sorted dict", PM_TYPE_SORTED_SET: "sorted set", PM_TYPE_FROZENSET: "frozenset",
 }
 
 cdef enum:
@@ -168,8 +168,8 @@ cdef class Checker:
             return f" key #{number}" if at == KEY else f"[#{number}]"
         if not PM_IS_TABLE(o.type):
             return f"[{number}]"
-        if o.type == PM_TYPE_SET or at == KEY:
-            return f" {'member' if o.type == PM_TYPE_SET else 'key'} #{number}"
+        if PM_IS_SET(o.type) or at == KEY:
+            return f" {'member' if PM_IS_SET(o.type) else 'key'} #{number}"
         entry = pm_vec_at(self.pool.p, &(<pm_table *>o).entries, number, 3)
         return f"[{self.key_text(entry[1]) or f'#{number}'}]"
 

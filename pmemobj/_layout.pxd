@@ -35,6 +35,7 @@ cdef extern from "_engine/layout.h" nogil:
         PM_TYPE_COUNTER
         PM_TYPE_ORDEREDDICT
         PM_TYPE_ARRAY
+        PM_TYPE_FROZENSET
         PM_TYPE_SORTED_DICT
         PM_TYPE_SORTED_SET
         PM_TYPES
@@ -126,6 +127,7 @@ cdef extern from "_engine/layout.h" nogil:
 
     bint PM_IS_BUFFER(unsigned type)
     bint PM_IS_DICT(unsigned type)
+    bint PM_IS_SET(unsigned type)
     bint PM_IS_TABLE(unsigned type)
     unsigned PM_TABLE_STRIDE(unsigned type)
 

@@ -8,6 +8,7 @@ from pmemobj._bytearray import PersistentByteArray
 from pmemobj._deque import PersistentDeque
 from pmemobj._dict import PersistentDict
 from pmemobj._dict_kinds import PersistentCounter, PersistentDefaultDict, PersistentOrderedDict
+from pmemobj._frozenset import PersistentFrozenSet
 from pmemobj._list import PersistentList
 from pmemobj._set import PersistentSet
 from pmemobj._sorted import PersistentSortedDict, PersistentSortedSet
@@ -71,7 +72,7 @@ class _Copy:
             made = {self.one(item) for item in list(obj)}
         elif cls is tuple or isinstance(obj, PersistentTuple):
             made = tuple([self.one(item) for item in tuple(obj)])
-        elif cls is frozenset:
+        elif cls is frozenset or isinstance(obj, PersistentFrozenSet):
             made = frozenset([self.one(item) for item in obj])
         elif cls is bytearray or isinstance(obj, PersistentByteArray):
             made = bytearray(obj)

@@ -22,6 +22,7 @@ from pmemobj._bytearray import PersistentByteArray
 from pmemobj._deque import PersistentDeque
 from pmemobj._dict import PersistentDict
 from pmemobj._dict_kinds import PersistentCounter, PersistentDefaultDict, PersistentOrderedDict
+from pmemobj._frozenset import PersistentFrozenSet
 from pmemobj._list import PersistentList
 from pmemobj._set import PersistentSet
 from pmemobj._tuple import PersistentTuple
@@ -41,17 +42,19 @@ PERSISTENT: dict[type, type] = {
     dict: PersistentDict,
     set: PersistentSet,
     tuple: PersistentTuple,
+    frozenset: PersistentFrozenSet,
     collections.deque: PersistentDeque,
     collections.defaultdict: PersistentDefaultDict,
     collections.Counter: PersistentCounter,
     collections.OrderedDict: PersistentOrderedDict,
 }
+IMMUTABLE = {tuple, frozenset}
 PLAIN: dict[type, type] = {
-    persistent: plain for plain, persistent in PERSISTENT.items() if plain is not tuple
+    persistent: plain for plain, persistent in PERSISTENT.items() if plain not in IMMUTABLE
 }
 
 #: A default of such a type would be shared by all objects, and changes to it would be lost.
-MUTABLE = tuple(set(PERSISTENT) - {tuple})
+MUTABLE = tuple(set(PERSISTENT) - IMMUTABLE)
 
 
 def is_array_class(cls: type) -> bool:

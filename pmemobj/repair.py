@@ -24,6 +24,7 @@ from pmemobj._bytearray import PersistentByteArray
 from pmemobj._deque import PersistentDeque
 from pmemobj._dict import PersistentDict
 from pmemobj._dict_kinds import PersistentDefaultDict
+from pmemobj._frozenset import PersistentFrozenSet
 from pmemobj._object import PersistentObject, new_without_init, set_unchecked, stored_names
 from pmemobj._set import PersistentSet
 from pmemobj._sorted import PersistentSortedDict, PersistentSortedSet
@@ -106,6 +107,9 @@ class _Saver:
         if kind is PersistentTuple:
             items = [self.copy(item, f"{path}[{i}]") for i, item in enumerate(self.items(value, path))]
             made = self.target.new(kind, [None if item is LOST else item for item in items])
+        elif kind is PersistentFrozenSet:
+            kept = [self.copy(item, path) for item in self.each(value, path) if item is not LOST]
+            made = self.target.new(kind, kept)
         elif isinstance(value, PersistentObject):
             made = new_without_init(self.target, kind)
         elif isinstance(value, PersistentByteArray):
@@ -126,7 +130,7 @@ class _Saver:
             made = self.target.new(kind)
         self.made[at] = made
         self.result.objects += 1
-        if kind not in (PersistentTuple, PersistentByteArray, PersistentArray):
+        if kind not in (PersistentTuple, PersistentFrozenSet, PersistentByteArray, PersistentArray):
             self.todo.append((value, made, path))
         if self.progress is not None and self.result.objects % TELL == 0:
             self.progress(self.result.objects)

@@ -46,7 +46,7 @@ SUITES = {
         "TestOrderedSubclassMapping",
         "TestOrderedAsCache",
     ],
-    "test_set": ["TestSet"],
+    "test_set": ["TestSet", "TestSetSubclass", "TestFrozenSet", "TestFrozenSetSubclass"],
     "test_tuple, seq_tests": ["TestTuple"],
 }
 SUITE_OF = {name: suite for suite, names in SUITES.items() for name in names}
@@ -56,8 +56,8 @@ class Results:
     def __init__(self) -> None:
         self.passed: defaultdict[str, int] = defaultdict(int)
         self.failed: defaultdict[str, int] = defaultdict(int)
-        self.excluded: defaultdict[str, dict[str, str]] = defaultdict(dict)
-        self.adapted: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        self.excluded: defaultdict[str, dict[tuple[str, str], str]] = defaultdict(dict)
+        self.adapted: defaultdict[str, dict[tuple[str, str], str]] = defaultdict(dict)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         _, tests, name = report.nodeid.split("::")
@@ -67,11 +67,11 @@ class Results:
         elif report.skipped and isinstance(report.longrepr, tuple):
             reason = report.longrepr[2].removeprefix("Skipped: ")
             if reason.startswith(EXCLUDED):
-                self.excluded[group][name] = reason.removeprefix(EXCLUDED)
+                self.excluded[group][tests, name] = reason.removeprefix(EXCLUDED)
         elif report.when == "call" and report.passed and not hasattr(report, "context"):  # a test, no subtest
             self.passed[group] += 1
             if how := sys.modules["adapter"].ADAPTED.get((tests, name)):
-                self.adapted[group][name] = how
+                self.adapted[group][tests, name] = how
 
     def page(self) -> str:
         groups = sorted({*self.passed, *self.failed, *self.excluded})
@@ -92,10 +92,11 @@ class Results:
             lines += ["", f"## {title}", ""]
             for group in groups:
                 if tests[group]:
+                    reasons = {name: reason for (_, name), reason in tests[group].items()}
                     lines += [f"### {title}: {group}", ""]
                     lines += [
                         f"- `{name}`: {reason.replace('|', chr(92) + '|')}"
-                        for name, reason in sorted(tests[group].items())
+                        for name, reason in sorted(reasons.items())
                     ]
                     lines.append("")
         return TEXT + "\n".join(lines).rstrip() + "\n"

@@ -35,8 +35,9 @@ class World:
         }
         pool.root["tuple"] = pool.new(pmemobj.PersistentTuple, (1, [2]))
         pool.root["thing"] = pool.new(Thing)
+        self.frozenset = pool.root["frozenset"] = pool.new(pmemobj.PersistentFrozenSet, (1, 2))
         self.list, self.dict, self.set, self.tuple, self.thing, self.deque, *more = pool.root.values()
-        self.defaultdict, self.counter, self.ordered, self.bytes, self.array = more
+        self.defaultdict, self.counter, self.ordered, self.bytes, self.array, _ = more
         self.sorted_dict = pool.root["sorted dict"] = pool.new(pmemobj.PersistentSortedDict, {1: 1, 2: {}})
         self.sorted_set = pool.root["sorted set"] = pool.new(pmemobj.PersistentSortedSet, [1, 2])
         self.sorted_keys = self.sorted_dict.keys(1, 3)
@@ -56,6 +57,7 @@ class World:
                 ("values", self.values, (iter, reversed)),
                 ("items", self.items, (iter, reversed)),
                 ("set", self.set, (iter,)),
+                ("frozenset", self.frozenset, (iter,)),
                 ("deque", self.deque, (iter, reversed)),
                 ("bytes", self.bytes, (iter, reversed)),
                 ("sorted dict", self.sorted_dict, (iter, reversed)),
@@ -77,6 +79,7 @@ class World:
             ("tuple", TUPLE),
             ("dict", DICT),
             ("set", SET),
+            ("frozenset", FROZENSET),
             ("thing", THING),
             ("deque", DEQUE),
             ("defaultdict", DEFAULTDICT),
@@ -235,6 +238,14 @@ SET = OPERATORS | COMPARED | calls(
     __iand__=lambda o: operator.iand(o, {1}), __ior__=lambda o: operator.ior(o, {1}),
     __isub__=lambda o: operator.isub(o, {1}), __ixor__=lambda o: operator.ixor(o, {1}), _p_mm=lambda o: o._p_mm,
 )  # fmt: skip
+CHANGES_OF_SETS = (
+    "add clear discard pop remove update difference_update intersection_update symmetric_difference_update"
+)
+FROZENSET = {
+    name: use
+    for name, use in SET.items()
+    if name not in CHANGES_OF_SETS.split() and not name.startswith("__i")
+} | {"__hash__": hash, "__iter__": iter, "_check": lambda o: o._check()}
 KEYS = OPERATORS | {"__reversed__": reversed}
 VALUES = calls(("__iter__",), ("__len__",), ("__repr__",), ("__reversed__",))
 SORTED = calls(

@@ -84,6 +84,7 @@ def contents(pool):
         "small": {"a": 1},
         "set": {1, "two", (3, "three" * 3), frozenset({4, "four" * 3})},
         "large set": set(range(5_000)),
+        "large frozenset": pool.new(pmemobj.PersistentFrozenSet, [*range(1000), "a text of the frozenset"]),
         "tuple": pool.new(pmemobj.PersistentTuple, ("x" * 20, [1])),
         "nested": (1, ("two" * 5, (3, frozenset({"four" * 5})))),
         "texts": ["", "\0", "é" * 10, "€" * 10, "😀" * 10, "\ud800" * 5, "x" * 5000],

@@ -37,6 +37,8 @@ def test_paths_through_everything(pool):
     pool.root = named = pool.new(Named)
     pool.root.name = {"k": (target,)}
     assert str(pool.why(target)) == "root.name['k'][0]"
+    pool.root = pool.new(pmemobj.PersistentFrozenSet, [named])
+    assert str(pool.why(target)) == "root member #0.name['k'][0]"
     pool.root = {named}
     assert str(pool.why(target)) == "root member #0.name['k'][0]"
     pool.root = {named: 1}

@@ -1,7 +1,8 @@
-"""Sets: contains, add, discard, iterate, operators."""
+"""Sets: contains, add, discard, iterate, operators; PersistentFrozenSet."""
 
 from functools import partial
 
+import pmemobj
 from benchmarks.harness import Case, Plan
 from benchmarks.micro.dicts import contains, iterate
 from benchmarks.micro.values import equal_keys, keys, new_keys
@@ -30,6 +31,11 @@ def intersect(members, rounds, other):
         members & other
 
 
+def frozen(pool, members):
+    pool.root = pool.new(pmemobj.PersistentFrozenSet, members)
+    return pool.root
+
+
 def cases(plan: Plan) -> list[Case]:
     n = plan.entries
     span, rounds = plan.times(plan.reads)
@@ -50,6 +56,14 @@ def cases(plan: Plan) -> list[Case]:
         reading("set contains, equal key objects", equal_keys(n)[:span]),
         reading("set contains, missing", new_keys(n)[:span]),
         reading("set contains, int", range(span), lambda: set(range(n))),
+        Case(
+            GROUP,
+            "frozenset contains",
+            lambda: frozenset(known),
+            partial(contains, rounds=rounds, wanted=known[:span]),
+            span * rounds,
+            persist=frozen,
+        ),
         Case(GROUP, "set iterate", filled, partial(iterate, rounds=rounds), n * rounds),
         Case(
             GROUP,

@@ -128,6 +128,7 @@ enum pm_type {                  /* type numbers of persistent objects */
     PM_TYPE_COUNTER = 9,
     PM_TYPE_ORDEREDDICT = 10,
     PM_TYPE_ARRAY = 11,
+    PM_TYPE_FROZENSET = 12,
     PM_TYPE_SORTED_DICT = 16,
     PM_TYPE_SORTED_SET = 17,
     PM_TYPES = 32
@@ -135,8 +136,9 @@ enum pm_type {                  /* type numbers of persistent objects */
 
 /* Those whose body begins with a pm_table, and the words of its entries. */
 #define PM_IS_DICT(type) ((type) == PM_TYPE_DICT || ((type) >= PM_TYPE_DEFAULTDICT && (type) <= PM_TYPE_ORDEREDDICT))
-#define PM_IS_TABLE(type) ((type) == PM_TYPE_SET || PM_IS_DICT(type))
-#define PM_TABLE_STRIDE(type) ((type) == PM_TYPE_SET ? 2u : 3u)
+#define PM_IS_SET(type) ((type) == PM_TYPE_SET || (type) == PM_TYPE_FROZENSET)
+#define PM_IS_TABLE(type) (PM_IS_SET(type) || PM_IS_DICT(type))
+#define PM_TABLE_STRIDE(type) (PM_IS_SET(type) ? 2u : 3u)
 
 /* Those whose body begins with a pm_buffer. */
 #define PM_IS_BUFFER(type) ((type) == PM_TYPE_BYTEARRAY || (type) == PM_TYPE_ARRAY)
@@ -198,7 +200,7 @@ typedef struct pm_deque_block {
 } pm_deque_block;               /* 32 bytes and the cells */
 
 /* Hash table: insertion-ordered entries and an index (see table.h).  Dict entries are {hash, key slot, value
- * slot}, set entries {hash, key slot}; a key slot of 0 is a deleted entry.  A table of at most PM_TABLE_SMALL
+ * slot}, set entries {hash, key slot}, a frozen set's too; a key slot of 0 is a deleted entry.  A table of at most PM_TABLE_SMALL
  * entries has no index.  A segment of the index is named by a word: bits 0-47 its offset, bits 48-55 its depth
  * (by how many bits of the tag it is chosen), bits 56-63 the logarithm of its number of 8-byte cells. */
 typedef struct pm_table {

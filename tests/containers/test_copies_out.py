@@ -38,6 +38,7 @@ CLASSES = [
     pmemobj.PersistentDefaultDict,
     pmemobj.PersistentDeque,
     pmemobj.PersistentDict,
+    pmemobj.PersistentFrozenSet,
     pmemobj.PersistentList,
     pmemobj.PersistentOrderedDict,
     pmemobj.PersistentSet,
@@ -57,6 +58,7 @@ CONTAINERS = {
     pmemobj.PersistentDefaultDict: ((list, {"k": [1], 2: None}), defaultdict(list, {"k": [1], 2: None})),
     pmemobj.PersistentDeque: (([1, [2]], 5), deque([1, [2]], 5)),
     pmemobj.PersistentDict: (({"k": [1], 2: None},), {"k": [1], 2: None}),
+    pmemobj.PersistentFrozenSet: (([1, "two", (3,)],), frozenset({1, "two", (3,)})),
     pmemobj.PersistentList: (([1, "two", [3]],), [1, "two", [3]]),
     pmemobj.PersistentOrderedDict: (({"z": [1], "a": 2},), OrderedDict({"z": [1], "a": 2})),
     pmemobj.PersistentSet: (([1, "two", (3,)],), {1, "two", (3,)}),
@@ -169,6 +171,7 @@ ITERATORS = {
     "deque, reversed": lambda pool: reversed(pool.new(pmemobj.PersistentDeque, range(5))),
     "bytearray": lambda pool: iter(pool.new(pmemobj.PersistentByteArray, bytes(range(5)))),
     "dict": lambda pool: iter(pool.new(pmemobj.PersistentDict, dict.fromkeys(range(5))).items()),
+    "frozenset": lambda pool: iter(pool.new(pmemobj.PersistentFrozenSet, range(5))),
     "set": lambda pool: iter(pool.new(pmemobj.PersistentSet, range(5))),
 }
 

@@ -194,6 +194,11 @@ def rewritten(module, displays=(), **names):
     return made
 
 
+def renamed(function, **names):
+    """The function, in which these names of its module or of the builtins mean something else."""
+    return types.FunctionType(function.__code__, function.__globals__ | names, function.__name__)
+
+
 #: (test class, name of a test that is run in another way) -> how and why: docs/compatibility.md lists these.
 ADAPTED = {}
 

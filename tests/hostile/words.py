@@ -302,6 +302,7 @@ def places_for(pool, value):
     put(places, "nested", lambda: (1, (frozenset({2}), (value,))))
     put(places, "frozenset", lambda: frozenset({value}))
     put(places, "big tuple", lambda: pool.new(pmemobj.PersistentTuple, [value, 1]))
+    put(places, "big frozenset", lambda: pool.new(pmemobj.PersistentFrozenSet, [value, 1]))
     put(places, "dict", lambda: {"k": value, 1: 2})
     put(places, "key", lambda: {value: 1})
     put(places, "key in a tuple", lambda: {(1, value): 1})

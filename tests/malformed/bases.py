@@ -54,6 +54,7 @@ def contents(pool):
         "tuples": [
             (1, ("two" * 5, frozenset({"three" * 5}))),
             pool.new(pmemobj.PersistentTuple, ("x" * 20, [1])),
+            pool.new(pmemobj.PersistentFrozenSet, ["y" * 20, *range(20)]),
         ],
         "table": {f"key number {i}": str(i) * 3 for i in range(40)},
         "set": {1, "two", (3, "three" * 3), "four" * 4} | set(range(10, 30)),
@@ -107,7 +108,7 @@ def large(pool):
     }
 
 
-TABLES = (2, 3, 8, 9, 10)
+TABLES = (2, 3, 8, 9, 10, 12)
 #: Of a leaf, and of a node, of a sorted container (see pm_leaf and pm_inner in layout.h).
 KEYS, VALUES = 488, 872
 KEYS_OF_NODE, CHILDREN, COUNTS = 520, 1000, 1480
@@ -213,7 +214,7 @@ def structures(image):
             root, height = words(image, at + 48, 2)
             todo += nodes(root, height, type_number == 16)
         elif type_number in TABLES:
-            stride = 2 if type_number == 3 else 3
+            stride = 2 if type_number in (3, 12) else 3
             entries = vector(at + 40, stride)
             todo += [word for i, word in enumerate(entries) if i % stride]
             index, depth = words(image, at + 72, 2)

@@ -472,6 +472,21 @@ def test_hash_of_a_persistent_tuple_that_holds_itself(pool_path):
         assert not pool.check().ok
 
 
+def test_hash_of_a_persistent_frozenset_that_holds_itself(pool_path):
+    with pmemobj.create(pool_path, 8 << 20, sync="manual") as pool:
+        pool.root = [pool.new(pmemobj.PersistentFrozenSet, ["a text in a frozenset"])]
+        at = pmemobj._core.object_at(pool.root[0])
+    changed(pool_path, word_at(pool_path, at + 56) + 8, lambda _: at)
+    with pmemobj.open(pool_path, "r") as pool:
+        for use in (hash, set, repr, lambda x: x == {1}, lambda x: {x: 1}, lambda x: x.union([2])):
+            try:
+                use(pool.root[0])
+            except (RecursionError, pmemobj.PoolDamagedError):
+                continue
+            assert use is repr or use(pool.root[0]) is False
+        assert not pool.check().ok
+
+
 TEXTS = [
     ["some", "texts"],
     [[["a"]]],

@@ -66,7 +66,7 @@ class Walk:
             self.once(value, self.sorted_set, depth)
         elif isinstance(value, pmemobj.PersistentDict):
             self.once(value, self.dict, depth)
-        elif isinstance(value, pmemobj.PersistentSet):
+        elif isinstance(value, pmemobj.PersistentSet | pmemobj.PersistentFrozenSet):
             self.once(value, self.set, depth)
         elif isinstance(value, pmemobj.PersistentByteArray):
             self.once(value, self.bytes, depth)

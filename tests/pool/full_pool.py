@@ -14,6 +14,7 @@ from pmemobj import (
     PersistentCounter,
     PersistentDeque,
     PersistentDict,
+    PersistentFrozenSet,
     PersistentList,
     PersistentObject,
     PersistentOrderedDict,
@@ -113,6 +114,8 @@ def plain(value: Any) -> Any:
         return Counter(dict(value.items()))
     if isinstance(value, (PersistentDict, PersistentSortedDict, dict)):
         return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (PersistentFrozenSet, frozenset)):
+        return frozenset(value)
     if isinstance(value, (PersistentSet, PersistentSortedSet, set)):
         return set(value)
     return value
@@ -290,6 +293,9 @@ MUTATORS: dict[str, Mutator] = {
     "new dict": Mutator(lambda pool: [], lambda pool, x: keep(pool, x, PersistentDict, {T20: T600, 1: {}})),
     "new set": Mutator(
         lambda pool: [], lambda pool, x: keep(pool, x, PersistentSet, [T20, T600, *range(99)])
+    ),
+    "new frozenset": Mutator(
+        lambda pool: [], lambda pool, x: keep(pool, x, PersistentFrozenSet, [T20, T600, *range(99)])
     ),
     "new tuple": Mutator(lambda pool: [], lambda pool, x: keep(pool, x, PersistentTuple, [T20, T3000, [1]])),
     "new deque": Mutator(

@@ -34,6 +34,7 @@ def contents(pool):
         "list": [1, "a text of its own", [2], (3, "a text in a tuple")],
         "set": {1, "two", ("three", 3)},
         "tuple": pool.new(pmemobj.PersistentTuple, (1, shared)),
+        "frozenset": pool.new(pmemobj.PersistentFrozenSet, [1, "two", ("three", 3)]),
         "thing": thing,
         "shared": [shared, shared],
         "cycle": cycle,

@@ -543,6 +543,15 @@ SHARED: dict[str, Operation] = {
 }
 
 
+def new_frozenset(pool: Any, size: int) -> Any:
+    return pool.new(pmemobj.PersistentList, [pool.new(pmemobj.PersistentFrozenSet, keys(size))])
+
+
+FROZENSET: dict[str, Operation] = {
+    f"new of {size}": lambda pool, x, size=size: x.append(pool.new(pmemobj.PersistentFrozenSet, keys(size)))
+    for size in (0, 1, 8, 9, 126, 127, 3000)
+} | {"free": lambda pool, x: x.clear()}
+
 TUPLE: dict[str, Operation] = {
     f"new of {size}": lambda pool, x, size=size: x.append(pool.new(pmemobj.PersistentTuple, items(size)))
     for size in (0, 1, 8, 9, 252, 253, 3000)
@@ -660,6 +669,7 @@ BASIC_ROWS: dict[str, Row] = {
         unlike=None,
     ),
     "tuple": Row(new_tuple, (1,), TUPLE, small=1, unlike=None),
+    "frozenset": Row(new_frozenset, (1,), FROZENSET, small=1, unlike=None),
     "object": Row(thing, (0, 1, 2, 3, 4, 5, 8, 9), OBJECT, unlike=None),
     "values": Row(
         one_value,

@@ -395,6 +395,7 @@ def make_all(pool):
         pool.new(P.PersistentDict, {"a": 1}),
         pool.new(P.PersistentSet, {1}),
         pool.new(P.PersistentTuple, (1,)),
+        pool.new(P.PersistentFrozenSet, (1,)),
         pool.new(P.PersistentObject),
     ]
 
@@ -530,6 +531,7 @@ def test_never_stored_objects_are_freed_with_their_variable(pool):
         lambda: pool.new(pmemobj.PersistentDict, {i: [i] for i in range(100)}),
         lambda: pool.new(pmemobj.PersistentSet, {"y" * i for i in range(100)}),
         lambda: pool.new(pmemobj.PersistentTuple, ("x" * 3000, [1])),
+        lambda: pool.new(pmemobj.PersistentFrozenSet, ["x" * 3000, *range(100)]),
     ):
         made = make()
         assert pool._allocated()[0] > before

@@ -12,7 +12,7 @@ import warnings
 import pytest
 
 import pmemobj
-from pmemobj import PersistentDict, PersistentList, PersistentObject, PersistentSet
+from pmemobj import PersistentDict, PersistentFrozenSet, PersistentList, PersistentObject, PersistentSet
 
 #: durability() reads it: an interrupt between open() and the `with` around it leaves the file to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file .*/proc/self/mountinfo:ResourceWarning")
@@ -138,6 +138,7 @@ OPERATIONS = {
     "new list": lambda pool, root: root["list"].append(pool.new(PersistentList, items())),
     "new dict": lambda pool, root: root["list"].append(pool.new(PersistentDict, pairs())),
     "new set": lambda pool, root: root["list"].append(pool.new(PersistentSet, items())),
+    "new frozenset": lambda pool, root: root["list"].append(pool.new(PersistentFrozenSet, items())),
     "new thing": lambda pool, root: pool.new(Thing, root["list"]),
     "to_python": lambda pool, root: pool.to_python(root),
     "assign root": lambda pool, root: setattr(pool, "root", {**dict(root), "more": list(items()), "m": Money(1)}),
@@ -178,7 +179,7 @@ def state(value):
         return {key: state(item) for key, item in value.items()}
     if isinstance(value, PersistentObject):
         return {"thing": {name: state(item) for name, item in vars(value).items()}}
-    if isinstance(value, (PersistentSet, set)):
+    if isinstance(value, (PersistentSet, PersistentFrozenSet, set)):
         return set(value)
     return value
 
