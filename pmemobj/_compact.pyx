@@ -174,8 +174,6 @@ cdef class Copier:
                         pm_fresh(self.target.p, start, filled * 8)
                         self.next_step()
                 item += stride
-        if space:
-            pm_fresh(self.target.p, start, filled * 8)
         if n != live:
             raise errors.PoolDamagedError(f"{self.source.path}: a table counts {live} entries, has {n}")
         pm_store(self.target.p, &to.size, live)

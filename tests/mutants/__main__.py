@@ -45,8 +45,8 @@ WORDS = {
     "bytes.h": ("buffers",),
     "_dict_kinds": ("kinds",),
     "_list": ("list",),
-    "_object_": ("object",),
-    "_object.": ("object",),
+    "_object_": ("object", "classes"),
+    "_object.": ("object", "classes"),
     "_core_index": ("table",),
     "_table": ("table", "kinds"),
     "table.h": ("table",),
@@ -63,6 +63,8 @@ STORES = ("note of a range", "note of a store", "undo image", "flush and fence")
 ON_A_DISK = "tests:tests/testing/test_matrix.py -k on_a_disk"
 #: Arrays that go to the pool file past the journal.
 MEMORY_TESTS = "tests/containers/test_array_memory.py tests/pool/test_pool_copies.py"
+#: What is undone because there is no room.
+FULL_TESTS = "tests/containers/test_dict_full_pool.py tests/containers/test_list_full_pool.py"
 #: By a part of the source's path: what to explore, in this order.
 FOCUS = {
     "/direct/": (
@@ -79,9 +81,20 @@ FOCUS = {
         "words:order",
         "journal:ranges",
         "ring:ranges",
+        "manual:ranges",
         "journal:recovery",
         "ring:recovery",
         "ring:engine",
+    ),
+    "journal_threads.c": (
+        "words:order",
+        "ring:quick",
+        "tests:tests/pool/test_pool_durability.py",
+        "journal:recovery",
+        "ring:recovery",
+        "ring:engine",
+        "journal:engine",
+        "journal:large",
     ),
     "/journal/": (
         "words:order",
@@ -93,7 +106,7 @@ FOCUS = {
         "journal:large",
     ),
     "persist.c": ("journal:quick", "direct:quick", "journal:recovery", "direct:recovery", "journal:memory"),
-    "/files/": ("journal:recovery", "direct:recovery"),
+    "/files/": ("journal:recovery", "direct:recovery", "journal:pool", "direct:pool"),
     "pmemobj/_compact": (
         "tests:tests/containers tests/objects tests/pool/test_pool_space.py -k compact",
         "journal:copies",
@@ -103,6 +116,7 @@ FOCUS = {
     "drop.c": (f"tests:{MEMORY_TESTS}", "journal:large"),
     "engine.c": (
         "journal:ranges",
+        "ring:ranges",
         f"tests:{MEMORY_TESTS}",
         "journal:quick",
         "journal:buffers",
@@ -112,6 +126,7 @@ FOCUS = {
     "_core_resize": ("journal:pool", "journal:recovery", "direct:pool"),
     "_core_deque": ("journal:deque", "direct:deque"),
     "_core_sorted": ("journal:sorted", "direct:sorted"),
+    "_core_tx": (f"tests:{FULL_TESTS}", "journal:quick", "journal:memory", "journal:pool", "direct:memory"),
     "_core_buffer": ("journal:buffers", "direct:buffers"),
     "_deque": ("journal:deque", "direct:deque"),
     "_sorted": ("journal:sorted", "direct:sorted"),
@@ -162,14 +177,22 @@ def focus_of(mutant: Mutant) -> list[str]:
     name = str(mutant)
     groups = next(groups for part, groups in FOCUS.items() if part in name)
     if any(word in name for word in LARGE):
-        groups = ("journal:large", *(group for group in groups if group != "journal:large"))
+        first = [group for group in groups if group.startswith("tests:")]
+        groups = (
+            *first,
+            "journal:large",
+            *(group for group in groups if group not in (*first, "journal:large")),
+        )
     explored = sorted(groups, key=lambda g: g[0] != "d") if mutant.kind in DIRECT_FIRST else list(groups)
     if mutant.kind not in STORES or name.startswith("pmemobj/_compact"):
         return explored
     if "/direct/" in name or mutant.kind == "flush and fence":
         return ["flushed:quick", *explored]
     near = next(groups for part, groups in WORDS.items() if part in name)
-    looked = [*(f"words:{group}" for group in near), f"flushed:{near[0]}"]  # which takes ten times as long
+    looked = [
+        *(f"words:{group}" for group in (*near, "grown")),
+        f"flushed:{near[0]}",
+    ]  # which takes ten times as long
     freed = []
     if "_core_sorted" in name:
         freed = ["kills:trees"]

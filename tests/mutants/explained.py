@@ -62,6 +62,20 @@ EXPLAINED: dict[str, str] = {
     "pm_store (2) in __pyx_f_7pmemobj_5_core_deque_grow_right": _FILLED,
     "pm_store in __pyx_f_7pmemobj_5_core_deque_grow_left": _FILLED,
     "pm_store (2) in pm_table_forget": _STALE,
+    "pm_fresh in __pyx_f_7pmemobj_5_core_first_directory": (
+        "divide(), its only caller, stores both words again in the same operation"
+    ),
+    "raise_generation in direct_abort": (
+        "the log's entries are images of what was put back just now, so they say the same until the next commit makes "
+        "them void"
+    ),
+    "io_fdatasync (2) in replay": (
+        "records that were read are durable before the header calls them so; the exploration takes what a killed program "
+        "wrote for durable when the next one begins"
+    ),
+    "pm_store (2) in __pyx_f_7pmemobj_7_sorted_fill_inner": (
+        "the first key of an inner node is not used, and is stored again when its children move"
+    ),
     "jr_drain in merger_main": (
         "the merger only works ahead: whoever needs the ring's records in the log drains it himself"
     ),

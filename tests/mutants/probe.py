@@ -5,6 +5,7 @@ order:
 
     words:GROUP, flushed:GROUP      of rows, word by word; see tests/testing/words.py
     journal:, ring:, direct:GROUP   of cases, explored; ring is the journal engine whose commits go through the ring
+    manual:GROUP                    the same without a sync() after each operation
     kills:GROUP                     the same, but the program only dies
     tests:PATH                      files of the test suite
 """
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from pmemobj.testing import Budget
-from tests.testing import matrix, words
+from tests.testing import grown, matrix, words
 from tests.testing.campaign import CREATED, random_case, whole
 from tests.testing.exploring import FAULTS, dismiss, explored
 from tests.testing.matrix import Case, case_of
@@ -70,6 +71,7 @@ ROWS = {
     ),
     "engine": ("transactions", "dict", "object", "list", "set", "spans"),
     "pool": ("pool", "copies", "transactions", "spans"),
+    "classes": ("upgraded", "collected"),
     "copies": ("copies",),
     "first": ("transactions", "spans", "object", "pages of texts", "dict"),
     "all": tuple(matrix.ROWS),
@@ -117,10 +119,9 @@ def cases(focus: str) -> Iterator[tuple[Case, bool]]:
     elif focus == "trees":
         yield from ((case, False) for case in matrix.single("owner of a tree", large=True))
     elif focus == "pending":  # allocations of libpmemobj's own, made and freed
-        yield case_of("spans", "spans", 1, [[("600000 bytes",)], [("free",)]]), True
-    elif focus == "ranges":  # that are written to the pool file past the journal
-        yield case_of("5 MiB", "bytearray", 5 << 20, [[("set all",)], [("append",)], [("write",)]]), True
-        yield case_of("an array", "array", 220_000, [[("set all",)], [("resize down",)]]), True
+        yield case_of("spans", "spans", 1, [[("600000 bytes",), ("free",)]]), True
+    elif focus == "ranges":  # that are written to the pool file past the journal, where others were
+        yield from ((case, False) for case in grown.ranges())
     elif focus == "random":
         import random
 
@@ -145,7 +146,11 @@ def probe(engine: str, case: Case, deep: bool) -> str | None:
         case,
         real,
         (NESTED if deep else BUDGET)[real],
-        sync="synced" if engine in ("ring", "kills") and not created else "commit",
+        sync="manual"
+        if engine == "manual"
+        else "synced"
+        if engine in ("ring", "kills") and not created
+        else "commit",
         faults=frozenset({"kill"}) if engine == "kills" else FAULTS,
         observe=whole if case.name.startswith("operations") else matrix.observe,
         around=deep,
@@ -160,6 +165,8 @@ def by_words(how: str, group: str) -> str | None:
     """Small sizes first, then large ones."""
     if group == "order":
         return found_in(how, [words.behind()])
+    if group == "grown":
+        return found_in(how, [case for make in grown.GROUPS.values() for case in make()])
     if group == "quick":
         return found_in(
             how, [quick(), *(case for name in ROWS["first"] for case in list(matrix.single(name))[:1])]
@@ -196,6 +203,7 @@ def by_tests(paths: str) -> str | None:
         "-p",
         "no:cacheprovider",
         "--tb=line",
+        "--timeout=120",
         *paths.split(),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -106,3 +106,11 @@ def test_direct_engine_on_a_disk(monkeypatch):
     case = matrix.case_of("list of 8", "list", 8, [[(n,)] for n in ("append", "extend", "pop", "sort")])
     report = explored(case, "direct", FEW["direct"])
     assert report.images > 20
+
+
+def test_allocations_of_libpmemobj_on_a_disk(monkeypatch):
+    """What a commit has reserved or wanted to free is freed by recovery, which may be cut short."""
+    monkeypatch.setenv("PMEM_IS_PMEM_FORCE", "0")
+    case = matrix.case_of("spans", "spans", 1, [[("600000 bytes",), ("free",)]])
+    report = explored(case, "direct", Budget(exhaustive=1, random=1, per_cut=3, nested=25))
+    assert report.images > 20 and report.nested > 20

@@ -3,7 +3,7 @@
 import pytest
 
 from pmemobj import _core
-from tests.testing import matrix, words
+from tests.testing import grown, matrix, words
 
 ROWS = [name for name in matrix.ROWS if name not in words.NOT_HERE]
 
@@ -44,12 +44,11 @@ class Scribble:
 
     def start(self, pool):
         pool.root = [[1, 2, 3]]
-        flags = "rw-s" if pool.engine == "direct" else "rw-p"
-        (self.memory,) = words.mapped(pool.path, flags).values()
 
     def __call__(self, pool):
+        memory = words.mapped(pool.path, "rw-s" if pool.engine == "direct" else "rw-p")
         pool.root[0].append(1)
-        self.memory[_core.object_at(pool.root[0]) // 8 + 1] ^= 1
+        next(iter(memory.values()))[_core.object_at(pool.root[0]) // 8 + 1] ^= 1
 
 
 @pytest.mark.parametrize("how", [words.recorded, words.flushed])
@@ -70,3 +69,9 @@ def test_every_size(name):
         assert list(words.recorded(case)) == []
         assert list(words.recorded(case, "commit")) == []
         assert list(words.flushed(case)) == []
+
+
+@pytest.mark.parametrize("group", grown.GROUPS)
+def test_large_ones(group):
+    for case in grown.GROUPS[group]():
+        assert list(words.recorded(case)) == []
