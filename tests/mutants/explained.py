@@ -70,8 +70,8 @@ EXPLAINED: dict[str, str] = {
         "them void"
     ),
     "io_fdatasync (2) in replay": (
-        "records that were read are durable before the header calls them so; the exploration takes what a killed program "
-        "wrote for durable when the next one begins"
+        "records that were read are durable before the header calls them so; the exploration takes what a killed "
+        "program wrote for durable when the next one begins"
     ),
     "pm_store (2) in __pyx_f_7pmemobj_7_sorted_fill_inner": (
         "the first key of an inner node is not used, and is stored again when its children move"
