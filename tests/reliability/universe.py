@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.values.universe import combined, survive
 
-VALUES = 1_000_000
+VALUES = 2_000_000
 ROUND = 20_000
 
 TITLE = "Any value"
