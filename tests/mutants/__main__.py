@@ -70,6 +70,7 @@ FOCUS = {
     "/direct/": (
         "direct:quick",
         "direct:pending",
+        "thorough:one by one",
         "direct:recovery",
         ON_A_DISK,
         "direct:engine",

@@ -7,6 +7,7 @@ order:
     journal:, ring:, direct:GROUP   of cases, explored; ring is the journal engine whose commits go through the ring
     manual:GROUP                    the same without a sync() after each operation
     kills:GROUP                     the same, but the program only dies
+    thorough:GROUP                  the direct engine, with many images of each cut
     tests:PATH                      files of the test suite
 """
 
@@ -27,6 +28,7 @@ BUDGET = {
     "journal": Budget(exhaustive=3, random=1, per_cut=5, nested=0),
     "direct": Budget(exhaustive=3, random=4, per_cut=10, nested=0),
 }
+THOROUGH = Budget(exhaustive=8, random=32, per_cut=120, nested=0)
 NESTED = {
     "journal": Budget(exhaustive=3, random=2, per_cut=6, nested=5),
     "direct": Budget(exhaustive=2, random=2, per_cut=6, nested=7),
@@ -98,6 +100,9 @@ def cases(focus: str) -> Iterator[tuple[Case, bool]]:
             case_of("a dict", "dict", 8, [[(n,)] for n in ("insert", "overwrite", "delete first", "clear")]),
             False,
         )
+    elif focus == "one by one":
+        yield from ((dataclasses.replace(quick(), steps=(step,)), False) for step in quick().steps[:3])
+        yield CREATED, False
     elif focus == "recovery":
         yield case_of("a list", "list", 9, [[("append",)]]), True
         yield CREATED, True
@@ -141,11 +146,11 @@ def cases(focus: str) -> Iterator[tuple[Case, bool]]:
 def probe(engine: str, case: Case, deep: bool) -> str | None:
     """engine: "ring" is the journal engine whose commits go through the ring; "kills" that without power losses."""
     created = case is CREATED
-    real = "direct" if engine == "direct" else "journal"
+    real = "direct" if engine in ("direct", "thorough") else "journal"
     report = explored(
         case,
         real,
-        (NESTED if deep else BUDGET)[real],
+        THOROUGH if engine == "thorough" else (NESTED if deep else BUDGET)[real],
         sync="manual"
         if engine == "manual"
         else "synced"

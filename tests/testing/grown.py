@@ -207,6 +207,22 @@ def garbage() -> Iterator[Case]:
         yield Case(f"garbage: {kind}s", holding(0), tuple(steps), 32 * MIB)
 
 
+def emptied() -> Iterator[Case]:
+    """An object that is emptied by one step, while what refers to it is by later ones."""
+
+    def lists(pool: Any, _: Any) -> None:
+        made = [pool.new(pmemobj.PersistentList, range(700)) for _ in range(8)]
+        last = pool.new(Old)  # behind them, where emptying begins
+        last.text = "a text that needs a block"
+        for x in made:
+            x[0] = last
+            x.append(x)
+
+    steps = [Part("object", ("lists",), lists)]
+    steps += [Part("object", (f"step {i}",), lambda pool, _: pool.gc(max_seconds=0)) for i in range(20)]
+    yield Case("garbage: an object", holding(0), tuple(steps), 8 * MIB)
+
+
 def blocks() -> Iterator[Case]:
     """Chunks are filled, and listed again; objects are in limbo, and come back."""
     texts = [f"{i:4}" * 240 for i in range(800)]
@@ -327,6 +343,7 @@ GROUPS: dict[str, Callable[[], Iterator[Case]]] = {
     "classes": classes,
     "lists": lists,
     "garbage": garbage,
+    "emptied": emptied,
     "trees": trees,
     "blocks": blocks,
     "tables": tables,
