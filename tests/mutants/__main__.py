@@ -91,6 +91,7 @@ FOCUS = {
         "words:order",
         "ring:quick",
         "tests:tests/pool/test_pool_durability.py",
+        "journal:files",
         "journal:recovery",
         "ring:recovery",
         "ring:engine",
@@ -107,7 +108,7 @@ FOCUS = {
         "journal:large",
     ),
     "persist.c": ("journal:quick", "direct:quick", "journal:recovery", "direct:recovery", "journal:memory"),
-    "/files/": ("journal:recovery", "direct:recovery", "journal:pool", "direct:pool"),
+    "/files/": ("journal:recovery", "direct:recovery", "journal:files", "direct:files", "journal:pool"),
     "pmemobj/_compact": (
         "tests:tests/containers tests/objects tests/pool/test_pool_space.py -k compact",
         "journal:copies",

@@ -28,7 +28,7 @@ BUDGET = {
     "journal": Budget(exhaustive=3, random=1, per_cut=5, nested=0),
     "direct": Budget(exhaustive=3, random=4, per_cut=10, nested=0),
 }
-THOROUGH = Budget(exhaustive=8, random=32, per_cut=120, nested=0)
+THOROUGH = Budget(exhaustive=8, random=64, per_cut=400, nested=0)
 NESTED = {
     "journal": Budget(exhaustive=3, random=2, per_cut=6, nested=5),
     "direct": Budget(exhaustive=2, random=2, per_cut=6, nested=7),
@@ -127,6 +127,8 @@ def cases(focus: str) -> Iterator[tuple[Case, bool]]:
         yield case_of("spans", "spans", 1, [[("600000 bytes",), ("free",)]]), True
     elif focus == "ranges":  # that are written to the pool file past the journal, where others were
         yield from ((case, False) for case in grown.ranges())
+    elif focus == "files":  # that grow and shrink
+        yield from ((case, True) for case in grown.files())
     elif focus == "random":
         import random
 

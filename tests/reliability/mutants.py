@@ -4,7 +4,7 @@ import collections
 import json
 
 from tests.mutants.__main__ import ROOT
-from tests.mutants.explained import EXPLAINED
+from tests.mutants.explained import EXPLAINED, OPEN
 from tests.mutants.sites import all_mutants
 
 TITLE = "Mutants"
@@ -53,8 +53,12 @@ def measure() -> tuple[list[str], list[list[object]]]:
         if any(part in name and not found for name, (_kind, found) in results.items())
     )
     if still:
-        TEXT += "\n\nOpen:\n\n" + "\n".join(f"- `{name}`" for name in sorted(still))
+        TEXT += "\n\nOpen:\n\n" + "\n".join(f"- `{name}`{_why(name)}" for name in sorted(still))
     return HEADS, rows
+
+
+def _why(name: str) -> str:
+    return next((f": {why}" for part, why in OPEN.items() if part in name), "")
 
 
 def _row(kind: str, there: int, tried: int, noticed: int, explained: int) -> list[object]:

@@ -5,7 +5,9 @@ would be too much to explore, and costs a second or two when only words are look
 """
 
 import contextlib
+import os
 import random
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -131,9 +133,15 @@ def trees() -> Iterator[Case]:
         yield Case(f"a {row}", holding(filled), steps, 32 * MIB)
 
     for place in (1, 500, 1441, 2000, 2879):  # a node that is full, and a leaf below it, divide
-        start = holding(lambda pool: pool.new(pmemobj.PersistentSortedDict, dict.fromkeys(range(2880), 1)))
         insert = each([place - 0.5], 1, lambda x, key: x.__setitem__(key, 1))
-        yield Case(f"a full node, at {place}", start, parts("sorted dict", insert), 8 * MIB)
+        yield Case(f"a full node, at {place}", full_node, parts("sorted dict", insert), 8 * MIB)
+
+
+def full_node(pool: Any) -> None:
+    """Appended one by one, so there is no room in any leaf."""
+    pool.root = pool.new(pmemobj.PersistentSortedDict)
+    for number in range(2880):
+        pool.root[number] = 1
 
 
 def overwrite(pool: Any, x: Any) -> None:
@@ -336,6 +344,38 @@ def ranges() -> Iterator[Case]:
         tuple(all_over(bytes([n])) for n in b"bcd"),
         32 * MIB,
     )
+
+
+def files() -> Iterator[Case]:
+    """A pool that is full is enlarged, and the new space is used; a log that has become long is cut, and written on.
+    For exploration."""
+
+    def full(pool: Any) -> None:
+        pool.root = []
+        with contextlib.suppress(pmemobj.PoolFullError):
+            while True:
+                pool.root.append(bytes([65 + len(pool.root)]) * 250_000)
+
+    def enlarge(pool: Any, x: Any) -> None:
+        pool.resize(os.stat(pool.path).st_size + 2 * MIB)
+
+    def use(pool: Any, x: Any) -> None:
+        x.append(b"z" * 250_000)
+
+    steps = (Part("list", ("enlarge",), enlarge), Part("list", ("use",), use), Part("list", ("use",), use))
+    yield Case("a pool that grows", full, steps, 8 * MIB)
+
+    def much(pool: Any, x: Any) -> None:
+        with pool.transaction():
+            x[:] = [n << 40 for n in range(100_000)]
+
+    def less(pool: Any, x: Any) -> None:
+        pool.checkpoint()
+        time.sleep(0.1)  # for who looks after the log
+        x[:] = range(len(x) % 7)
+
+    steps = (Part("list", ("much",), much), Part("list", ("less",), less), Part("list", ("less",), less))
+    yield Case("a log that shrinks", holding([1, 2, 3]), steps, 16 * MIB)
 
 
 GROUPS: dict[str, Callable[[], Iterator[Case]]] = {

@@ -7,6 +7,7 @@ import pytest
 
 import pmemobj
 from pmemobj.testing import Budget, explore, replay
+from pmemobj.testing.explore import fewest
 from tests.testing import operations as op
 
 QUICK = Budget(exhaustive=6, random=8, per_cut=60, nested=20)
@@ -126,3 +127,17 @@ def test_a_crash_inside_recovery_is_reported_and_replayed(here, monkeypatch, eng
     assert kept
     assert all(replay(bug.token) == bug.what for bug in kept)
     assert all(bug.lost for bug in kept)
+
+
+@pytest.mark.parametrize("needed", [(), (0,), (9999,), (1, 5000), (17, 18, 19, 4711), tuple(range(20))])
+def test_the_fewest_that_fail(needed):
+    asked = []
+
+    def fails(items):
+        asked.append(items)
+        return set(needed) <= set(items)
+
+    assert tuple(fewest(list(range(10_000)), fails)) == needed
+    assert len(asked) <= 2 * 14 * max(1, len(needed))
+    assert fewest([], fails) == [] and fewest([7], lambda items: True) == []
+    assert fewest([7], lambda items: bool(items)) == [7]
