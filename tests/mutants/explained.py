@@ -94,8 +94,8 @@ EXPLAINED: dict[str, str] = {
 #: Those that could be noticed, and are not yet.
 OPEN: dict[str, str] = {
     "io_msync (2) in sync_parts": (
-        "the length of a new segment of the log; the sync of its first records makes that durable, too, and nothing that "
-        "was explored needed it before"
+        "the length of a new segment of the log; the sync of its first records makes that durable, too, and nothing "
+        "that was explored needed it before"
     ),
     "in __pyx_f_7pmemobj_5_core_index_drop": (
         "between two steps of giving back an index of more than 64 segments: with 70,000 entries and more, of which no "
