@@ -92,9 +92,8 @@ cdef int map_anew(Pool pool, int sync, double interval) except -1:
         p.births = (pool.info.state >> 1) << PM_BORN_BITS
         p.epoch = old.epoch
         p.last_epoch = old.last_epoch
-        p.overwritten = old.overwritten + 1
-        p.key_generation = old.key_generation + 1
-        p.deque_generation = old.deque_generation + 1
+        p.overwritten = old.overwritten         # these two only ever grow
+        p.deque_generation = old.deque_generation
         pool._map()
         for i in range(pool.known.mask + 1 if pool.known.cells != NULL else 0):
             if pool.known.cells[i].offset and pool.known.cells[i].proxy != NULL:
