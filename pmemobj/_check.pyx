@@ -202,10 +202,11 @@ cdef class Checker:
         o = <pm_list *>pm_at(self.pool.p, slot)
         if o.head.type != PM_TYPE_LIST or o.items.size > o.items.cap or o.items.cap > self.pool.p.size // 8:
             return NULL
-        if o.items.dir_cap == 0 and (o.items.cap == 0 or pm_inside(self.pool.p, o.items.data, 8)
-                                     and pm_inside(self.pool.p, o.items.data + 8 * o.items.cap - 8, 8)):
+        if o.items.dir_cap or o.items.data & 7:
+            return NULL                 # a record so long is none of ours
+        if o.items.cap == 0 or pm_inside_all(self.pool.p, o.items.data, o.items.cap, 8):
             return &o.items
-        return NULL                     # a record as long as that is none of ours
+        return NULL
 
     cdef pm_vec *record(self, uint32_t class_id) noexcept:
         """The record of a class, or NULL."""

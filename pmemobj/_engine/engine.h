@@ -132,7 +132,9 @@ static inline uint64_t pm_offset(const pm_pool *p, const void *at)
     return (uint64_t)((const char *)at - p->base);
 }
 
-static inline void *pm_at(const pm_pool *p, uint64_t offset) { return p->base + offset; }
+/* The offset may be anything that a damaged pool says, as long as nothing is read there before it has been
+ * looked at: so the sum is one of numbers, and may wrap around. */
+static inline void *pm_at(const pm_pool *p, uint64_t offset) { return (void *)((uintptr_t)p->base + offset); }
 
 /* The base and the size are known: so is where blocks may lie, which is behind libpmemobj's first table. */
 void pm_pool_placed(pm_pool *p, uint64_t low);

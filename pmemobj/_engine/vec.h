@@ -30,10 +30,10 @@ static inline uint64_t pm_vec_segment_items(unsigned stride)
 static inline uint64_t *pm_vec_at(const pm_pool *p, const pm_vec *v, uint64_t i, unsigned stride)
 {
     if (v->dir_cap == 0)
-        return (uint64_t *)(p->base + v->data) + i * stride;
+        return (uint64_t *)pm_at(p, v->data) + i * stride;
     uint64_t segment = pm_vec_segment(i, stride), rest = i - segment * pm_vec_segment_items(stride);
-    const uint64_t *directory = (const uint64_t *)(p->base + v->data);
-    return (uint64_t *)(p->base + directory[segment]) + rest * stride;
+    const uint64_t *directory = (const uint64_t *)pm_at(p, v->data);
+    return (uint64_t *)pm_at(p, directory[segment]) + rest * stride;
 }
 
 /* The same, or NULL when that is not inside the pool. */
@@ -47,7 +47,7 @@ static inline uint64_t *pm_vec_find(const pm_pool *p, const pm_vec *v, uint64_t 
         at += segment * 8;
         if (!pm_leads_inside(p, at))
             return NULL;
-        at = *(const uint64_t *)(p->base + at) + rest * stride * 8;
+        at = *(const uint64_t *)pm_at(p, at) + rest * stride * 8;
     }
     return pm_leads_inside(p, at) ? (uint64_t *)(p->base + at) : NULL;
 }
@@ -94,7 +94,7 @@ static inline int pm_vec_is_sound(const pm_pool *p, const pm_vec *v, uint64_t fr
     if (v->cap % items || v->cap / items > v->dir_cap ||
         !pm_inside_all(p, v->data, v->dir_cap, 8))
         return 0;
-    const uint64_t *directory = (const uint64_t *)(p->base + v->data);
+    const uint64_t *directory = (const uint64_t *)pm_at(p, v->data);
     for (uint64_t i = from / items; i * items < to; i++)
         if (directory[i] & 7 || !pm_inside(p, directory[i], PM_SEG_WORDS * 8))
             return 0;

@@ -17,7 +17,7 @@ static inline int pm_buffer_is_sound(const pm_pool *p, const pm_buffer *b)
 }
 
 /* The first byte in use; of a sound one with a block. */
-static inline char *pm_buffer_at(const pm_pool *p, const pm_buffer *b) { return p->base + b->data + b->start; }
+static inline char *pm_buffer_at(const pm_pool *p, const pm_buffer *b) { return pm_at(p, b->data + b->start); }
 
 /* The same, never NULL and for those without a block, too. */
 static inline const char *pm_buffer_bytes(const pm_pool *p, const pm_buffer *b)

@@ -67,7 +67,7 @@ static inline void pm_prefetch_range(const char *from, const char *to)
 /* What a search reads of the node: by_heads those, else the keys. */
 static inline void pm_prefetch_leaf(const pm_pool *p, uint64_t offset, int by_heads)
 {
-    const char *leaf = p->base + offset;
+    const char *leaf = pm_at(p, offset);
     pm_prefetch_range(leaf, leaf + (by_heads ? offsetof(pm_leaf, keys) : offsetof(pm_leaf, heads)));
     if (!by_heads)
         pm_prefetch_range(leaf + offsetof(pm_leaf, keys), leaf + offsetof(pm_leaf, values));
@@ -75,7 +75,7 @@ static inline void pm_prefetch_leaf(const pm_pool *p, uint64_t offset, int by_he
 
 static inline void pm_prefetch_inner(const pm_pool *p, uint64_t offset, int by_heads)
 {
-    const char *inner = p->base + offset;
+    const char *inner = pm_at(p, offset);
     pm_prefetch_range(inner, inner + (by_heads ? offsetof(pm_inner, keys) : offsetof(pm_inner, heads)));
     if (!by_heads)
         pm_prefetch_range(inner + offsetof(pm_inner, keys), inner + offsetof(pm_inner, children));
