@@ -149,10 +149,16 @@ static inline int pm_leads_inside(const pm_pool *p, uint64_t offset)
     return __builtin_expect((way >> 3 | way << 61) <= p->reach, 1);
 }
 
+/* Where it is, or NULL. */
+static inline uint64_t *pm_word(const pm_pool *p, uint64_t offset)
+{
+    return pm_leads_inside(p, offset) ? (uint64_t *)pm_at(p, offset) : NULL;
+}
+
 /* The same for an address that was made of one. */
 static inline int pm_is_inside(const pm_pool *p, const void *at)
 {
-    uint64_t way = (uint64_t)((const char *)at - p->floor);
+    uint64_t way = (uintptr_t)at - (uintptr_t)p->floor;
     return __builtin_expect((way >> 3 | way << 61) <= p->reach, 1);
 }
 

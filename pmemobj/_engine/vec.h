@@ -49,7 +49,7 @@ static inline uint64_t *pm_vec_find(const pm_pool *p, const pm_vec *v, uint64_t 
             return NULL;
         at = *(const uint64_t *)pm_at(p, at) + rest * stride * 8;
     }
-    return pm_leads_inside(p, at) ? (uint64_t *)(p->base + at) : NULL;
+    return pm_word(p, at);
 }
 
 /* How many items from i on, below `end`, lie side by side. */

@@ -28,6 +28,12 @@ static inline pm_deque_block *pm_deque_sound(const pm_pool *p, uint64_t offset)
     return block;
 }
 
+/* Cell i of the block at that offset, or NULL when that is not inside the pool. */
+static inline uint64_t *pm_deque_word(const pm_pool *p, uint64_t block, uint64_t i)
+{
+    return pm_word(p, block + sizeof(pm_deque_block) + 8 * i);
+}
+
 /* The neighbours of a sound block. */
 static inline pm_deque_block *pm_deque_after(const pm_pool *p, const pm_deque_block *block)
 {
@@ -85,9 +91,8 @@ static inline int pm_deque_append(pm_pool *p, pm_object *head, PyObject *value)
     if (!pm_may_read(p, head) || !pm_leads_inside(p, d->last) || d->right - d->left >= d->maxlen)
         return 0;               /* there is no block at 0 */
     pm_deque_block *block = pm_deque_block_at(p, d->last);
-    uint64_t i = d->right - block->start;
-    return i < block->cap && pm_is_inside(p, &block->cells[i]) &&
-           pm_deque_put(p, &block->cells[i], &d->right, d->right + 1, value);
+    uint64_t i = d->right - block->start, *cell = pm_deque_word(p, d->last, i);
+    return i < block->cap && cell != NULL && pm_deque_put(p, cell, &d->right, d->right + 1, value);
 }
 
 static inline int pm_deque_append_left(pm_pool *p, pm_object *head, PyObject *value)
@@ -96,16 +101,15 @@ static inline int pm_deque_append_left(pm_pool *p, pm_object *head, PyObject *va
     if (!pm_may_read(p, head) || !pm_leads_inside(p, d->first) || d->right - d->left >= d->maxlen)
         return 0;
     pm_deque_block *block = pm_deque_block_at(p, d->first);
-    uint64_t i = d->left - block->start - 1;
-    return i < block->cap && pm_is_inside(p, &block->cells[i]) &&
-           pm_deque_put(p, &block->cells[i], &d->left, d->left - 1, value);
+    uint64_t i = d->left - block->start - 1, *cell = pm_deque_word(p, d->first, i);
+    return i < block->cap && cell != NULL && pm_deque_put(p, cell, &d->left, d->left - 1, value);
 }
 
 /* Removes an item from one end, but not the last one of a block beside another: that block is to be given back. */
 static inline PyObject *pm_deque_pop(pm_pool *p, pm_object *head, int left)
 {
     pm_deque *d = (pm_deque *)head;
-    uint64_t i, slot, bit = 0, *freed = NULL;
+    uint64_t i, slot, bit = 0, *freed = NULL, *cell;
     pm_direct direct;
     if (!pm_may_read(p, head) || d->left == d->right)
         return NULL;
@@ -114,9 +118,10 @@ static inline PyObject *pm_deque_pop(pm_pool *p, pm_object *head, int left)
     if (!pm_leads_inside(p, offset))
         return NULL;
     i = (left ? d->left : d->right - 1) - block->start;
-    if ((d->first != d->last && i == (left ? block->cap - 1 : 0)) || !pm_is_inside(p, &block->cells[i]))
+    cell = pm_deque_word(p, offset, i);
+    if ((d->first != d->last && i == (left ? block->cap - 1 : 0)) || cell == NULL)
         return NULL;
-    slot = block->cells[i];
+    slot = *cell;
     if (PM_IS_REFERENCE(slot) && (p->write_gate != 0 || (freed = pm_own_bit(p, slot, &bit)) == NULL))
         return NULL;
     PyObject *value = pm_quick_value(p, slot);

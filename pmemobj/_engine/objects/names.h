@@ -106,8 +106,7 @@ static inline uint64_t *pm_field_at(const pm_pool *p, pm_object *head, Py_ssize_
     const pm_instance *instance = (const pm_instance *)head;
     if (field < 0 || !pm_may_read(p, head) || field >= (Py_ssize_t)instance->cap)
         return NULL;
-    uint64_t at = instance->fields + (uint64_t)field * 8;
-    return pm_leads_inside(p, at) ? (uint64_t *)pm_at(p, at) : NULL;
+    return pm_word(p, instance->fields + (uint64_t)field * 8);
 }
 
 #endif

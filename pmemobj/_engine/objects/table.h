@@ -139,7 +139,8 @@ static inline int64_t pm_table_next(const pm_pool *p, const pm_table *t, unsigne
         return PM_NOT_FOUND;
     }
     do {
-        const uint64_t *at = probe->cells + probe->at;
+        /* the sum is one of numbers, since a damaged segment may be anywhere, and of any size */
+        const uint64_t *at = (const uint64_t *)((uintptr_t)probe->cells + probe->at * 8);
         if (!pm_is_inside(p, at))
             break;
         uint64_t cell = *at, number = (cell ^ probe->wanted) - 1;
