@@ -5,7 +5,7 @@ from cpython.object cimport Py_EQ, Py_GE, Py_LE, Py_LT, Py_NE
 from libc.stdint cimport int64_t, uint64_t
 
 from pmemobj._cengine cimport pm_pool
-from pmemobj._core cimport Persistent, check_read, plausible, vec_at
+from pmemobj._core cimport Persistent, Pool, check_read, plausible, vec_at
 from pmemobj._layout cimport PM_TYPE_FROZENSET
 from pmemobj._table cimport *
 from pmemobj._values cimport slot_load
@@ -131,6 +131,14 @@ cdef class PersistentAbstractSet(Persistent):
     def _check(self):
         """Raises AssertionError with the reason if the table is not what it should be."""
         table_check(self, 2)
+
+
+cdef object create(PersistentAbstractSet s, str name, Pool pool, unsigned type, tuple args, dict kwargs):
+    if kwargs:
+        raise TypeError(f"{name}() takes no keyword arguments")
+    if len(args) > 1:
+        raise TypeError(f"{name} expected at most 1 argument, got {len(args)}")
+    return table_new(s, pool, type, dict.fromkeys(*args) if args else {}, None)
 
 
 cdef inline bint is_frozen(PersistentAbstractSet s) noexcept:

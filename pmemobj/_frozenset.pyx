@@ -1,9 +1,8 @@
 """PersistentFrozenSet: an explicit frozenset in a pool.  A plain frozenset that is stored comes back as one instead."""
 
-from pmemobj._abstract_set cimport PersistentAbstractSet, compare, plain
+from pmemobj._abstract_set cimport PersistentAbstractSet, compare, create, plain
 from pmemobj._core cimport Pool, register_class
 from pmemobj._layout cimport PM_TYPE_FROZENSET
-from pmemobj._table cimport table_new
 
 __all__ = ["PersistentFrozenSet"]
 
@@ -22,12 +21,8 @@ cdef class PersistentFrozenSet(PersistentAbstractSet):
 
     @classmethod
     def _p_new(cls, Pool pool not None, tuple args, dict kwargs):
-        if kwargs:
-            raise TypeError("PersistentFrozenSet() takes no keyword arguments")
-        if len(args) > 1:
-            raise TypeError(f"PersistentFrozenSet expected at most 1 argument, got {len(args)}")
-        elements = dict.fromkeys(*args) if args else {}
-        return table_new(PersistentFrozenSet.__new__(cls), pool, PM_TYPE_FROZENSET, elements, None)
+        made = PersistentFrozenSet.__new__(cls)
+        return create(made, "PersistentFrozenSet", pool, PM_TYPE_FROZENSET, args, kwargs)
 
     # Here and not in the base: a class that sets its hash does not inherit the comparisons.
     def __richcmp__(self, other, int op):

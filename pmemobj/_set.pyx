@@ -4,7 +4,7 @@ from cpython.long cimport PyLong_CheckExact
 from cpython.unicode cimport PyUnicode_CheckExact
 from libc.stdint cimport int64_t, uint64_t
 
-from pmemobj._abstract_set cimport PersistentAbstractSet, compare, find, is_set, key_at
+from pmemobj._abstract_set cimport PersistentAbstractSet, compare, create, find, is_set, key_at
 from pmemobj._core cimport Pool, check_read, op_abort, op_begin, op_end, register_class
 from pmemobj._layout cimport PM_TYPE_SET
 from pmemobj._table cimport *
@@ -30,11 +30,7 @@ cdef class PersistentSet(PersistentAbstractSet):
 
     @classmethod
     def _p_new(cls, Pool pool not None, tuple args, dict kwargs):
-        if kwargs:
-            raise TypeError("PersistentSet() takes no keyword arguments")
-        if len(args) > 1:
-            raise TypeError(f"PersistentSet expected at most 1 argument, got {len(args)}")
-        return table_new(PersistentSet.__new__(cls), pool, PM_TYPE_SET, dict.fromkeys(*args) if args else {}, None)
+        return create(PersistentSet.__new__(cls), "PersistentSet", pool, PM_TYPE_SET, args, kwargs)
 
     # Here and not in the base: a class that sets its hash does not inherit the comparisons.
     def __richcmp__(self, other, int op):

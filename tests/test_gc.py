@@ -27,12 +27,6 @@ class Node(PersistentObject):
         self.links = self._p_mm.new(PersistentList)
 
 
-def pointing(pool, to):
-    made = pool.new(Node)
-    made.to = to
-    return made
-
-
 def cycle(pool, length=3):
     """Objects of every type in a ring, dropped."""
     first = pool.new(Node)
@@ -42,7 +36,7 @@ def cycle(pool, length=3):
             lambda o: [o, "a string that needs a block"],
             lambda o: {"key": (o, {"nested": o}), "other": 10**50},
             lambda o: pool.new(PersistentTuple, [o, (1, 2.5)]),
-            lambda o: pool.new(PersistentFrozenSet, [pointing(pool, o), "a text in a frozenset"]),
+            lambda o: pool.new(PersistentFrozenSet, [pool.new(Node, o), "a text in a frozenset"]),
             lambda o: [o, {pool.new(Node), 1, "two"}],
             lambda o: pool.new(PersistentDeque, [1, "a text in a deque", (o, 2)]),
         ):

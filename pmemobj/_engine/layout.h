@@ -200,8 +200,8 @@ typedef struct pm_deque_block {
 } pm_deque_block;               /* 32 bytes and the cells */
 
 /* Hash table: insertion-ordered entries and an index (see table.h).  Dict entries are {hash, key slot, value
- * slot}, set entries {hash, key slot}, a frozen set's too; a key slot of 0 is a deleted entry.  A table of at most PM_TABLE_SMALL
- * entries has no index.  A segment of the index is named by a word: bits 0-47 its offset, bits 48-55 its depth
+ * slot}, those of a set, frozen or not, {hash, key slot}; a key slot of 0 is a deleted entry.  A table of at most
+ * PM_TABLE_SMALL entries has no index.  A segment of the index is named by a word: bits 0-47 its offset, bits 48-55 its depth
  * (by how many bits of the tag it is chosen), bits 56-63 the logarithm of its number of 8-byte cells. */
 typedef struct pm_table {
     pm_object head;

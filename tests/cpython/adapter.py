@@ -121,6 +121,20 @@ class FilledLater(Rebuilt):
         return made
 
 
+class MadeWhole(Rebuilt):
+    """As the builtin immutable ones: made with what they hold, and one of exactly that type is itself."""
+
+    def __new__(cls, iterable=(), /, **kwargs):
+        if kwargs and cls.__init__ is MadeWhole.__init__:
+            raise TypeError(f"{cls.__name__}() takes no keyword arguments")
+        if cls is type(iterable) and MadeWhole in cls.__bases__:
+            return iterable
+        return cls._p_new(InPool.pool, (iterable,), {})
+
+    def __init__(self, *args, **kwargs):
+        pass
+
+
 class _AnyDictType(type):
     def __call__(cls, *args, **kwargs):
         return dict(*args, **kwargs)

@@ -5,7 +5,7 @@ import gc
 import types
 
 import pytest
-from adapter import MISSING, POINTLESS, InPool, Rebuilt, Tickets, adapted, exclude, rewritten
+from adapter import MISSING, POINTLESS, InPool, MadeWhole, Tickets, adapted, exclude, rewritten
 
 from pmemobj._tuple import PersistentTuple
 
@@ -15,17 +15,7 @@ except ImportError as error:
     pytest.fail(MISSING(error), pytrace=False)
 
 
-class TupleInPool(Rebuilt, PersistentTuple):
-    def __new__(cls, iterable=(), /, **kwargs):
-        if kwargs and cls.__init__ is TupleInPool.__init__:
-            raise TypeError("tuple() takes no keyword arguments")
-        if cls is type(iterable) is TupleInPool:
-            return iterable
-        return cls._p_new(InPool.pool, (iterable,), {})
-
-    def __init__(self, *args, **kwargs):
-        pass
-
+class TupleInPool(MadeWhole, PersistentTuple):
     def __repr__(self):
         return super().__repr__()[len(type(self).__name__) + 1 : -1]  # without the name of the class
 

@@ -9,7 +9,7 @@ import os
 import random
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,7 @@ class Part:
             tx.abort()
 
 
-def parts(row: str, operations: Iterator[Operation], *, undone: bool = True) -> tuple[Part, ...]:
+def parts(row: str, operations: Iterable[Operation], *, undone: bool = True) -> tuple[Part, ...]:
     """Each first in a transaction that is undone."""
     found = []
     for number, operation in enumerate(operations):
@@ -90,7 +90,7 @@ def tables() -> Iterator[Case]:
         yield Case(
             f"a dict of {kind}",
             holding({}),
-            (*steps, *parts("dict", iter([lambda _, x: x.clear()]))),
+            (*steps, *parts("dict", [lambda _, x: x.clear()])),
             32 * MIB,
         )
     deletions = each(list(range(0, 24_000, 3)), 4000, lambda x, key: x.__delitem__(key))
@@ -99,7 +99,7 @@ def tables() -> Iterator[Case]:
     yield Case("a large dict", holding(dict.fromkeys(range(24_000), 1)), steps, 32 * MIB)
     ends = [lambda _, x: x.move_to_end(7, last=False), lambda _, x: x.move_to_end(5)]
     start = holding(OrderedDict.fromkeys(range(20_000)))
-    yield Case("a large ordered dict", start, parts("ordered dict", iter(ends)), 32 * MIB)
+    yield Case("a large ordered dict", start, parts("ordered dict", ends), 32 * MIB)
     grow = each(list(range(9000)), 25, lambda x, key: x.add(key))
     shrink = each(list(range(8900)), 890, lambda x, _: x.pop())
     yield Case("a set", holding(set()), parts("set", grow, undone=False) + parts("set", shrink), 32 * MIB)
@@ -125,11 +125,11 @@ def trees() -> Iterator[Case]:
         steps = parts(row, each([n for n in mixed if n % 2][:3000], 300, put))
         steps += parts(row, each(list(range(12_000, 13_600)), 400, put))
         if mapping:
-            steps += parts(row, iter([overwrite, fill]))
+            steps += parts(row, [overwrite, fill])
         steps += parts(row, each(list(range(0, 3000, 2)), 300, drop))
         steps += parts(row, each(list(range(13_599, 11_999, -1)), 300, drop))
         steps += parts(row, each([n for n in mixed if n % 2 == 0 and n >= 3000], 400, drop))
-        steps += parts(row, iter([lambda _, x: x.clear()]))
+        steps += parts(row, [lambda _, x: x.clear()])
         yield Case(f"a {row}", holding(filled), steps, 32 * MIB)
 
     for place in (1, 500, 1441, 2000, 2879):  # a node that is full, and a leaf below it, divide
@@ -171,7 +171,7 @@ def lists() -> Iterator[Case]:
     yield Case(
         "a list",
         start,
-        parts("list", iter([lambda _, x: x.sort(reverse=True), over, slices, over])),
+        parts("list", [lambda _, x: x.sort(reverse=True), over, slices, over]),
         32 * MIB,
     )
 
@@ -267,15 +267,13 @@ def blocks() -> Iterator[Case]:
 
 def arrays() -> Iterator[Case]:
     none = np.zeros((3, 0))
-    yield Case(
-        "an array of no bytes", holding(none), parts("array", iter([lambda _, x: x.resize(7)])), 8 * MIB
-    )
+    yield Case("an array of no bytes", holding(none), parts("array", [lambda _, x: x.resize(7)]), 8 * MIB)
     ends = [
         lambda _, x: x.appendleft("a text of its own"),
         lambda _, x: x.append(1),
         lambda _, x: x.rotate(700),
     ]
-    yield Case("a deque", holding(deque(range(3000))), parts("deque", iter(ends)), 8 * MIB)
+    yield Case("a deque", holding(deque(range(3000))), parts("deque", ends), 8 * MIB)
 
 
 def aged(version: int) -> type[pmemobj.PersistentObject]:
@@ -321,8 +319,8 @@ def classes() -> Iterator[Case]:
     def back(pool: Any, x: Any) -> None:
         pool.rename_class(f"{__name__}:AnotherNameThatIsLonger", f"{__name__}:Old")
 
-    yield Case("a class", start, parts("object", iter([rename, back]), undone=False), 8 * MIB)
-    yield Case("a class of two versions", aging, parts("object", iter([use])), 8 * MIB)
+    yield Case("a class", start, parts("object", [rename, back], undone=False), 8 * MIB)
+    yield Case("a class of two versions", aging, parts("object", [use]), 8 * MIB)
 
 
 def ranges() -> Iterator[Case]:

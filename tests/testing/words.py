@@ -124,9 +124,8 @@ def opened(case: Case, engine: str, sync: str) -> Iterator[Any]:
             path = os.path.join(directory, "pool")
             with pmemobj.open(path, "x", max_size=case.max_size, sync=sync, engine=engine) as pool:
                 case.start(pool)
-            if (
-                engine == "direct"
-            ):  # all is persistent memory under a trace: flushes and fences are what is seen
+            if engine == "direct":
+                # Under a trace every file is persistent memory: flushes and fences are what is looked at.
                 _core._trace_start(directory)
             with pmemobj.open(path, "w", sync=sync, engine=engine) as pool:  # which knows no class yet
                 yield pool
