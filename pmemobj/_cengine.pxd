@@ -246,6 +246,15 @@ cdef extern from "_engine/objects/known.h" nogil:
     int pm_known_set(pm_known *t, uint64_t offset, void *proxy)
     void pm_known_remove(pm_known *t, pm_known_cell *cell)
 
+cdef extern from "_engine/objects/marks.h" nogil:
+    ctypedef struct pm_marks:
+        pass
+
+    bint pm_marks_has(const pm_marks *m, uint64_t offset)
+    int pm_marks_add(pm_marks *m, uint64_t offset)
+    void pm_marks_remove(pm_marks *m, uint64_t offset)
+    void pm_marks_free(pm_marks *m)
+
 cdef extern from "_engine/direct/undo.h" nogil:
     enum undo_kind:
         UNDO_ALLOCATED

@@ -59,18 +59,16 @@ cdef class _Collection:
 
     cdef int vanishes(self, uint64_t offset) except -1:
         """The object, to which nothing refers, is about to be destroyed."""
-        cdef pm_known_cell *cell
         if self.at == MARK:                 # it is not to be looked at
-            if pm_known_set(&self.live.met, offset, <void *><size_t>1):
+            if pm_marks_add(&self.live.met, offset):
                 self.pool.collecting = None
             return 0
-        cell = pm_known_find(&self.garbage.met, offset)
-        return 0 if cell == NULL else self.done_with(offset, cell)
+        return self.done_with(offset) if pm_marks_has(&self.garbage.met, offset) else 0
 
-    cdef int done_with(self, uint64_t offset, pm_known_cell *cell) except -1:
+    cdef int done_with(self, uint64_t offset) except -1:
         """A piece of garbage is empty, or destroyed through another one."""
         cdef pm_object *o = object_at_offset(self.pool, offset)
-        pm_known_remove(&self.garbage.met, cell)
+        pm_marks_remove(&self.garbage.met, offset)
         self.objects += 1
         self.types[o.type] += 1
         if o.type == PM_TYPE_OBJECT:
@@ -96,7 +94,7 @@ cdef class _Collection:
         return True
 
     cdef int judge(self, uint64_t offset, size_t *count) except -1:
-        if self.live.count(offset) == 0 and object_at_offset(self.pool, offset).born < self.births:
+        if not pm_marks_has(&self.live.met, offset) and object_at_offset(self.pool, offset).born < self.births:
             self.garbage.meet(offset)
             self.garbage.todo[count[0]] = offset
             count[0] += 1
@@ -106,19 +104,17 @@ cdef class _Collection:
         """Empties garbage, until there is none or the time is over."""
         cdef Pool pool = self.pool
         cdef uint64_t budget, offset
-        cdef pm_known_cell *cell
         while self.garbage.ntodo:
             op_begin(pool)
             try:
                 budget = DESTROY_ITEMS
                 while self.garbage.ntodo and budget:
                     offset = self.garbage.todo[self.garbage.ntodo - 1]
-                    cell = pm_known_find(&self.garbage.met, offset)
-                    if cell == NULL:
+                    if not pm_marks_has(&self.garbage.met, offset):
                         self.garbage.ntodo -= 1
                         continue
                     if empty_step(pool, offset, &budget):
-                        self.done_with(offset, cell)
+                        self.done_with(offset)
                         self.garbage.ntodo -= 1
                     if budget:
                         budget -= 1

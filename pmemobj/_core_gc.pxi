@@ -6,9 +6,9 @@ cdef enum:
 
 
 cdef class _Marks:
-    """Which objects have been met (or how often), and what is still to be looked at."""
+    """Which objects have been met, and what is still to be looked at."""
     cdef Pool pool
-    cdef pm_known met               # offset -> count, kept in the place of the proxy
+    cdef pm_marks met
     cdef uint64_t *todo             # objects
     cdef size_t ntodo, todo_cap
     cdef uint64_t *blocks           # slots of values with slots inside
@@ -20,7 +20,7 @@ cdef class _Marks:
         self.pool = pool
 
     def __dealloc__(self):
-        free(self.met.cells)
+        pm_marks_free(&self.met)
         free(self.gone.cells)
         free(self.todo)
         free(self.blocks)
@@ -115,10 +115,6 @@ cdef class _Marks:
             self.slot(fields[i])
         return 0
 
-    cdef inline size_t count(self, uint64_t offset) noexcept:
-        cdef pm_known_cell *cell = pm_known_find(&self.met, offset)
-        return 0 if cell == NULL else <size_t>cell.proxy
-
     cdef bint unfold(self, uint64_t end = 0) except -1:
         """Notes the objects inside of the values that are noted.  False when the time is over; 0: there is no end."""
         cdef uint64_t slot, i, done = 0
@@ -147,13 +143,13 @@ cdef class _Marks:
         return True
 
     cdef int meet(self, uint64_t offset) except -1:
-        """Counts the object."""
-        if pm_known_set(&self.met, offset, <void *>(self.count(offset) + 1)):
+        """Marks the object, which lies inside the pool."""
+        if pm_marks_add(&self.met, offset):
             no_memory()
         return 0
 
     cdef bint follow(self, uint64_t end) except -1:
-        """Counts the noted objects, and what they lead to.  False when the time is over, which at least one object has
+        """Marks the noted objects, and what they lead to.  False when the time is over, which at least one object has
         been looked at in; 0: there is no end."""
         cdef uint64_t offset
         cdef bint first = True
@@ -164,10 +160,10 @@ cdef class _Marks:
                 return False
             self.ntodo -= 1
             offset = self.todo[self.ntodo]
-            if self.count(offset) == 0:
+            if not pm_marks_has(&self.met, offset):
                 first = False
+                self.contents(offset)       # which looks at the offset first
                 self.meet(offset)
-                self.contents(offset)
                 if not self.unfold(end):
                     return False
         return True
@@ -214,6 +210,23 @@ cdef class _Marks:
         return 0
 
 
+cdef class _Counts(_Marks):
+    """And how often each object is referred to."""
+    cdef pm_known counts            # offset -> count, kept in the place of the proxy
+
+    def __dealloc__(self):
+        free(self.counts.cells)
+
+    cdef size_t of(self, uint64_t offset) noexcept:
+        cdef pm_known_cell *cell = pm_known_find(&self.counts, offset)
+        return 0 if cell == NULL else <size_t>cell.proxy
+
+    cdef int put(self, uint64_t offset) except -1:
+        if pm_known_set(&self.counts, offset, <void *>(self.of(offset) + 1)):
+            no_memory()
+        return 0
+
+
 cdef int push_word(uint64_t **words, size_t *count, size_t *cap, uint64_t word) except -1:
     cdef uint64_t *grown
     if count[0] == cap[0]:
@@ -250,12 +263,13 @@ def check_references(Pool pool not None):
 
     Raises PoolDamagedError.  For tests: it looks at unreachable objects too.
     """
-    cdef _Marks counted, every
+    cdef _Marks every
+    cdef _Counts counted
     cdef uint64_t at
     cdef size_t i, limbo = 0, unreferred = 0
     cdef pm_object *o
     must_be_alone(pool, "check_references")
-    counted = _Marks(pool)
+    counted = _Counts(pool)
     every = _Marks(pool)
     every.objects()
     counted.roots()
@@ -263,22 +277,20 @@ def check_references(Pool pool not None):
         counted.contents(every.todo[i])
         counted.unfold()
     counted.unfold()
-    for i in range(counted.ntodo):
-        counted.meet(counted.todo[i])
     faults = []
     for i in range(every.ntodo):
         at = every.todo[i]
         o = object_at_offset(pool, at)
-        if o.refs != counted.count(at):
-            faults.append(f"the object at {at:#x} (type {o.type}) counts {o.refs} references, has {counted.count(at)}")
+        if o.refs != counted.of(at):
+            faults.append(f"the object at {at:#x} (type {o.type}) counts {o.refs} references, has {counted.of(at)}")
         if (o.refs == 0) != bool(o.flags & PM_IN_LIMBO):
             faults.append(f"the object at {at:#x} (type {o.type}) is wrongly in limbo, or wrongly not")
         if o.refs == 0:
             unreferred += 1
-        pm_known_set(&counted.met, at, NULL)
-    for i in range(counted.met.mask + 1 if counted.met.cells != NULL else 0):
-        if counted.met.cells[i].offset and counted.met.cells[i].proxy != NULL:
-            faults.append(f"a slot refers to {counted.met.cells[i].offset:#x}, which is no object in use")
+        pm_known_set(&counted.counts, at, NULL)
+    for i in range(counted.counts.mask + 1 if counted.counts.cells != NULL else 0):
+        if counted.counts.cells[i].offset and counted.counts.cells[i].proxy != NULL:
+            faults.append(f"a slot refers to {counted.counts.cells[i].offset:#x}, which is no object in use")
     at = pool.p.root.limbo
     while at and limbo <= unreferred:
         limbo += 1
