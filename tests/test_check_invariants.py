@@ -267,6 +267,8 @@ DAMAGES = [
     (tree(500), node(0, LEAF_KEYS + 8), be(2001), "root key #2: is not above the one before it"),
     (tree(20, "key number {:03}".format), led_to(in_object(TREE_ROOT), 72), plus(1),
      "root: the leaf at 0x... does not tell how its key at 0 begins"),
+    (tree(20, "a key that goes on, number {:09}".format), led_to(in_object(TREE_ROOT), 72), plus(1 << 8),
+     "root: the leaf at 0x... does not tell how its key at 0 begins"),
     (tree(500), in_object(KEY_NAME), be(13 << 48), "root: slot 0x... has an unknown kind"),
     # pages, chunks, and libpmemobj's own structures
     ([1], in_root(CHUNKS), be(1 << 44), "a list of chunks is broken at 0x..."),

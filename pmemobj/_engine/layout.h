@@ -14,7 +14,7 @@
 
 #define PM_LAYOUT_NAME "pmemobj"              /* libpmemobj's layout string of our pools */
 #define PM_ROOT_MAGIC 0x4a424f4d454d5050ull   /* "PPMEMOBJ" */
-#define PM_FORMAT_VERSION 2u
+#define PM_FORMAT_VERSION 3u
 #define PM_ROOT_SIZE 4096u
 
 /* Feature bits: a reader that meets an incompatible bit it does not know must refuse the pool. */
@@ -260,6 +260,7 @@ typedef struct pm_instance {    /* a PersistentObject */
 #define PM_SORTED_HEIGHT 16u    /* more than any pool can hold */
 #define PM_COMMON_MAX 24u       /* bytes */
 #define PM_NO_HEADS (~0ull)
+#define PM_HEADS_WHOLE (1ull << 8)
 
 typedef struct pm_sorted {
     pm_object head;
@@ -271,7 +272,7 @@ typedef struct pm_sorted {
 } pm_sorted;                    /* 72 bytes */
 
 typedef struct pm_common {      /* what all keys of a node begin with (see heads.h) */
-    uint64_t length;            /* PM_NO_HEADS: the node's heads mean nothing */
+    uint64_t length;            /* bytes, plus PM_HEADS_WHOLE; PM_NO_HEADS: the node's heads mean nothing */
     uint64_t bytes[PM_COMMON_MAX / 8];
 } pm_common;                    /* 32 bytes */
 

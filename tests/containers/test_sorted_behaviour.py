@@ -16,6 +16,9 @@ KEYS = {
     "short texts": lambda n: f"{n:x}",
     "texts": lambda n: f"a key longer than a slot {n % 97} {n}",
     "any texts": lambda n: chr(0x61 + n % 3) * (n % 11) + ("", "é", "\u20ac", "\U0001f600")[n % 4] + str(n),
+    "texts with zeros": lambda n: (
+        "a beginning" + "\0" * (n % 4) + "xyz"[: n % 3] + "\0" * (n // 12 % 10) + str(n)[: n % 2]
+    ),
     "bytes": lambda n: n.to_bytes(9, "little").rstrip(b"\0"),
     "tuples": lambda n: (n % 5, str(n)),
     "big ints": lambda n: (n - 500) ** 9,
@@ -79,6 +82,27 @@ def test_a_random_life(pool, kind):
             same(ours, model)
     same(ours, model)
     assert pool.check().ok
+
+
+@pytest.mark.parametrize("among", [0, 40])
+def test_texts_that_end_near_the_end_of_what_a_node_knows_of_them(pool, among):
+    """Eight bytes behind what the keys of a node have in common, and whether they are all; zeros are characters."""
+    keys = {
+        "same" + middle + "\0" * zeros
+        for middle in ("", "1", "1234567", "12345678", "123456789")
+        for zeros in range(10)
+    }
+    strange = [*keys, "sam", "same12345678\x01", "same\x00x", "same\xff", "same1234567\u20ac"]
+    whole = [f"same{i:03}" for i in range(among)]
+    for new in [key for key in strange if key not in keys] + sorted(keys):
+        tree = pool.new(PersistentSortedSet, whole)
+        for key in (new, *sorted(keys, key=len)):
+            assert (key in tree) == (key in set(tree))
+            tree.add(key)
+            tree._check()
+            assert [k for k in strange if k in tree] == [k for k in strange if k in set(tree)]
+        assert list(tree) == sorted({*whole, *keys, new})
+        assert [tree.bisect_left(k) for k in strange] == [SortedSet(tree).bisect_left(k) for k in strange]
 
 
 def test_inserting_and_deleting_in_every_order(pool):

@@ -243,6 +243,7 @@ SORTED = {
 #: Of a sorted container: where it says how many entries it has, where its root is and how high it stands.
 COUNT, ROOT, HEIGHT = 32, 48, 56
 NEXT_LEAF, PREVIOUS_LEAF, ORDER, COMMON = 8, 16, 24, 72
+HEADS_WHOLE = 1 << 8
 
 
 def in_leaves(pool_path):
@@ -375,6 +376,7 @@ def test_text_of_a_key_that_is_longer_than_the_pool(pool_path):
     _at, _root, leaf = in_leaves(pool_path)
     for i in range(20):
         changed(pool_path, word_at(pool_path, leaf + KEYS + 8 * i) & OFFSET, lambda _: 1 << 40)
+    changed(pool_path, leaf + COMMON, lambda word: word & ~HEADS_WHOLE)  # else nobody would look
     uses = {"long": lambda root: root.get("key number 010" + "\0" * 100_000), **SORTED}
     assert raising(pool_path, uses) >= {"long", "first", "all", "compact"}
 

@@ -83,22 +83,26 @@ def test_root_block_never_filled(made):
     refused(made, "its creation was never finished")
 
 
-def test_older_format(made):
-    write_word(made, root_field(made, VERSION), 1)
-    refused(made, r"made by a development version of pmemobj \(format 1; this one reads format 2\); read it")
+@pytest.mark.parametrize("version", [1, 2])
+def test_older_format(made, version):
+    write_word(made, root_field(made, VERSION), version)
+    refused(
+        made,
+        rf"made by a development version of pmemobj \(format {version}; this one reads format 3\); read it",
+    )
 
 
 def test_newer_format(made):
-    write_word(made, root_field(made, VERSION), 3)
+    write_word(made, root_field(made, VERSION), 4)
     refused(
         made,
-        r"made by a newer version of pmemobj \(format 3, features 0x0; this one reads format 2\); update",
+        r"made by a newer version of pmemobj \(format 4, features 0x0; this one reads format 3\); update",
     )
 
 
 def test_unknown_incompatible_feature(made):
     write_word(made, root_field(made, INCOMPAT), 1 << 40)
-    refused(made, r"made by a newer version of pmemobj \(format 2, features 0x10000000000; this one")
+    refused(made, r"made by a newer version of pmemobj \(format 3, features 0x10000000000; this one")
 
 
 def test_unknown_compatible_feature_is_fine(made):

@@ -106,7 +106,7 @@ static inline __attribute__((always_inline)) int pm_search_inner(const pm_pool *
         int order = n > 1 ? pm_common_order(&node->common, k) : 1;
         if (order)
             return order < 0 ? (int)n - 1 : 0;
-        return pm_search_heads(p, &headed, 0, n, pm_head(k, node->common.length), k);
+        return pm_search_heads(p, &headed, 0, n, pm_head(k, pm_common_bytes(&node->common)), k);
     }
     while (n > 1) {
         unsigned half = n / 2;
@@ -132,7 +132,7 @@ static inline int pm_search_headed(const pm_pool *p, const pm_leaf *leaf, unsign
     int order = pm_common_order(&leaf->common, k);
     if (order)
         return order < 0 ? (int)n : 0;
-    uint64_t head = pm_head(k, leaf->common.length);
+    uint64_t head = pm_head(k, pm_common_bytes(&leaf->common));
     pm_headed headed = pm_leaf_headed((pm_leaf *)leaf);
     int low = pm_search_heads(p, &headed, 0, n, head, k);
     if (low < 0)
@@ -140,7 +140,7 @@ static inline int pm_search_headed(const pm_pool *p, const pm_leaf *leaf, unsign
     unsigned at = leaf->order[low];
     if (leaf->heads[at] != head)
         return leaf->heads[at] < head ? low + 1 : low;
-    order = pm_compare(p, leaf->keys[at], k, PM_SOUGHT_STR);
+    order = pm_headed_order(p, &headed, at, k);
     if (order == PM_UNORDERED)
         return -1;
     *found = order == 0;
