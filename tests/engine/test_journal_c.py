@@ -24,6 +24,7 @@ SOURCES = [
             "journal/journal_files.c",
             "journal/journal_threads.c",
             "journal/recovery.c",
+            "journal/target.c",
         )
     ),
 ]

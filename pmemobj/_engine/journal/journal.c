@@ -30,7 +30,6 @@
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +42,7 @@
 #include "files/io.h"
 #include "journal_private.h"
 #include "layout.h"
+#include "threads.h"
 
 /* At one step of JR_STEP_WORDS, by slow_down. */
 #define LONGEST_PAUSE_NS 8e6
@@ -668,21 +668,16 @@ static void stop_threads(struct jr_private *p, bool keeper_too)
         pthread_join(p->keeper, NULL);
 }
 
-/* No signal is ever handled in a thread of the journal. */
 static int start_threads(struct jr *j)
 {
     struct jr_private *p = j->priv;
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int error = pthread_create(&p->checkpointer, NULL, jr_checkpointer_main, j);
-    if (!error) {
-        error = pthread_create(&p->keeper, NULL, jr_keeper_main, j);
-        bool keeper = !error;
-        if (error || (error = jr_ring_start(j)))
-            stop_threads(p, keeper);
-    }
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    int error = pm_thread_start(&p->checkpointer, jr_checkpointer_main, j);
+    if (error)
+        return error;
+    error = pm_thread_start(&p->keeper, jr_keeper_main, j);
+    bool keeper = !error;
+    if (error || (error = jr_ring_start(j)))
+        stop_threads(p, keeper);
     return error;
 }
 

@@ -15,6 +15,7 @@
 #include <sys/prctl.h>
 
 #include "journal_private.h"
+#include "threads.h"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -422,7 +423,7 @@ int jr_ring_open(struct jr *j, uint64_t *map, uint64_t bytes, uint64_t salt)
 int jr_ring_start(struct jr *j)
 {
     struct jr_merger *m = j->ring.merger;
-    return m ? pthread_create(&m->thread, NULL, merger_main, j) : 0;
+    return m ? pm_thread_start(&m->thread, merger_main, j) : 0;
 }
 
 void jr_ring_stop(struct jr *j)

@@ -3,7 +3,6 @@
 #include "reader.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 
 #include "direct/undo.h"
 #include "files/io.h"
+#include "threads.h"
 
 #define GROWTH ((uint64_t)64 << 30)         /* addresses set aside for a pool that is enlarged */
 #define ANY_SIZE (UINT64_MAX / 2)            /* of a pool that may have been enlarged since */
@@ -392,11 +392,7 @@ static void *keeper_main(void *reader)
 /* Without it the snapshot is as good, but holds the writer up. */
 static void start_keeper(struct rd *r)
 {
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    r->has_keeper = !pthread_create(&r->keeper, NULL, keeper_main, r);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    r->has_keeper = !pm_thread_start(&r->keeper, keeper_main, r);
 }
 
 /* ------------------------------------------------------------------ opening and closing ----------- */
