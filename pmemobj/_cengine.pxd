@@ -454,6 +454,8 @@ cdef extern from "_engine/objects/table.h" nogil:
     void pm_cells_move(const pm_pool *p, uint64_t segment, uint64_t low, uint64_t high)
     void pm_table_append(pm_pool *p, pm_table *t, unsigned stride, const pm_probe *probe, uint64_t key, uint64_t value)
     void pm_table_forget(pm_pool *p, const pm_table *t, uint64_t hash, uint64_t number)
+
+cdef extern from "_engine/prefetch.h" nogil:
     void pm_prefetch(const void *at)
 
 cdef extern from "_engine/objects/keys.h":

@@ -53,6 +53,8 @@ cdef extern from "_engine/objects/sorted.h":
         PM_UNORDERED
         PM_SOUGHT_OTHER
         PM_SOUGHT_NAN
+        PM_WALK_KEYS
+        PM_WALK_VALUES
 
     ctypedef struct pm_sought:
         int kind
@@ -65,7 +67,7 @@ cdef extern from "_engine/objects/sorted.h":
 
     ctypedef struct pm_walk:
         uint64_t version, leaf, left
-        unsigned at, size
+        unsigned at, size, wanted
 
     pm_leaf *pm_leaf_at(const pm_pool *p, uint64_t offset) noexcept
     pm_inner *pm_inner_at(const pm_pool *p, uint64_t offset) noexcept

@@ -1,9 +1,9 @@
 # Iterators and views.
 
 cdef enum:
-    KEYS
-    VALUES
-    ITEMS
+    KEYS = PM_WALK_KEYS
+    VALUES = PM_WALK_VALUES
+    ITEMS = PM_WALK_KEYS | PM_WALK_VALUES
 
 
 cdef int walked_too_far(Persistent o) except -1:
@@ -93,6 +93,7 @@ cdef SortedIterator walk(Persistent o, uint64_t first, uint64_t end, int what, b
     it.at.version = t.version
     it.at.left = end - first
     it.at.at = it.at.size = 0
+    it.at.wanted = what
     if first < end:
         place_of(o, end if backwards else first, backwards, &path)
         it.at.leaf = pm_path_leaf(&path)

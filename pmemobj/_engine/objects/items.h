@@ -33,6 +33,21 @@ static inline uint64_t *pm_item_at(const pm_pool *p, pm_object *head, PyObject *
     return (uint64_t)i < v->size ? pm_vec_find(p, v, (uint64_t)i, 1) : NULL;
 }
 
+#define PM_CELLS_AHEAD 8u
+
+/* Whoever goes over cells comes to `cell`: now and then fetches what some that will follow refer to, if this one refers to
+ * anything.  What lies there may be no cells: only the caches see what is fetched then. */
+PM_PREFETCHES pm_cells_ahead(const pm_pool *p, const uint64_t *cell, uint64_t number, int backwards)
+{
+    if (number % PM_CELLS_AHEAD || !PM_IS_REFERENCE(*cell))
+        return;
+    cell = backwards ? cell - 2 * PM_CELLS_AHEAD : cell + PM_CELLS_AHEAD;
+    if (pm_offset(p, cell) > p->size - 8 * PM_CELLS_AHEAD)
+        return;
+    for (unsigned i = 0; i < PM_CELLS_AHEAD; i++)
+        pm_prefetch_slot(p, cell[i]);
+}
+
 /* The item at *at, which moves on; NULL at the end, too. */
 static inline PyObject *pm_item_next(pm_pool *p, pm_object *head, uint64_t *at)
 {
@@ -41,6 +56,7 @@ static inline PyObject *pm_item_next(pm_pool *p, pm_object *head, uint64_t *at)
     if (!pm_may_read(p, head) || *at >= pm_items(head)->size ||
         (cell = pm_vec_find(p, pm_items(head), *at, 1)) == NULL)
         return NULL;
+    pm_cells_ahead(p, cell, *at, 0);
     value = pm_quick_value(p, *cell);
     *at += value != NULL;
     return value;
@@ -54,6 +70,7 @@ static inline PyObject *pm_item_previous(pm_pool *p, pm_object *head, uint64_t *
     if (!pm_may_read(p, head) || *left - 1 >= pm_items(head)->size ||
         (cell = pm_vec_find(p, pm_items(head), *left - 1, 1)) == NULL)
         return NULL;
+    pm_cells_ahead(p, cell, *left, 1);
     value = pm_quick_value(p, *cell);
     *left -= value != NULL;
     return value;
@@ -98,8 +115,11 @@ static inline int pm_item_append(pm_pool *p, pm_object *head, PyObject *value)
 static inline uint64_t pm_items_get(pm_pool *p, const uint64_t *cells, uint64_t count, PyObject **to)
 {
     uint64_t i = 0;
-    while (i < count && (to[i] = pm_quick_value(p, cells[i])) != NULL)
-        i++;
+    for (; i < count; i++) {
+        pm_cells_ahead(p, cells + i, i, 0);
+        if ((to[i] = pm_quick_value(p, cells[i])) == NULL)
+            break;
+    }
     return i;
 }
 

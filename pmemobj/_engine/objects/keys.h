@@ -213,15 +213,14 @@ static inline int64_t pm_find_int(const pm_pool *p, const pm_table *t, unsigned 
 
 /* Fetches what the entries eight to fifteen further on refer to.  What lies there may be no entries: only the
  * cache sees what it fetches then. */
-static inline void pm_prefetch_texts(const pm_pool *p, const uint64_t *entry, unsigned stride)
+PM_PREFETCHES pm_prefetch_texts(const pm_pool *p, const uint64_t *entry, unsigned stride)
 {
     const uint64_t *ahead = entry + 8 * stride, *end = ahead + 8 * stride;
     if (pm_offset(p, end) > p->size)
         return;
     for (; ahead < end; ahead += stride)
         for (unsigned word = 1; word < stride; word++)
-            if (PM_IS_REFERENCE(ahead[word]))   /* a wrong address does no harm */
-                pm_prefetch(p->base + (ahead[word] & PM_OFFSET_MASK));
+            pm_prefetch_slot(p, ahead[word]);
 }
 
 /* --- storing ---------------------------------------------------------------------------------------- */

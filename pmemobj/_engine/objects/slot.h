@@ -11,11 +11,18 @@
 
 #include "cache.h"
 #include "engine.h"
+#include "prefetch.h"
 
 #define PM_IMMEDIATE(kind) ((uint64_t)(kind) << 3 | 4)
 #define PM_REFERENCE(kind, offset) ((uint64_t)(kind) << 48 | (offset))
 #define PM_SLOT_KIND(slot) ((unsigned)((slot) >> 48))
 #define PM_IS_REFERENCE(slot) (((slot) & 7) == 0)
+
+PM_PREFETCHES pm_prefetch_slot(const pm_pool *p, uint64_t slot)
+{
+    if (PM_IS_REFERENCE(slot))
+        pm_prefetch(p->base + (slot & PM_OFFSET_MASK));
+}
 
 /* Floats whose exponent begins with 011 or 100 lose these bits but for one: rotating left by 3 brings them
  * to the bottom, where the tag replaces two of them and the remaining one tells which it was. */

@@ -58,14 +58,8 @@ static inline uint64_t pm_path_leaf(const pm_path *path) { return path->nodes[pa
 
 /* --- descending --------------------------------------------------------------------------------------- */
 
-static inline void pm_prefetch_range(const char *from, const char *to)
-{
-    for (; from < to; from += 64)
-        __builtin_prefetch(from);
-}
-
 /* What a search reads of the node: by_heads those, else the keys. */
-static inline void pm_prefetch_leaf(const pm_pool *p, uint64_t offset, int by_heads)
+PM_PREFETCHES pm_prefetch_leaf(const pm_pool *p, uint64_t offset, int by_heads)
 {
     const char *leaf = pm_at(p, offset);
     pm_prefetch_range(leaf, leaf + (by_heads ? offsetof(pm_leaf, keys) : offsetof(pm_leaf, heads)));
@@ -73,7 +67,7 @@ static inline void pm_prefetch_leaf(const pm_pool *p, uint64_t offset, int by_he
         pm_prefetch_range(leaf + offsetof(pm_leaf, keys), leaf + offsetof(pm_leaf, values));
 }
 
-static inline void pm_prefetch_inner(const pm_pool *p, uint64_t offset, int by_heads)
+PM_PREFETCHES pm_prefetch_inner(const pm_pool *p, uint64_t offset, int by_heads)
 {
     const char *inner = pm_at(p, offset);
     pm_prefetch_range(inner, inner + (by_heads ? offsetof(pm_inner, keys) : offsetof(pm_inner, heads)));
@@ -83,16 +77,14 @@ static inline void pm_prefetch_inner(const pm_pool *p, uint64_t offset, int by_h
 
 /* Strings lie in blocks anywhere: fetches those of the n keys from `low` on that the next three steps of a search may
  * look at, so that one wait serves all three.  `order`: as in a leaf, or NULL. */
-static inline void pm_prefetch_keys(const pm_pool *p, const uint64_t *keys, const uint8_t *order, unsigned low,
+PM_PREFETCHES pm_prefetch_keys(const pm_pool *p, const uint64_t *keys, const uint8_t *order, unsigned low,
                                     unsigned n)
 {
     unsigned first = n / 2, second = (n - first) / 2, third = (n - first - second) / 2;
     unsigned at[7] = {first, second, first + second, third, first + third, second + third, first + second + third};
     for (unsigned i = 0; i < 7; i++) {
         unsigned k = low + at[i];
-        uint64_t slot = keys[order == NULL ? k : order[k]];
-        if (PM_IS_REFERENCE(slot))
-            __builtin_prefetch(p->base + (slot & PM_OFFSET_MASK));
+        pm_prefetch_slot(p, keys[order == NULL ? k : order[k]]);
     }
 }
 
@@ -317,7 +309,26 @@ typedef struct pm_walk {
     uint64_t leaf;
     uint64_t left;              /* entries to come */
     unsigned at, size;          /* size of the leaf */
+    unsigned wanted;            /* of each entry: PM_WALK_KEYS, PM_WALK_VALUES or both */
 } pm_walk;
+
+#define PM_WALK_KEYS 1u
+#define PM_WALK_VALUES 2u
+#define PM_WALK_AHEAD 8u
+
+/* Entry number `at` of the leaf will be asked for soon: fetches what its slots refer to, if `like`, those of an entry near
+ * to it, refer to anything.  Blocks of keys that came in no order lie anywhere. */
+PM_PREFETCHES pm_walk_ahead(const pm_pool *p, const pm_leaf *leaf, unsigned at, const pm_walk *w,
+                                 const pm_leaf *like, unsigned position)
+{
+    unsigned ahead = leaf->order[at];
+    if (ahead >= PM_LEAF_KEYS)
+        return;
+    if (w->wanted & PM_WALK_KEYS && PM_IS_REFERENCE(like->keys[position]))
+        pm_prefetch_slot(p, leaf->keys[ahead]);
+    if (w->wanted & PM_WALK_VALUES && PM_IS_REFERENCE(like->values[position]))
+        pm_prefetch_slot(p, leaf->values[ahead]);
+}
 
 /* The next entry's leaf and its position there.  NULL: the leaves end too early, the pool is damaged; no leaf is empty. */
 static inline pm_leaf *pm_walk_next(const pm_pool *p, const pm_sorted *t, pm_walk *w, unsigned *position)
@@ -335,6 +346,11 @@ static inline pm_leaf *pm_walk_next(const pm_pool *p, const pm_sorted *t, pm_wal
     }
     *position = leaf->order[w->at++];
     w->left--;
+    unsigned ahead = w->at + PM_WALK_AHEAD;
+    if (ahead < w->size)
+        pm_walk_ahead(p, leaf, ahead, w, leaf, *position);
+    else if (leaf->next && pm_node_inside(p, leaf->next, pm_leaf_bytes(t)))
+        pm_walk_ahead(p, pm_leaf_at(p, leaf->next), ahead - w->size, w, leaf, *position);
     return leaf;
 }
 
@@ -348,9 +364,18 @@ static inline pm_leaf *pm_walk_back(const pm_pool *p, const pm_sorted *t, pm_wal
         w->leaf = leaf->prev;
         leaf = pm_leaf_at(p, w->leaf);
         w->at = w->size = pm_leaf_size(leaf);
+        if (leaf->prev)
+            pm_prefetch_leaf(p, leaf->prev, 0);
     }
     *position = leaf->order[--w->at];
     w->left--;
+    if (w->at >= PM_WALK_AHEAD) {
+        pm_walk_ahead(p, leaf, w->at - PM_WALK_AHEAD, w, leaf, *position);
+    } else if (leaf->prev && pm_node_inside(p, leaf->prev, pm_leaf_bytes(t))) {
+        unsigned back = PM_WALK_AHEAD - w->at, size = pm_leaf_size(pm_leaf_at(p, leaf->prev));
+        if (back <= size && size <= PM_LEAF_KEYS)
+            pm_walk_ahead(p, pm_leaf_at(p, leaf->prev), size - back, w, leaf, *position);
+    }
     return leaf;
 }
 

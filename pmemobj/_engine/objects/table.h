@@ -38,8 +38,6 @@ static inline uint64_t pm_tag_home(uint64_t tag, unsigned log, unsigned depth)
     return (uint32_t)(tag << (depth & 63)) >> ((32 - log) & 31);
 }
 
-static inline void pm_prefetch(const void *at) { __builtin_prefetch(at); }
-
 static inline uint64_t *pm_directory(const pm_pool *p, const pm_table *t) { return (uint64_t *)pm_at(p, t->index); }
 
 /* The segment that holds cells of that tag; there is an index.  0: there should be, but its directory is damaged. */
