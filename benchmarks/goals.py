@@ -165,7 +165,8 @@ def buffers(directory: Path, effort: Effort) -> tuple[list[Row], Figures]:
         name: (one.ratio, f"{one.ns[harness.OURS]:.1f} ns")
         for name, one in zip(BUFFER_CASES, results, strict=True)
     }
-    figures[OVERWRITE] = (large.ratio, f"{large.ns[harness.OURS] / 1e6:.0f} ms")
+    times = ", ".join(f"{name} {ns / 1e6:.0f} ms" for name, ns in large.ns.items())
+    figures[OVERWRITE] = (large.ratio, times)
     return [result.row() for result in [*results, large]], figures
 
 
@@ -185,7 +186,12 @@ def sorteds(directory: Path, effort: Effort) -> tuple[list[Row], Figures]:
                 continue
             case = max(ratios, key=ratios.__getitem__)
             figure = ratios[case] if title is SORTED else 1 / ratios[case]
-            figures[title.format(name)] = (figure, f"the worst: {case}")
+            note = f"the worst: {case}"
+            if title is TREE:
+                ns = next(one.ns for one in results if one.name == case)
+                others = [other for other in ns if other not in (rival, harness.OURS)]
+                note += "".join(f"; {other} {ns[rival] / ns[other]:.2f}" for other in others)
+            figures[title.format(name)] = (figure, note)
     return rows, figures
 
 

@@ -10,6 +10,7 @@ from benchmarks.harness import BUILTIN, OURS, Case, Plan, Result, timed
 
 GROUP = "array"
 LARGE = 1 << 17  # numbers: 1 MiB
+MAPPED = "np.memmap"
 
 
 def items(array, indices):
@@ -44,15 +45,19 @@ def overwrite(array, new, count):
 
 
 def overwritten(directory, size, repeats):
-    """All of a large array replaced now and then: the disk is given the time for what was there before."""
+    """All of a large array replaced now and then: the disk is given the time for what was there before.  Beside it
+    NumPy's way to have an array in a file."""
     new = [np.full(size // 8, float(i)) for i in range(2)]
-    plain, times = np.zeros(size // 8), {BUILTIN: [], OURS: []}
+    mapped = np.memmap(directory / "overwritten", float, "w+", shape=(size // 8,))
+    plain, times = np.zeros(size // 8), {BUILTIN: [], MAPPED: [], OURS: []}
     with pmemobj.open(directory / "overwritten.pool", max_size=8 * size + (64 << 20)) as pool:
         pool.root = plain
         ours = pool.root
         for i in range(2 * repeats):
+            mapped.flush()
             pool.sync()
             times[BUILTIN].append(timed(plain.__setitem__, ..., new[i & 1]))
+            times[MAPPED].append(timed(mapped.__setitem__, ..., new[i & 1]))
             times[OURS].append(timed(ours.__setitem__, ..., new[i & 1]))
         ours = None
     ns = {name: statistics.median(found) for name, found in times.items()}

@@ -58,6 +58,16 @@ def persist(pool, rival):
     return pool.root
 
 
+def persist_shuffled(pool, rival):
+    """One key after the other, so that neighbours in order do not lie side by side."""
+    pool.root = ours = pool.new(PersistentSortedDict)
+    keys = list(rival)
+    random.Random(len(keys)).shuffle(keys)
+    for key in keys:
+        ours[key] = rival[key]
+    return ours
+
+
 def cases(plan: Plan) -> list[Case]:
     n = plan.entries
     span, rounds = plan.times(plan.reads)
@@ -78,11 +88,27 @@ def cases(plan: Plan) -> list[Case]:
             ("append", empty, partial(insert, wanted=sorted(new)), grown, True),
             ("delete", full, partial(delete, wanted=wanted), span, True),
             ("iterate over keys", full, partial(iterate, rounds=rounds), n * rounds, False),
-            ("iterate over items", full, partial(items_of, rounds=rounds), n * rounds, False),
+            (
+                "iterate over items",
+                full | {"dict": lambda key=key: {key(i): i for i in range(n)}},
+                partial(items_of, rounds=rounds),
+                n * rounds,
+                False,
+            ),
         ):
             found.append(
                 Case(GROUP, f"sorted dict {name}, {kind} keys", make, run, count, fresh, persist=persist)
             )
+    found.append(
+        Case(
+            GROUP,
+            "sorted dict iterate over keys, text keys that came in no order",
+            makers(lambda: {text(i): i for i in range(n)}),
+            partial(iterate, rounds=rounds),
+            n * rounds,
+            persist=persist_shuffled,
+        )
+    )
     width = min(100, n)
     starts = [number(i) for i in range(0, max(n - width, 1), width)]
     full = makers(lambda: {number(i): i for i in range(n)})
