@@ -4,6 +4,7 @@ With --engine=direct libpmem takes every file for persistent memory, in this pro
 engine="auto" means "direct", and nothing waits for a disk.
 """
 
+import gc
 import importlib
 import os
 import signal
@@ -50,6 +51,13 @@ def pytest_collection_modifyitems(config, items):
     about_the_journal = [item for item in items if item.get_closest_marker("journal_engine")]
     config.hook.pytest_deselected(items=about_the_journal)
     items[:] = [item for item in items if not item.get_closest_marker("journal_engine")]
+
+
+def pytest_collection_finish():
+    """What has been imported and collected stays.  Many tests collect garbage again and again, in the midst of things:
+    then only what they made themselves is gone over."""
+    gc.collect()
+    gc.freeze()
 
 
 # --- what was explored, by all processes of the session (see tests/testing/tally.py)
