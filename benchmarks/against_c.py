@@ -9,6 +9,7 @@ the msyncs out: then nothing is safe against power loss, as with sync="manual", 
 
 import argparse
 import os
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -41,15 +42,24 @@ class NoCompilerError(RuntimeError):
 
 def build(name: str, directory: Path = BUILT) -> Path:
     """Compiles a program, with the system's libpmemobj."""
-    compiler = shutil.which(os.environ.get("CC", "gcc"))
-    if not compiler or not shutil.which("pkg-config"):
+    compiler = shlex.split(os.environ.get("CC", "gcc"))  # "ccache gcc", perhaps
+    if not shutil.which(compiler[0]) or not shutil.which("pkg-config"):
         raise NoCompilerError("a C compiler and pkg-config are needed")
     flags = subprocess.run(["pkg-config", "--cflags", "--libs", "libpmemobj"], capture_output=True, text=True)
     if flags.returncode:
         raise NoCompilerError(flags.stderr.strip())
     directory.mkdir(parents=True, exist_ok=True)
     program = directory / name
-    command = [compiler, "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(program), str(SOURCES / f"{name}.c")]
+    command = [
+        *compiler,
+        "-O2",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-o",
+        str(program),
+        str(SOURCES / f"{name}.c"),
+    ]
     subprocess.run(command + flags.stdout.split(), check=True)
     return program
 
