@@ -372,6 +372,27 @@ def test_texts_of_keys_that_are_elsewhere(pool_path):
     assert raising(pool_path, SORTED) >= {"first", "all", "delete", "range", "compact"}
 
 
+def test_numbers_of_keys_that_are_elsewhere(pool_path):
+    """Floats that need a block."""
+    with pmemobj.create(pool_path, 8 << 20, sync="manual") as pool:
+        pool.root = pool.new(pmemobj.PersistentSortedDict, {10.0 ** (100 + i): i for i in range(150)})
+        at = pmemobj._core.object_at(pool.root)
+    leaf = word_at(pool_path, word_at(pool_path, at + ROOT) + CHILDREN)
+    for i in range(30):
+        changed(pool_path, leaf + KEYS + 8 * i, lambda word: word & ~OFFSET | 1 << 40)
+    uses = {
+        "get": lambda root: root.get(1e110),
+        "of an int": lambda root: root.get(10**5),
+        "first": lambda root: root.peekitem(0),
+        "all": list,
+        "insert": lambda root: root.__setitem__(1e110 + 1e95, 1),
+        "delete": lambda root: root.__delitem__(1e110),
+        "bisect": lambda root: root.bisect_left(1e110),
+        "compact": compacted,
+    }
+    assert raising(pool_path, uses) == set(uses)
+
+
 def test_text_of_a_key_that_is_longer_than_the_pool(pool_path):
     _at, _root, leaf = in_leaves(pool_path)
     for i in range(20):
