@@ -247,14 +247,23 @@ def test_interrupted(pool):
 
 def test_signal_handlers_that_use_the_pool(pool):
     """They run between two operations, when some of the garbage is empty and waits for its end."""
-    handled, numbers = [], itertools.count()
+    handled, numbers, inside, going_on = [], itertools.count(), [], False
+
+    def soon():
+        """One in the midst of another's handler, too, but not for ever where that takes longer."""
+        if going_on and len(inside) < 5:
+            signal.setitimer(signal.ITIMER_REAL, 0.0002)
 
     def handler(number, frame):
         n = next(numbers)  # another signal may come at any bytecode
         handled.append(n)
+        inside.append(n)
+        soon()
         pool.root.append([n, [pool.new(Node)]])
         with contextlib.suppress(RuntimeError):  # inside the collection
             pool.gc()
+        inside.pop()
+        soon()
 
     pool.root = []
     old = signal.signal(signal.SIGALRM, handler)
@@ -265,9 +274,11 @@ def test_signal_handlers_that_use_the_pool(pool):
                 rings[i].append(rings[i - 1])
                 rings[i].append((rings[i], rings))
             del rings
-            signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0002)
+            going_on = True
+            signal.setitimer(signal.ITIMER_REAL, 0.001)
             with contextlib.suppress(RuntimeError):  # inside the handler's
                 pool.gc()
+            going_on = False
             signal.setitimer(signal.ITIMER_REAL, 0)
             pool._check_references()
     finally:
