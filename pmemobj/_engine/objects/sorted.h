@@ -77,8 +77,7 @@ PM_PREFETCHES pm_prefetch_inner(const pm_pool *p, uint64_t offset, int by_heads)
 
 /* Strings lie in blocks anywhere: fetches those of the n keys from `low` on that the next three steps of a search may
  * look at, so that one wait serves all three.  `order`: as in a leaf, or NULL. */
-PM_PREFETCHES pm_prefetch_keys(const pm_pool *p, const uint64_t *keys, const uint8_t *order, unsigned low,
-                                    unsigned n)
+PM_PREFETCHES pm_prefetch_keys(const pm_pool *p, const uint64_t *keys, const uint8_t *order, unsigned low, unsigned n)
 {
     unsigned first = n / 2, second = (n - first) / 2, third = (n - first - second) / 2;
     unsigned at[7] = {first, second, first + second, third, first + third, second + third, first + second + third};
@@ -318,8 +317,8 @@ typedef struct pm_walk {
 
 /* Entry number `at` of the leaf will be asked for soon: fetches what its slots refer to, if `like`, those of an entry near
  * to it, refer to anything.  Blocks of keys that came in no order lie anywhere. */
-PM_PREFETCHES pm_walk_ahead(const pm_pool *p, const pm_leaf *leaf, unsigned at, const pm_walk *w,
-                                 const pm_leaf *like, unsigned position)
+PM_PREFETCHES pm_walk_ahead(const pm_pool *p, const pm_leaf *leaf, unsigned at, const pm_walk *w, const pm_leaf *like,
+                            unsigned position)
 {
     unsigned ahead = leaf->order[at];
     if (ahead >= PM_LEAF_KEYS)
