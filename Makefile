@@ -12,8 +12,9 @@ endif
 
 VENV ?= .venv
 PY = $(abspath $(VENV))/bin/python
-# Processes that share the tests; 0: this one runs them all, as a debugger wants it.
-WORKERS ?= 2
+# Processes that share the tests, one more than there are processors, since many tests wait for a disk; 0: this one runs
+# them all, as a debugger wants it.
+WORKERS ?= $(shell echo $$(($$(nproc) + 1)))
 PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadgroup
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
@@ -33,7 +34,7 @@ STUBS = $(patsubst pmemobj/%.pyi,pmemobj.%,$(wildcard pmemobj/_*.pyi))
 ASAN = build/asan
 
 .PHONY: help system setup compile demo test test-direct test-long test-asan lint format docs wheel clean
-.PHONY: bench bench-peers bench-c bench-latency bench-apps bench-instructions bench-profile bench-targets
+.PHONY: bench bench-peers bench-c bench-latency bench-gc bench-apps bench-instructions bench-profile bench-targets
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target text; do \
@@ -142,6 +143,9 @@ bench-peers: bench-setup ## the same work by LMDB, SQLite, ZODB and others
 
 bench-latency: setup ## the slowest of ten million single operations
 	$(PY) benchmarks/latency.py $(BENCH_ARGS)
+
+bench-gc: setup ## steps of gc()
+	$(PY) benchmarks/collecting.py $(BENCH_ARGS)
 
 bench-apps: setup ## three small programs: a crawler, a job queue, a word count
 	$(PY) benchmarks/applications.py $(BENCH_ARGS)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import against_c, durable, harness, latency, micro, opening, peer_figures
+from benchmarks import against_c, collecting, durable, harness, latency, micro, opening, peer_figures
 from benchmarks.micro import scale
 from benchmarks.report import RATIO, Row
 
@@ -54,9 +54,10 @@ class Effort:
     sorted_entries: int = 1_000_000
     quick: bool = False
     overwritten: int = 100_000_000
+    references: int = collecting.REFERENCES
 
 
-SMOKE = Effort(1, 1000, 200, 100, 1000, 200, 400, 5, 1, 1000, 200, True, 8_000_000)
+SMOKE = Effort(1, 1000, 200, 100, 1000, 200, 400, 5, 1, 1000, 200, True, 8_000_000, 300)
 
 
 @dataclass(frozen=True)
@@ -270,6 +271,15 @@ def latencies(directory: Path, effort: Effort) -> tuple[list[Row], Figures]:
     return rows, figures
 
 
+LONGEST_STEP = "the longest of gc()'s steps of a millisecond"
+
+
+def collections(directory: Path, effort: Effort) -> tuple[list[Row], Figures]:
+    rows = collecting.measured(directory, effort.references)
+    worst = max(rows, key=lambda row: row.values[collecting.LONGEST])
+    return rows, {LONGEST_STEP: (worst.values[collecting.LONGEST], f"the worst: {worst.name}")}
+
+
 def peers(directory: Path, effort: Effort) -> tuple[list[Row], Figures]:
     return [], peer_figures.figures(directory, effort.quick)
 
@@ -332,6 +342,7 @@ PARTS = (
         (Goal(TAIL, 1, 0.1, "ms"), Goal(WORST, 20, 5, "ms")),
         latencies,
     ),
+    Part("Garbage collection", (Goal(LONGEST_STEP, 20, 5, "ms"),), collections),
     Part("Durable commits", (Goal(COMMIT, 1.15, 1.03),), commits),
     Part("Against libpmemobj from C", (at_least(STOCK, 200, 400),), libpmemobj),
     Part(

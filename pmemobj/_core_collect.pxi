@@ -101,7 +101,7 @@ cdef class _Collection:
         return 0
 
     cdef int sweep(self, uint64_t end) except -1:
-        """Empties garbage, until there is none or the time is over."""
+        """Empties garbage, and destroys what is empty, until there is none or the time is over."""
         cdef Pool pool = self.pool
         cdef uint64_t budget, offset
         while self.garbage.ntodo:
@@ -124,6 +124,9 @@ cdef class _Collection:
                 raise
             if pm_wants_care(pool.p):
                 take_care(pool)
+            pool.draining = False               # no object is being emptied now
+            drain(pool)
+            pool.draining = True
             PyErr_CheckSignals()
             if end and monotonic() >= end:
                 break

@@ -9,11 +9,14 @@ import importlib
 import os
 import signal
 import sys
+import tempfile
+from pathlib import Path
 
 import hypothesis
 import pytest
 
 import pmemobj
+from tests.copies import copy_sparse
 
 hypothesis.settings.register_profile(
     "default",
@@ -53,8 +56,9 @@ def pytest_collection_modifyitems(config, items):
     items[:] = [item for item in items if not item.get_closest_marker("journal_engine")]
 
 
-def pytest_collection_finish():
-    """What has been imported and collected stays.  Many tests collect garbage again and again, in the midst of things:
+@pytest.fixture(scope="module", autouse=True)
+def frozen_heap():
+    """What there is before a module's tests stays.  Many tests collect garbage again and again, in the midst of things:
     then only what they made themselves is gone over."""
     gc.collect()
     gc.freeze()
@@ -83,18 +87,34 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(f"explored: {tally.text()}")
 
 
+MEMORY = "/dev/shm"
 #: Enough for the tests, small enough to be made quickly.
 POOL_SIZE = 256 << 20
 
 
 @pytest.fixture
 def pool_path(tmp_path):
-    return tmp_path / "test.pool"
+    """In memory where there is such a directory: a disk's syncs would be nothing but time.  What is about files and
+    disks has its pools below tmp_path."""
+    if not os.access(MEMORY, os.W_OK):
+        yield tmp_path / "test.pool"
+        return
+    with tempfile.TemporaryDirectory(prefix="pmemobj-test-", dir=MEMORY) as directory:
+        yield Path(directory, "test.pool")
+
+
+@pytest.fixture(scope="session")
+def blank_pool(tmp_path_factory):
+    """The file of an empty pool. To copy it takes half as long as to make another one."""
+    path = tmp_path_factory.mktemp("blank") / "blank.pool"
+    pmemobj.open(path, max_size=POOL_SIZE, sync="manual").close()
+    return path
 
 
 @pytest.fixture
-def pool(pool_path):
-    with pmemobj.open(pool_path, max_size=POOL_SIZE, sync="manual") as pool:
+def pool(blank_pool, pool_path):
+    copy_sparse(blank_pool, pool_path)
+    with pmemobj.open(pool_path, sync="manual") as pool:
         yield pool
 
 

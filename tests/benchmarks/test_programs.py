@@ -4,7 +4,7 @@ from array import array
 
 import pytest
 
-from benchmarks import against_c, applications, durable, latency, opening
+from benchmarks import against_c, applications, collecting, durable, latency, opening
 from benchmarks.against_c import COMMIT, DURABLE, STOCK, Work
 
 
@@ -24,6 +24,12 @@ def test_percentiles():
 def test_latency_of_all_works(tmp_path):
     rows = latency.measured(tmp_path, 80, filled=20)
     assert [row.name for row in rows] == ["builtin", "pmemobj"] * len(latency.WORKS) + ["nothing"]
+
+
+def test_collections_of_all_pools(tmp_path):
+    rows = collecting.measured(tmp_path, 300)
+    assert len(rows) == len(collecting.POOLS)
+    assert all(row.values["steps"] >= 1 for row in rows)
 
 
 @pytest.mark.parametrize("name", applications.APPLICATIONS)

@@ -26,6 +26,7 @@ from typing import Any
 import pmemobj
 import pmemobj.pool
 from pmemobj import _core
+from tests.copies import copy_pool
 
 POLICIES = ("commit", "interval", "manual")
 MAX_SIZE = 24 << 20
@@ -36,7 +37,7 @@ SECONDS = 60  # after which a child that does not end is said to hang
 SYNCS = ("fdatasync", "fsync", "msync")
 
 
-#: Creating a pool reads all of it once, page by page, so reads are swept apart.
+#: Creating a pool reads all of it once, so reads are swept apart.
 KINDS = tuple(_core._faults_counts())
 CALLS = tuple(kind for kind in KINDS if kind != "pread")
 LETTERS = {kind: chr(97 + number) for number, kind in enumerate(KINDS)}
@@ -508,26 +509,6 @@ class Outcome:
 #: What can come of a fault; the heads of the table.
 RESULTS = ("unnoticed", "error, went on", "open refused", "failed", "failed at close")
 GIVEN_UP = "program ended"  # by the direct engine only
-
-
-def copy_sparse(source: Path, target: Path) -> None:
-    with open(source, "rb") as old, open(target, "wb") as new:
-        size, at = os.fstat(old.fileno()).st_size, 0
-        while at < size:
-            try:
-                at = os.lseek(old.fileno(), at, os.SEEK_DATA)
-            except OSError:
-                break
-            end = os.lseek(old.fileno(), at, os.SEEK_HOLE)
-            while at < end:
-                at += os.pwrite(new.fileno(), os.pread(old.fileno(), min(end - at, 1 << 20), at), at)
-        os.ftruncate(new.fileno(), size)
-
-
-def copy_pool(source: Path, target: Path) -> None:
-    for suffix in ("", "-journal"):
-        if (file := source.with_name(source.name + suffix)).exists():
-            copy_sparse(file, target.with_name(target.name + suffix))
 
 
 def in_child(function: Callable[[], None]) -> int:

@@ -167,17 +167,22 @@ static int punch(int fd, off_t from, off_t to)
 /* What is a hole already may have been allocated and never written: it is punched, too. */
 void pf_punch_zeros(int fd, uint64_t size)
 {
-    char page[PM_PAGE_SIZE];
+    char pages[16 * PM_PAGE_SIZE];
     size_t got;
     off_t zeros = 0, end = (off_t)size;         /* from `zeros` on nothing but zeros has been found yet */
     for (off_t at = lseek(fd, 0, SEEK_DATA); at >= 0 && at < end; at = lseek(fd, at, SEEK_DATA)) {
         off_t hole = lseek(fd, at, SEEK_HOLE);
-        for (; at < hole; at += PM_PAGE_SIZE) {
-            if (!io_read_all(fd, page, sizeof page, at, &got) && got == sizeof page && is_zero(page))
-                continue;
-            if (punch(fd, zeros, at))
-                return;
-            zeros = at + PM_PAGE_SIZE;
+        while (at < hole) {
+            size_t wanted = hole - at < (off_t)sizeof pages ? (size_t)(hole - at) : sizeof pages;
+            if (io_read_all(fd, pages, wanted, at, &got))
+                got = 0;
+            for (size_t i = 0; i < wanted; i += PM_PAGE_SIZE, at += PM_PAGE_SIZE) {
+                if (i + PM_PAGE_SIZE <= got && is_zero(pages + i))
+                    continue;
+                if (punch(fd, zeros, at))
+                    return;
+                zeros = at + PM_PAGE_SIZE;
+            }
         }
     }
     punch(fd, zeros, end);

@@ -1,0 +1,8 @@
+"""Pools on the disk of the temporary directory."""
+
+import pytest
+
+
+@pytest.fixture
+def pool_path(tmp_path):
+    return tmp_path / "test.pool"
