@@ -3,6 +3,7 @@
 What each adds is made of the operations of _table.pyx; what reads or counts goes through the builtin class.
 """
 
+from cpython.object cimport Py_EQ, PyObject_RichCompareBool
 from libc.stdint cimport int64_t, uint64_t
 
 from pmemobj._cengine cimport pm_store
@@ -14,8 +15,8 @@ from pmemobj._layout cimport (
     PM_TYPE_COUNTER, PM_TYPE_DEFAULTDICT, PM_TYPE_ORDEREDDICT, pm_defaultdict, pm_table,
 )
 from pmemobj._table cimport (
-    RETRIES, quiet, stamp, stamp_of, table_delete, table_find, table_move_to_end, table_move_to_front, table_new,
-    table_of, table_remove, table_update,
+    RETRIES, quiet, same_stamp, stamp, stamp_of, table_delete, table_find, table_move_to_end, table_move_to_front,
+    table_new, table_of, table_remove, table_update,
 )
 from pmemobj._values cimport encode, is_registered, pm_immediate, prepare, slot_load
 
@@ -554,11 +555,23 @@ cdef class PersistentOrderedDict(PersistentDict):
         equal = PersistentDict.__eq__(self, other)
         if equal is not True or not isinstance(other, (OrderedDict, PersistentOrderedDict)):
             return equal
-        return list(self) == list(other)
+        return same_order(self, other)
 
     def __ne__(self, other):
         equal = PersistentOrderedDict.__eq__(self, other)
         return equal if equal is NotImplemented else not equal
+
+
+cdef bint same_order(PersistentOrderedDict d, object other) except -1:
+    """Of two dicts with equal items: are these in the same order?"""
+    cdef stamp seen = stamp_of(d)
+    for mine, theirs in zip(list(d), other):
+        if not PyObject_RichCompareBool(mine, theirs, Py_EQ):
+            return False
+        check_read(d)
+        if not same_stamp(d, seen):
+            raise RuntimeError("PersistentOrderedDict mutated during iteration")
+    return len(d) == len(other)
 
 
 cdef extern from *:

@@ -309,6 +309,7 @@ HARMLESS = {
     # of classes in Python
     "__abstractmethods__", "__class__", "__module__", "__slots__", "_abc_impl", "_bounds", "_d", "_from_iterable",
     "_hash", "_holds", "_ranks", "_what",
+    "__firstlineno__", "__static_attributes__",
     # where zope.interface is imported it puts them on all classes of collections.abc
     "__implemented__", "__providedBy__", "__provides__",
 }  # fmt: skip

@@ -146,6 +146,43 @@ def test_order_matters_between_ordered_dicts(pool):
     assert d != OrderedDict(b=2, a=1) and d != pool.new(PersistentOrderedDict, [("b", 2), ("a", 1)])
 
 
+class Meddler(str):
+    """A key of a builtin dict that changes ours when it is compared for the n-th time."""
+
+    __hash__ = str.__hash__
+
+    def __eq__(self, other):
+        self.left[0] -= 1
+        if self.left[0] == 0:
+            self.change()
+        return str.__eq__(self, other)
+
+
+MEDDLING = {
+    "clear": lambda ours: ours.clear(),
+    "delete": lambda ours: ours.pop("b", None),
+    "other order": lambda ours: (ours.move_to_end("a"), ours.move_to_end("b")),
+    "same size": lambda ours: (ours.pop("a", None), ours.update(z=0)),
+}
+
+
+@pytest.mark.parametrize("change", MEDDLING.values(), ids=MEDDLING.keys())
+def test_changed_while_its_order_is_compared(pool, change):
+    outcomes = set()
+    for moment in range(1, 8):
+        pool.root = OrderedDict(a=1, b=2, c=3)
+        ours, other = pool.root, OrderedDict()
+        for key, value in pool.root.items():
+            other[Meddler(key)] = value
+        Meddler.left, Meddler.change = [moment], lambda self, ours=ours: change(ours)
+        try:
+            outcomes.add(ours == other)
+        except RuntimeError as error:
+            assert "mutated during iteration" in str(error) or "changed" in str(error)
+            outcomes.add("mutated" if "mutated" in str(error) else "changed")
+    assert {True, "mutated"} <= outcomes, outcomes
+
+
 def test_taking_from_the_front_looks_at_each_entry_once(pool):
     d = pool.new(PersistentOrderedDict, ((i, i) for i in range(30_000)))
     assert [d.popitem(last=False)[0] for _ in range(29_000)] == list(range(29_000))
