@@ -112,9 +112,9 @@ def _classes_in_pools(monkeypatch):
 class TestDefaultDict(InPool, cpython_default.TestDefaultDict):
     codecs = Tickets
 
-    def assertDictEqual(self, first, second):
-        assert isinstance(first, AnyDict) and isinstance(second, AnyDict)
-        self.assertEqual(first, second)
+    def assertDictEqual(self, first, second, msg=None):
+        assert isinstance(first, AnyDict) and isinstance(second, AnyDict), msg
+        assert first == second, msg
 
 
 class TestOrderedDict(InPool, cpython_ordered.CPythonOrderedDictTests):
@@ -122,6 +122,7 @@ class TestOrderedDict(InPool, cpython_ordered.CPythonOrderedDictTests):
     OrderedDict = OrderedInPool
     codecs = Tickets
     codecs_of: ClassVar = {"test_reference_loop": WeakTickets}
+    assertDictEqual = TestDefaultDict.assertDictEqual
 
     def test_highly_nested_subclass(self):
         self.OrderedDict = HoldingOrdered
