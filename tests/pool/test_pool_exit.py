@@ -234,14 +234,17 @@ next(waiting)
     "fork at exit": Script(
         """
 def fork():
-    child = os.fork()
+    try:
+        child = os.fork()
+    except RuntimeError:                # of Python 3.12, which forks no more by then
+        child = None
     if child == 0:
         try:
             root.append("child")
         except pmemobj.ForkedPoolError:
             return
         os._exit(9)
-    assert os.waitpid(child, 0)[1] == 0
+    assert child is None or os.waitpid(child, 0)[1] == 0
     root.append("parent")
 warnings.simplefilter("ignore", DeprecationWarning)
 atexit.register(fork)
