@@ -1,5 +1,6 @@
 """Arrays: what NumPy computes of the pool's memory, single items, and changes, small and large."""
 
+import os
 import statistics
 from functools import partial
 
@@ -10,7 +11,7 @@ from benchmarks.harness import BUILTIN, OURS, Case, Plan, Result, timed
 
 GROUP = "array"
 LARGE = 1 << 17  # numbers: 1 MiB
-MAPPED = "np.memmap"
+WRITTEN, MAPPED = "pwrite()", "np.memmap"
 
 
 def items(array, indices):
@@ -45,10 +46,10 @@ def overwrite(array, new, count):
 
 
 def overwritten(directory, size, repeats):
-    """All of a large array replaced now and then: the disk is given the time for what was there before.  NumPy's own
-    way to have an array in a file comes last: it leaves the disk work to do."""
+    """All of a large array replaced now and then: the disk is given the time for what was there before.  Then the same
+    bytes go to a plain file, and to an array that NumPy maps: both leave the disk work to do."""
     new = [np.full(size // 8, float(i)) for i in range(2)]
-    plain, times = np.zeros(size // 8), {BUILTIN: [], MAPPED: [], OURS: []}
+    plain, times = np.zeros(size // 8), {BUILTIN: [], WRITTEN: [], MAPPED: [], OURS: []}
     with pmemobj.open(directory / "overwritten.pool", max_size=8 * size + (64 << 20)) as pool:
         pool.root = plain
         ours = pool.root
@@ -57,6 +58,10 @@ def overwritten(directory, size, repeats):
             times[BUILTIN].append(timed(plain.__setitem__, ..., new[i & 1]))
             times[OURS].append(timed(ours.__setitem__, ..., new[i & 1]))
         ours = None
+    with (directory / "written").open("wb", buffering=0) as file:
+        for i in range(2 * repeats):
+            os.fsync(file.fileno())
+            times[WRITTEN].append(timed(os.pwrite, file.fileno(), new[i & 1], 0))
     mapped = np.memmap(directory / "overwritten", float, "w+", shape=(size // 8,))
     for i in range(2 * repeats):
         mapped.flush()
