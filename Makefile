@@ -66,7 +66,7 @@ compile: system $(VENV)/.editable ## build the modules in place
 demo: setup ## a program that loses nothing when it is killed
 	$(PY) examples/guessing_game/demo.py
 
-test: setup ## the tests, ten minutes on two processors
+test: setup ## the tests, seven minutes on two processors
 	$(PYTEST) $(PYTEST_ARGS)
 
 # As on persistent memory: what the C tests and the tools check is the same, and the documents show the default.
