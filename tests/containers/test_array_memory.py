@@ -290,6 +290,7 @@ def replace_bytes(pool, number):
     assert pool.root == new
 
 
+@pytest.mark.journal_engine("of the direct engine no block goes past a journal")
 @pytest.mark.parametrize("replace", [replace_array, replace_bytes])
 def test_replaced_without_a_wait(pool_path, replace):
     """The header of a block is journalled with the line that it shares with the block's first bytes; nevertheless a
