@@ -564,7 +564,9 @@ cdef class PersistentOrderedDict(PersistentDict):
 
 cdef bint same_order(PersistentOrderedDict d, object other) except -1:
     """Of two dicts with equal items: are these in the same order?"""
-    cdef stamp seen = stamp_of(d)
+    cdef stamp seen
+    check_read(d)                       # comparing the items may have closed the pool
+    seen = stamp_of(d)
     for mine, theirs in zip(list(d), other):
         if not PyObject_RichCompareBool(mine, theirs, Py_EQ):
             return False

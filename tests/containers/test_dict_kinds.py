@@ -166,6 +166,21 @@ MEDDLING = {
 }
 
 
+def test_closed_while_its_order_is_compared(pool_path):
+    """Or just before."""
+    refused = 0
+    for moment in range(1, 8):
+        with pmemobj.open(f"{pool_path}{moment}", max_size=8 << 20, sync="manual") as pool:
+            pool.root = OrderedDict(a=1, b=2, c=3)
+            ours, other = pool.root, OrderedDict((Meddler(key), n) for n, key in enumerate("abc", 1))
+            Meddler.left, Meddler.change = [moment], lambda self, pool=pool: pool.close()
+            try:
+                assert ours == other
+            except pmemobj.PoolClosedError:
+                refused += 1
+    assert refused >= 3
+
+
 @pytest.mark.parametrize("change", MEDDLING.values(), ids=MEDDLING.keys())
 def test_changed_while_its_order_is_compared(pool, change):
     outcomes = set()
