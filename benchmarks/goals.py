@@ -274,7 +274,7 @@ def latencies(directory: Path, effort: Effort) -> tuple[list[Row], Figures]:
 LONGEST_STEP = "the longest of gc()'s steps of a millisecond"
 
 
-def collections(directory: Path, effort: Effort) -> tuple[list[Row], Figures]:
+def gc_steps(directory: Path, effort: Effort) -> tuple[list[Row], Figures]:
     rows = collecting.measured(directory, effort.references)
     worst = max(rows, key=lambda row: row.values[collecting.LONGEST])
     return rows, {LONGEST_STEP: (worst.values[collecting.LONGEST], f"the worst: {worst.name}")}
@@ -342,7 +342,7 @@ PARTS = (
         (Goal(TAIL, 1, 0.1, "ms"), Goal(WORST, 20, 5, "ms")),
         latencies,
     ),
-    Part("Garbage collection", (Goal(LONGEST_STEP, 20, 5, "ms"),), collections),
+    Part("Garbage collection", (Goal(LONGEST_STEP, 20, 5, "ms"),), gc_steps),
     Part("Durable commits", (Goal(COMMIT, 1.15, 1.03),), commits),
     Part("Against libpmemobj from C", (at_least(STOCK, 200, 400),), libpmemobj),
     Part(

@@ -124,9 +124,7 @@ cdef class _Collection:
                 raise
             if pm_wants_care(pool.p):
                 take_care(pool)
-            pool.draining = False               # no object is being emptied now
-            drain(pool)
-            pool.draining = True
+            destroy_orphans(pool)
             PyErr_CheckSignals()
             if end and monotonic() >= end:
                 break

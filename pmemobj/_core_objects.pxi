@@ -341,25 +341,32 @@ cdef int destroy(Pool pool, uint64_t offset) except -1:
     return 0
 
 
-cdef int drain(Pool pool) except -1:
-    """Destroys the orphans, and a part of what the last crash left in limbo.  No operation or transaction is
-    open.  Proxies may come and go meanwhile: Python may collect garbage at any allocation."""
+cdef int destroy_orphans(Pool pool) except -1:
+    """While the pool is draining.  No operation or transaction is open.  Proxies may come and go meanwhile: Python may
+    collect garbage at any allocation."""
     cdef pm_known_cell *cell
+    cdef uint64_t offset
+    while pool.norphans:
+        pool.norphans -= 1
+        offset = pool.orphans[pool.norphans]
+        cell = pm_known_find(&pool.known, offset)
+        if cell == NULL or cell.proxy != NULL:
+            continue
+        pm_known_remove(&pool.known, cell)
+        if (<pm_object *>pm_at(pool.p, offset)).refs == 0:
+            destroy(pool, offset)
+    return 0
+
+
+cdef int drain(Pool pool) except -1:
+    """Destroys the orphans, and a part of what the last crash left in limbo."""
     cdef uint64_t offset
     cdef int budget = BACKLOG_OBJECTS
     if pool.draining:
         return 0
     pool.draining = True
     try:
-        while pool.norphans:
-            pool.norphans -= 1
-            offset = pool.orphans[pool.norphans]
-            cell = pm_known_find(&pool.known, offset)
-            if cell == NULL or cell.proxy != NULL:
-                continue
-            pm_known_remove(&pool.known, cell)
-            if (<pm_object *>pm_at(pool.p, offset)).refs == 0:
-                destroy(pool, offset)
+        destroy_orphans(pool)
         while pool.backlog and budget:
             offset = pool.backlog
             destroy(pool, offset)
