@@ -93,14 +93,19 @@ POOL_SIZE = 256 << 20
 
 
 @pytest.fixture
-def pool_path(tmp_path):
-    """In memory where there is such a directory: a disk's syncs would be nothing but time.  What is about files and
-    disks has its pools below tmp_path."""
+def memory_path(tmp_path):
+    """As tmp_path, in memory where there is such a directory: a disk's syncs would be nothing but time."""
     if not os.access(MEMORY, os.W_OK):
-        yield tmp_path / "test.pool"
+        yield tmp_path
         return
     with tempfile.TemporaryDirectory(prefix="pmemobj-test-", dir=MEMORY) as directory:
-        yield Path(directory, "test.pool")
+        yield Path(directory)
+
+
+@pytest.fixture
+def pool_path(memory_path):
+    """What is about files and disks has its pools below tmp_path."""
+    return memory_path / "test.pool"
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ import random
 import pytest
 from sortedcontainers import SortedDict, SortedSet
 
-import pmemobj
 from pmemobj import PersistentSortedDict, PersistentSortedSet
 
 #: How keys are made from numbers: each in another way of storing and comparing.
@@ -23,12 +22,6 @@ KEYS = {
     "tuples": lambda n: (n % 5, str(n)),
     "big ints": lambda n: (n - 500) ** 9,
 }
-
-
-@pytest.fixture
-def pool(tmp_path):
-    with pmemobj.open(tmp_path / "pool", max_size=256 << 20, sync="manual") as pool:
-        yield pool
 
 
 def same(ours, model):

@@ -115,13 +115,13 @@ def test_every_test_is_found():
 
 
 @pytest.mark.parametrize(("variant", "name"), cases(NAMES))
-def test_journal(programs, work, variant, name):
-    run(programs(variant), variant, [work, name])
+def test_journal(programs, memory_path, variant, name):
+    run(programs(variant), variant, [memory_path, name])
 
 
 @pytest.mark.parametrize(("variant", "name"), cases(WITH_RING))
-def test_journal_with_ring(programs, work, variant, name):
-    run(programs(variant), variant, [work, "ring", name])
+def test_journal_with_ring(programs, memory_path, variant, name):
+    run(programs(variant), variant, [memory_path, "ring", name])
 
 
 def run(program, variant, arguments):

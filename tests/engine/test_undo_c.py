@@ -47,6 +47,6 @@ def test_every_test_is_found():
 @pytest.mark.parametrize(
     "variant", [pytest.param(name, marks=pytest.mark.xdist_group(f"undo-{name}")) for name in VARIANTS]
 )
-def test_undo(programs, work, variant, name):
-    done = subprocess.run([programs(variant), work, name], capture_output=True, text=True, timeout=110)
+def test_undo(programs, memory_path, variant, name):
+    done = subprocess.run([programs(variant), memory_path, name], capture_output=True, text=True, timeout=110)
     assert done.returncode == 0, done.stdout + done.stderr

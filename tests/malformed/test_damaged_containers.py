@@ -2,9 +2,7 @@
 
 import os
 import pathlib
-import shutil
 import struct
-import tempfile
 
 import numpy as np
 import pytest
@@ -17,16 +15,6 @@ from tests.malformed.worker import extents
 #: What says nothing of damage may be wrong, but is of the kinds that the methods raise.
 ANSWERS = (IndexError, KeyError, TypeError, ValueError)
 FAR = [8, 1 << 40, 1 << 63, (1 << 64) - 8, 3]
-
-
-@pytest.fixture
-def pool_path():
-    """In memory: each use is tried on a file of its own."""
-    directory = tempfile.mkdtemp(
-        prefix="pmemobj-damaged-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None
-    )
-    yield pathlib.Path(directory, "pool")
-    shutil.rmtree(directory)
 
 
 def raising(path, uses):
