@@ -1,7 +1,6 @@
 """pool.gc(max_seconds=...): a collection in steps, between which the pool is used as always."""
 
 import collections
-import errno
 import os
 import random
 import subprocess
@@ -24,7 +23,6 @@ from pmemobj import (
     PersistentSortedDict,
     PersistentSortedSet,
     PersistentTuple,
-    _core,
 )
 
 
@@ -446,44 +444,6 @@ def test_a_large_container_is_swept_in_steps(pool):
         found.update(report.classes)
     assert found + collections.Counter(report.classes) == {"PersistentList": 2} and steps >= 20_000 // 512
     assert pool._check_references() == 0
-
-
-@pytest.mark.journal_engine("the journal has to grow")
-def test_no_disk_space_in_between(pool_path, monkeypatch):
-    """Wherever it happens: an error, or nothing; the next collection finds what is left, and the next open what was
-    about to be destroyed."""
-    small = {"first_segment": 1 << 16, "max_segment": 1 << 17, "limit": 1 << 18, "ring": 1 << 16}
-    monkeypatch.setattr("pmemobj.pool.JOURNAL", pmemobj.pool.JOURNAL | small)
-    refused = 0
-    _core._faults_install()
-    try:
-        for number in range(1, 6):
-            with pmemobj.open(f"{pool_path}{number}", max_size=64 << 20, sync="manual") as pool:
-                pool.root = [[] for _ in range(10)]
-                ring(pool)
-                pool.gc()
-                used = pool._check_references()
-                for _ in range(3000):
-                    ring(pool)
-                begin(pool)
-                _core._faults_arm(["fallocate"], number, errno.ENOSPC, sticky=True)
-                try:
-                    while not pool.gc(max_seconds=0).finished:
-                        pass
-                except (OSError, pmemobj.PoolFullError):
-                    refused += 1
-                finally:
-                    _core._faults_disarm()
-                pool._check_references()
-                pool.gc()
-                assert used <= pool._check_references() < used + 10
-            with pmemobj.open(pool.path) as pool:
-                pool.gc()
-                assert pool._check_references() == used
-                assert pool.check().ok
-    finally:
-        _core._faults_remove()
-    assert refused
 
 
 def test_the_collection_does_not_keep_its_pool(pool_path):
