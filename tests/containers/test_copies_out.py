@@ -77,14 +77,14 @@ def is_same(copied, expected):
         return copied.dtype == expected.dtype and np.array_equal(copied, expected)
     extra = [getattr(o, "maxlen", None) for o in (copied, expected)]
     extra += [getattr(o, "default_factory", None) for o in (copied, expected)]
-    in_order = isinstance(expected, set) or list(copied) == list(expected)
+    in_order = isinstance(expected, (set, frozenset)) or list(copied) == list(expected)
     return copied == expected and in_order and extra[0] == extra[1] and extra[2] == extra[3]
 
 
 def all_plain(value):
     if isinstance(value, dict):
         value = [*value, *value.values()]
-    if isinstance(value, (list, tuple, set, deque)):
+    if isinstance(value, (list, tuple, set, frozenset, deque)):
         return all(map(all_plain, value))
     return not isinstance(value, Persistent)
 

@@ -24,6 +24,7 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +93,9 @@ class Totals:
             f"losses, {r.nested:,} of them inside recovery, {r.kills:,} kills), sampled {r.sampled:,}"
             for engine, r in self.reports.items()
         ]
+        failed = [f"FAILED: {text}" for text in self.failed]
         return "\n".join(
-            [*parts, f"{self.sigkills:,} times SIGKILL; {self.cases:,} cases, {len(self.failed)} failed"]
+            [*parts, f"{self.sigkills:,} times SIGKILL; {self.cases:,} cases, {len(failed)} failed", *failed]
         )
 
 
@@ -266,8 +268,9 @@ def prepare() -> None:
     _core._scratch_calls()
 
 
-def ci_share(share: int, shares: int, engine: str, results: Any, enough: Any) -> None:
-    """Runs in a process of its own: every shares-th case, until there are enough."""
+def ci_share(share: int, shares: int, engine: str, results: Connection, enough: Any) -> None:
+    """Runs in a process of its own: every shares-th case, until there are enough.  Sends reports, and as a text what
+    has failed."""
     prepare()
     try:
         for number, case in enumerate(ci_cases(engine)):
@@ -275,14 +278,36 @@ def ci_share(share: int, shares: int, engine: str, results: Any, enough: Any) ->
                 break
             if number % shares == share:
                 sync = "synced" if number // len(matrix.ROWS) % 2 and engine == "journal" else "commit"
-                report = explored(case, engine, FEW[engine], sync=sync, workers=1)
+                try:
+                    report = explored(case, engine, FEW[engine], sync=sync, workers=1)
+                except Exception as error:
+                    told = "".join(traceback.format_exception(error, limit=-3))
+                    results.send(f"{engine}, {sync}, {case.name}\n{told}")
+                    break
                 report.found.clear()
-                results.put(report)
-    except CrashError as error:
-        results.put(str(error))
+                results.send(report)
     finally:
         dismiss()
-        results.put(None)
+
+
+def of_shares(engine: str, jobs: int, enough: Any) -> Iterator[Report | str]:
+    """What the processes send, until all have ended."""
+    context = multiprocessing.get_context("spawn")
+    shares = {}
+    for share in range(jobs):
+        ours, theirs = context.Pipe(duplex=False)
+        shares[ours] = context.Process(target=ci_share, args=(share, jobs, engine, theirs, enough))
+        shares[ours].start()
+        theirs.close()
+    while shares:
+        for connection in wait(list(shares)):
+            try:
+                yield connection.recv()
+            except EOFError:
+                process = shares.pop(connection)
+                process.join()
+                if process.exitcode:
+                    yield f"{engine}: a process ended with exit code {process.exitcode}"
 
 
 def ci(beside_tests: bool, jobs: int) -> Totals:
@@ -297,33 +322,20 @@ def ci(beside_tests: bool, jobs: int) -> Totals:
         print(f"the tests have explored: {dict(before)}", flush=True)
     if beside_tests and before.get("SIGKILL", 0) < LEAST_KILLS:
         totals.failed.append(f"{before.get('SIGKILL', 0)} programs were killed, fewer than {LEAST_KILLS}")
-    context = multiprocessing.get_context("spawn")
     with progress(sum(missing.values()), " images") as bar:
         for engine in ENGINES:
-            results, enough = context.SimpleQueue(), context.Event()
-            crew = [
-                context.Process(target=ci_share, args=(i, jobs, engine, results, enough)) for i in range(jobs)
-            ]
             if missing[engine] == 0:
                 continue
-            for member in crew:
-                member.start()
-            left = jobs
-            while left:
-                report = results.get()
-                if report is None:
-                    left -= 1
-                elif isinstance(report, str):
-                    totals.failed.append(report)
+            for found in of_shares(engine, jobs, enough := multiprocessing.get_context("spawn").Event()):
+                if isinstance(found, str):
+                    totals.failed.append(found)
                     enough.set()
-                else:
-                    totals.add(engine, report)
-                    totals.cases += 1
-                    bar.update(getattr(report, COUNTED[engine]))
-                    if getattr(totals.reports[engine], COUNTED[engine]) >= missing[engine]:
-                        enough.set()
-            for member in crew:
-                member.join()
+                    continue
+                totals.add(engine, found)
+                totals.cases += 1
+                bar.update(getattr(found, COUNTED[engine]))
+                if getattr(totals.reports[engine], COUNTED[engine]) >= missing[engine]:
+                    enough.set()
             if totals.reports[engine].nested == 0:
                 totals.failed.append(f"{engine}: no crash inside recovery was explored")
     return totals

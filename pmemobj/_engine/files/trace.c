@@ -275,11 +275,19 @@ static void look_at_file(struct traced *f)
     }
 }
 
+/* All of one moment: other threads write to mapped files meanwhile, and what was written first may lie where this has
+ * looked before.  What has not changed from one look to the next was like that between the two.
+ *
+ * Source: Y. Afek et al., "Atomic Snapshots of Shared Memory", 1993 (double collect). */
 static void look(void)
 {
-    look_at_names();
-    for (unsigned i = 0; i < trace.nfiles; i++)
-        look_at_file(&trace.files[i]);
+    size_t seen;
+    do {
+        seen = trace.count;
+        look_at_names();
+        for (unsigned i = 0; i < trace.nfiles; i++)
+            look_at_file(&trace.files[i]);
+    } while (trace.count != seen);
 }
 
 static void event(enum trace_kind kind, ino_t ino, uint64_t offset, uint64_t length)

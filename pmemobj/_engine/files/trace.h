@@ -8,7 +8,8 @@
  *
  * The trace is a sequence of words (see enum trace_tag): changes first, then the event at which they were seen.
  *
- * Threads: any; one mutex.  Nothing here needs the GIL.
+ * Threads: any; one mutex.  Nothing here needs the GIL.  An event waits until nobody changes a file: whoever writes to
+ * a mapped one has to come to a call of his own, or to an end.
  */
 #ifndef PM_TRACE_H
 #define PM_TRACE_H
