@@ -684,7 +684,7 @@ cdef class PersistentArray(ArrayNumbers):
     def __str__(self):
         return in_words(self, str)
 
-    def __format__(self, spec):
+    def __format__(self, str spec not None):
         return in_words(self, lambda view: format(view, spec))
 
     def _check(self):

@@ -429,7 +429,7 @@ cdef class PersistentByteArray(PersistentBuffer):
             values = everything(other)
         else:
             values = bytearray()
-            values += other
+            bytearray.__iadd__(values, other)   # not +=, which asks other first; what it gives may be anything
         replace(self, look(self).size, buffer_of(self).size, values)
         return self
 

@@ -354,7 +354,13 @@ cdef int destroy_orphans(Pool pool) except -1:
             continue
         pm_known_remove(&pool.known, cell)
         if (<pm_object *>pm_at(pool.p, offset)).refs == 0:
-            destroy(pool, offset)
+            try:
+                destroy(pool, offset)
+            except errors.PoolDamagedError:
+                raise
+            except BaseException:
+                orphan(pool, offset)        # goes on from there when there is room
+                raise
     return 0
 
 
@@ -373,6 +379,17 @@ cdef int drain(Pool pool) except -1:
             budget -= 1
     finally:
         pool.draining = False
+    return 0
+
+
+cdef int drain_as_room_permits(Pool pool) except -1:
+    """After something that is done, and must not seem to have failed.  What finds no room waits for the next time."""
+    try:
+        drain(pool)
+    except errors.PoolFailedError:
+        raise
+    except (MemoryError, OSError):          # PoolFullError, PoolBusyError, a full disk
+        pass
     return 0
 
 

@@ -416,7 +416,7 @@ cdef class Pool:
         try:
             if not (p.journal.failed or p.write_gate & PM_GATE_FAILED):
                 if self.norphans and is_idle(p):
-                    drain(self)
+                    drain_as_room_permits(self)
                 if p.ndirty and p.direct == NULL:
                     make_room(self, pm_record_bound(p))
                     pm_record(p)

@@ -115,10 +115,7 @@ cdef int after_commit(Pool pool, bint sync) except -1:
     if pm_wants_care(pool.p):
         take_care(pool)
     if pool.norphans or pool.backlog:
-        try:
-            drain(pool)
-        except errors.PoolFullError:
-            pass                            # the next open destroys them; what was to be done here is done
+        drain_as_room_permits(pool)
     expect_work(pool)
     if sync or pool.p.direct == NULL and pool.p.journal.sync == JR_SYNC_COMMIT:
         sync_now(pool)

@@ -240,6 +240,8 @@ def test_as_numpy_does(pool):
     one = pool.new(PersistentArray, 3)
     assert (bool(one), int(one), float(one), complex(one), range(9)[one]) == (True, 3, 3.0, 3 + 0j, 3)
     assert one.shape == () and one[()] == 3 and f"{one}" == "3"
+    with pytest.raises(TypeError, match="expected str"):
+        one.__format__(3)
     with pytest.raises(TypeError, match="unsized"):
         len(one)
     with pytest.raises(TypeError):

@@ -168,6 +168,11 @@ def failing():
     raise ZeroDivisionError
 
 
+class Adding:
+    def __radd__(self, other):
+        return 1
+
+
 FAILURES = {
     "append": (ValueError, lambda b: b.append(256)),
     "append text": (TypeError, lambda b: b.append("a")),
@@ -192,6 +197,7 @@ FAILURES = {
     "resize too far": (pmemobj.PoolFullError, lambda b: b.resize(1 << 40)),
     "repeat too often": (MemoryError, lambda b: b.__imul__(1 << 62)),
     "+=": (TypeError, lambda b: b.__iadd__([1])),
+    "+= what adds itself": (TypeError, lambda b: b.__iadd__(Adding())),
     "%": (TypeError, lambda b: b % (1, 2)),
     "writing": (TypeError, lambda b: b.writing(3)),
     "writing by steps": (ValueError, lambda b: b.writing(slice(0, 4, 2))),

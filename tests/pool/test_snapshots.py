@@ -19,6 +19,7 @@ pytestmark = pytest.mark.journal_engine("snapshots")  # the direct engine lets n
 SIZE = 256 << 20
 POLICIES = ["commit", "interval", "manual"]
 SMALL_JOURNAL = {"first_segment": 65536, "max_segment": 262144, "limit": 1 << 20, "ring": 65536}
+TINY_JOURNAL = {"first_segment": 65536, "max_segment": 65536, "limit": 131072, "ring": 65536}
 
 
 class Thing(pmemobj.PersistentObject):
@@ -620,10 +621,7 @@ die()
 
 
 def test_the_journal_shrinks_again(pool_path, monkeypatch):
-    monkeypatch.setattr(
-        "pmemobj.pool.JOURNAL",
-        {"first_segment": 65536, "max_segment": 262144, "limit": 1 << 20, "ring": 65536},
-    )
+    monkeypatch.setattr("pmemobj.pool.JOURNAL", SMALL_JOURNAL)
     with pmemobj.open(pool_path, max_size=SIZE, sync="manual") as pool:
         pool.root = []
         process = holding_process(pool_path)
@@ -648,9 +646,7 @@ def test_the_journal_shrinks_again(pool_path, monkeypatch):
 
 def test_the_journal_at_its_largest(pool_path, monkeypatch):
     """162 segments are all there can be: then the writer is told who is in its way, and loses nothing."""
-    monkeypatch.setattr(
-        "pmemobj.pool.JOURNAL", {"first_segment": 65536, "max_segment": 65536, "limit": 131072, "ring": 65536}
-    )
+    monkeypatch.setattr("pmemobj.pool.JOURNAL", TINY_JOURNAL)
     with pmemobj.open(pool_path, max_size=SIZE, sync="commit") as pool:
         pool.root = {}
         process = holding_process(pool_path)
@@ -670,6 +666,70 @@ def test_the_journal_at_its_largest(pool_path, monkeypatch):
         end(process)
         assert list(pool.root) == list(range(done + 50))
         assert pool.check().ok
+
+
+def fill_journal(pool):
+    """Until there is room for the smallest changes only."""
+    for size in (20_000, 1000):
+        with pytest.raises(PoolBusyError):
+            while True:
+                pool.root["text"] = "x" * size
+
+
+@pytest.mark.parametrize("sync", POLICIES)
+def test_what_finds_no_room_is_destroyed_later(pool_path, monkeypatch, sync):
+    """The change that nothing refers to it any more is made, and does not say otherwise."""
+    monkeypatch.setattr("pmemobj.pool.JOURNAL", TINY_JOURNAL)
+    with pmemobj.open(pool_path, max_size=SIZE, sync=sync) as pool:
+        pool.root = {"lists": [[i] for i in range(20_000)]}
+        process = holding_process(pool_path)
+        fill_journal(pool)
+        del pool.root["lists"]
+        assert list(pool.root) == ["text"]
+        assert pool._check_references() > 10_000
+        assert pool.check().ok
+        resume(process)
+        end(process)
+        pool.root["text"] = 1
+        assert pool._check_references() == 1
+
+
+def test_garbage_that_finds_no_room_is_collected_later(pool_path, monkeypatch):
+    monkeypatch.setattr("pmemobj.pool.JOURNAL", TINY_JOURNAL)
+    with pmemobj.open(pool_path, max_size=SIZE, sync="manual") as pool:
+        pool.root = {"rings": [[] for _ in range(10_000)]}
+        with pool.transaction():
+            for ring in pool.root["rings"]:
+                ring.append([ring, [1]])
+            del ring
+        del pool.root["rings"]
+        process = holding_process(pool_path)
+        fill_journal(pool)
+        for seconds in (None, 0, 0.01):
+            with pytest.raises(PoolBusyError):
+                while not pool.gc(seconds).finished:
+                    pass
+        assert pool._check_references() > 10_000
+        resume(process)
+        end(process)
+        pool.gc()
+        assert pool._check_references() == 1
+        assert pool.check().unreachable[0] == 0
+
+
+def test_a_pool_is_closed_where_there_is_no_room_to_destroy_what_is_left(pool_path, monkeypatch):
+    monkeypatch.setattr("pmemobj.pool.JOURNAL", TINY_JOURNAL)
+    pool = pmemobj.open(pool_path, max_size=SIZE, sync="manual")
+    pool.root = {"lists": [[i] for i in range(20_000)]}
+    process = holding_process(pool_path)
+    fill_journal(pool)
+    del pool.root["lists"]
+    pool.close()
+    resume(process)
+    end(process)
+    with pmemobj.open(pool_path) as pool:
+        pool._drain()
+        assert pool._check_references() == 1
 
 
 # --- files
