@@ -270,6 +270,7 @@ cdef int update_tree(Persistent o, dict given) except -1:
     cdef uint64_t epoch
     if len(given) == 0:
         return 0
+    check_read(o)                           # what has given them may have closed the pool
     items = items_in_order(pool, given, key_function(o))
     check_read(o)
     if build_if_empty(o, items):

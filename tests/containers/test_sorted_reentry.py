@@ -1,6 +1,7 @@
 """Keys whose comparison runs Python code that changes, closes or aborts what it is part of."""
 
 import gc
+import operator
 from contextlib import suppress
 
 import pytest
@@ -102,6 +103,31 @@ def test_a_comparison_closes_the_pool(pool, sorted_keys, use):
         USES[use](d, key)
     with pytest.raises(pmemobj.PoolClosedError):
         d.get(new[0])
+
+
+BY_OTHERS = {
+    "update": (PersistentSortedDict, lambda x, given: x.update(given)),
+    "|=": (PersistentSortedDict, operator.ior),
+    "update a set": (PersistentSortedSet, lambda x, given: x.update(given)),
+    "symmetric_difference_update": (
+        PersistentSortedSet,
+        lambda x, given: x.symmetric_difference_update(given),
+    ),
+}
+
+
+@pytest.mark.parametrize("use", BY_OTHERS)
+@pytest.mark.parametrize("filled", [False, True])
+def test_what_gives_the_keys_closes_the_pool(pool, use, filled):
+    cls, function = BY_OTHERS[use]
+    x = pool.root = pool.new(cls, [(1, 2), (3, 4)] if filled else [])
+
+    def given():
+        yield 5, 6
+        pool.close()
+
+    with pytest.raises(pmemobj.PoolClosedError):
+        function(x, given())
 
 
 def test_a_comparison_fails(pool, sorted_keys):

@@ -1,29 +1,22 @@
-"""Lives of a pool whose users do the worst at the worst moment: python -m tests.reentry.lives FIRST COUNT DIRECTORY
+"""Lives of a pool whose users do the worst at any moment: python -m tests.reentry.lives FIRST COUNT DIRECTORY
 
-Each life makes one container of every kind and calls some of their methods, functions and operators with arguments
-from hooks.py, while a fuse does something else to them from inside: clears, grows, aborts, collects, closes the pool.
+Each life makes some containers, time and again, and calls a method, function or operator of one with arguments from
+hooks.py, while a fuse does something else to it from inside: clears, grows, aborts, collects, closes the pool.
 Whatever comes of it, no call may end the interpreter or raise what says that the library is wrong; and what is left is
 sound, after the next open too.  A life is repeated by its number.  Lines of JSON say what was wrong.
 """
 
 import contextlib
-import copy
 import faulthandler
 import gc
 import json
 import operator
-import pickle
-import random
-import shutil
 import sys
-import threading
 import traceback
 import warnings
-from collections import Counter, deque
+from collections import Counter
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 import pmemobj
 from tests.reentry.hooks import (
@@ -41,128 +34,68 @@ from tests.reentry.hooks import (
     fuse,
     order,
     stepping,
-)  # fmt: skip
+)
+from tests.reentry.world import BINARY, KINDS, NOT_CALLED, UNARY, WRONG, BoomError, World, make_blank
 
-#: Python's errors for mistakes of the library's own.
-WRONG = (SystemError, pmemobj.PoolDamagedError, AssertionError, NameError, UnboundLocalError)
 SECONDS = 60  # of a life; NumPy takes for ever to look at what contains itself twice
-CALLS = 6
-
-BINARY = (
-    operator.eq, operator.ne, operator.lt, operator.le, operator.add, operator.iadd, operator.mul, operator.imul,
-    operator.or_, operator.ior, operator.and_, operator.iand, operator.sub, operator.isub, operator.xor, operator.ixor,
-    operator.contains, operator.getitem, operator.mod,
-)  # fmt: skip
-UNARY = (
-    list, tuple, set, frozenset, dict, deque, Counter, bytes, str, repr, hash, bool, len, iter, reversed, sorted, min,
-    max, sum, copy.copy, copy.deepcopy, pickle.dumps, np.asarray, memoryview,
-)  # fmt: skip
-#: Not the containers' own, or for tests alone.
-NOT_CALLED = {
-    "__class__", "__init_subclass__", "__subclasshook__", "__new__", "__del__", "__reduce_cython__",
-    "__setstate_cython__", "__class_getitem__", "__getstate__", "_check",
-}  # fmt: skip
+CALLS = 30
 NEW = tuple(
     getattr(pmemobj, f"Persistent{kind}")
     for kind in (
-        "List", "Dict", "Set", "Tuple", "FrozenSet", "Deque", "Counter", "OrderedDict", "ByteArray", "Array",
-        "SortedDict", "SortedSet",
+        *(
+            "List",
+            "Dict",
+            "Set",
+            "Tuple",
+            "FrozenSet",
+            "Deque",
+            "Counter",
+            "OrderedDict",
+            "ByteArray",
+            "Array",
+        ),
+        *("SortedDict", "SortedSet"),
     )
-)  # fmt: skip
+)
 
 
-class BoomError(Exception):
-    """Of user code."""
+class Life(World):
+    called = ""
 
+    def value(self, i: int) -> Any:
+        return self.rng.choice(
+            (i, f"s{i}", Key(i), Key(i), 1.5 * i, (i, Key(i)), [i], {i: 1}, None, 1 << 70, frozenset({i}))
+        )
 
-class Life:
-    def __init__(self, number: int, directory: Path, blank: Path):
-        self.rng = random.Random(number)
-        self.engine = self.rng.choice(("journal", "journal", "direct"))
-        self.path = directory / "life.pool"
-        for left in directory.glob("life.pool*"):
-            left.unlink()
-        shutil.copy(blank, self.path)
-        self.pool = self.opened()
-        self.exported: list[Any] = []
-        self.iterators: list[Any] = []
-        self.containers = self.made()
-        self.target = self.containers[0]
-        self.called = ""
+    def key(self, i: int) -> Any:
+        return self.rng.choice(
+            (i, f"k{i}", Key(i), Key(i), Key(i), i + 0.5, (i, Key(i)), frozenset({i}), 1 << (64 + i % 9))
+        )
 
-    def opened(self) -> Any:
-        return pmemobj.open(self.path, "w", sync="manual", engine=self.engine)
-
-    # --- what there is
-
-    def made(self) -> list[Any]:
-        rng, new, size = self.rng, self.pool.new, self.rng.choice((0, 1, 3, 12, 12, 40))
-
-        def value(i: int) -> Any:
-            return rng.choice(
-                (i, f"s{i}", Key(i), 1.5 * i, (i, "x"), [i], {i: 1}, None, 1 << 70, b"bytes", frozenset({i}))
-            )
-
-        def key(i: int) -> Any:
-            return rng.choice(
-                (
-                    i,
-                    f"k{i}",
-                    Key(i),
-                    i + 0.5,
-                    (i, Key(i)),
-                    frozenset({i}),
-                    1 << (64 + i % 9),
-                    Thing.__name__ + str(i),
-                )
-            )
-
-        def values() -> list[Any]:
-            return [value(i) for i in range(size)]
-
-        def items() -> dict[Any, Any]:
-            return {key(i): value(i) for i in range(size)}
-
-        ordered = rng.choice((range(size), [f"k{i}" for i in range(size)], [Key(i) for i in range(size)]))
-        arrays = (np.arange(6).reshape(3, 2), np.arange(4.0), np.zeros(3, "M8[s]"), np.zeros(2, "i4,f8"))
-        with self.pool.transaction():
-            self.bytes = new(pmemobj.PersistentByteArray, bytes(range(size)))
-            self.array = new(pmemobj.PersistentArray, rng.choice(arrays))
-            made = [
-                new(pmemobj.PersistentList, values()),
-                new(pmemobj.PersistentTuple, values()),
-                new(pmemobj.PersistentDict, items()),
-                new(pmemobj.PersistentDefaultDict, factory, items()),
-                new(pmemobj.PersistentOrderedDict, items()),
-                new(pmemobj.PersistentCounter, {k: rng.choice((1, 2, -3, 1 << 65, 1.5)) for k in items()}),
-                new(pmemobj.PersistentSet, items()),
-                new(pmemobj.PersistentFrozenSet, items()),
-                new(pmemobj.PersistentDeque, values(), rng.choice((None, size + 2))),
-                new(pmemobj.PersistentSortedDict, {k: value(i) for i, k in enumerate(ordered)}),
-                new(pmemobj.PersistentSortedSet, ordered, key=rng.choice((None, order))),
-                self.bytes,
-                self.array,
-                new(Thing),
-            ]
-            self.pool.root = made
-        made.append(self.pool.root)
-        for o in rng.sample(made, 3):
-            for name in ("__iter__", "__reversed__", "elements"):
-                with contextlib.suppress(TypeError, AttributeError):
-                    self.iterators.append(getattr(o, name)())
-            for name in ("keys", "values", "items"):
-                if hasattr(o, name):
-                    made.append(getattr(o, name)())
-        return made
+    def make(self) -> None:
+        rng = self.rng
+        numbers = range(rng.choice((0, 1, 3, 3, 12, 12, 40)))
+        ordered = rng.choice((numbers, [f"k{i}" for i in numbers], [Key(i) for i in numbers]))
+        values, keys = [self.value(i) for i in numbers], [self.key(i) for i in numbers]
+        self.put(rng.sample(list(KINDS), 3), values, keys, ordered)
+        for name in ("__iter__", "__reversed__", "elements"):
+            with contextlib.suppress(TypeError, AttributeError):
+                self.iterators.append(getattr(self.target, name)())
+        if hasattr(self.target, "values"):
+            self.containers += self.target.keys(), self.target.values(), self.target.items()
+            if rng.random() < 0.3:
+                self.target = rng.choice(self.containers[3:])
 
     def argument(self, depth: int = 0) -> Any:
-        rng, i = self.rng, self.rng.choice((0, 1, 2, 3, 5, -1, 11, 30))
+        rng, i = self.rng, self.rng.choice((0, 0, 1, 1, 2, 2, 3, 5, -1, 11, 30))
         kinds = (
             lambda: i,
             lambda: i,
             lambda: Anything(i),
             lambda: Anything(i),
-            lambda: rng.choice((Key, Int, Float))(i),
+            lambda: Key(i),
+            lambda: Key(i),
+            lambda: rng.choice((Int, Float))(i),
             lambda: Str(f"k{i}"),
             lambda: Tuple((i, Key(i))),
             lambda: List([Key(i), Anything(i), 1, "a"]) if i & 1 else List([1, Key(2), "k1"]),
@@ -181,8 +114,6 @@ class Life:
             lambda: (self.argument(depth + 1), self.argument(depth + 1)) if depth < 2 else i,
         )
         return rng.choice(kinds)()
-
-    # --- what is called
 
     def call(self) -> Any:
         rng = self.rng
@@ -215,6 +146,8 @@ class Life:
             return getattr(self.pool, name)(o)
         return self.call_method(o)
 
+    another_call = call
+
     def call_method(self, o: Any) -> Any:
         rng = self.rng
         name = rng.choice([name for name in dir(type(o)) if name not in NOT_CALLED])
@@ -234,150 +167,29 @@ class Life:
             next(result)
         return result
 
-    # --- what happens meanwhile
-
-    def clear(self) -> None:
-        self.target.clear()
-
-    def clear_and_collect(self) -> None:
-        self.target.clear()
-        gc.collect()
-
-    def clear_another(self) -> None:
-        self.rng.choice(self.containers).clear()
-
-    def grow(self) -> None:
-        o = self.target
-        if hasattr(o, "extend"):
-            o.extend([i % 200 for i in range(300)])
-        else:
-            o.update({key: [1] for key in range(1000, 1300)})
-
-    def shrink(self) -> None:
-        for _ in range(50):
-            (getattr(self.target, "popitem", None) or self.target.pop)()
-
-    def refill(self) -> None:
-        self.clear()
-        self.grow()
-
-    def undo(self) -> None:
-        with contextlib.suppress(BoomError), self.pool.transaction():
-            self.refill()
-            raise BoomError
-
-    def sort(self) -> None:
-        self.target.sort()
-
-    def resize(self) -> None:
-        self.target.resize(self.rng.randrange(5))
-
-    def another_call(self) -> None:
-        self.call()
-
-    def clear_quietly(self) -> None:
-        with contextlib.suppress(Exception):
-            self.target.clear()
-
-    def another_thread(self) -> None:
-        if not self.pool.in_transaction:  # for whose end the other one would wait
-            thread = threading.Thread(target=self.clear_quietly)
-            thread.start()
-            thread.join()
-
-    def iterate(self) -> None:
-        next(self.rng.choice(self.iterators))
-
-    def show(self) -> None:
-        repr(self.target)
-
-    def deepcopy(self) -> None:
-        copy.deepcopy(self.target)
-
-    def why(self) -> None:
-        self.pool.why(self.target)
-
-    def boom(self) -> None:
-        raise BoomError
-
-    def memory(self) -> None:
-        raise MemoryError
-
-    def interrupt(self) -> None:
-        raise KeyboardInterrupt
-
-    def begin(self) -> None:
-        self.pool.begin()
-
-    def commit(self) -> None:
-        self.pool.commit()
-
-    def abort(self) -> None:
-        while self.pool.in_transaction:
-            self.pool.abort()
-
-    def drop(self) -> None:
-        self.pool.root = None
-        gc.collect()
-
-    def drop_all(self) -> None:
-        self.pool.root = None
-        self.containers[:] = self.containers[:1]
-        gc.collect()
-        self.pool.gc()
-
-    def collect(self) -> None:
-        self.pool.gc()
-
-    def collect_a_step(self) -> None:
-        self.pool.gc(max_seconds=0)
-
-    def checkpoint(self) -> None:
-        self.pool.checkpoint()
-
-    def trim(self) -> None:
-        self.pool.trim()
-
-    def export(self) -> None:
-        self.exported += memoryview(self.bytes), np.asarray(self.array)
-
-    def release(self) -> None:
-        self.exported.clear()
-
-    def close(self) -> None:
-        self.abort()
-        self.pool.close()
-
-    def close_at_once(self) -> None:
-        self.pool.close()
-
-    def reopen(self) -> None:
-        self.close()
-        self.pool = self.opened()
-
     def happenings(self) -> dict[int, Any]:
         """What happens at which call of user code."""
         rng = self.rng
-        often = (self.clear, self.clear_and_collect, self.grow, self.shrink, self.refill, self.undo, self.abort,
-                 self.another_call)  # fmt: skip
+        often = (
+            *(self.clear, self.clear_and_collect, self.grow, self.shrink, self.refill, self.undo, self.abort),
+            self.another_call,
+        )
         also = (
-            self.clear_another, self.sort, self.resize, self.another_thread, self.iterate, self.show, self.deepcopy,
-            self.why, self.boom, self.memory, self.interrupt, self.begin, self.commit, self.drop, self.drop_all,
-            self.collect, self.collect_a_step, self.checkpoint, self.trim, self.export, self.release, self.close,
-            self.close_at_once, self.reopen,
-        )  # fmt: skip
+            *(self.clear_another, self.sort, self.resize, self.another_thread, self.iterate, self.show),
+            *(self.deepcopy, self.why, self.boom, self.memory, self.interrupt, self.begin, self.commit),
+            *(self.drop, self.drop_all, self.collect, self.collect_a_step, self.checkpoint, self.trim),
+            *(self.export, self.release, self.close, self.close_at_once, self.reopen),
+        )
         return {
             rng.choice((1, 1, 2, 3, 4, 6, 9, 15)): rng.choice(often if rng.random() < 0.6 else also)
             for _ in range(rng.randrange(1, 4))
         }
 
-    # --- the life
-
     def live(self) -> list[str]:
         """What was wrong."""
         found: list[str] = []
         for _ in range(CALLS):
-            self.target = self.rng.choice(self.containers)
+            self.make()
             fuse.light(self.happenings())
             try:
                 if self.rng.random() < 0.35:
@@ -391,39 +203,11 @@ class Life:
                 found.append(f"{self.called}: {traceback.format_exc()}")
             except BaseException:  # of any kind: what came of it is looked at below
                 pass
+            fuse.light({})
             if self.pool.closed:
                 break
-        fuse.light({})
-        with contextlib.suppress(pmemobj.PoolClosedError):
             self.abort()
         return found + self.end()
-
-    def end(self) -> list[str]:
-        """Is what is left sound?"""
-        found = []
-        self.exported.clear()
-        if not self.pool.closed:
-            found += self.checked(self.pool, "at the end")
-            try:
-                self.pool.close()
-            except BufferError:
-                self.containers.clear()
-                self.iterators.clear()
-                self.target = self.bytes = self.array = None
-                gc.collect()
-                self.pool.close()
-        with self.opened() as pool:
-            pool.gc()
-            found += self.checked(pool, "after the next open")
-            if pool.check().unreachable[0]:
-                found.append(f"leaked {pool.check().unreachable}")
-        return found
-
-    @staticmethod
-    def checked(pool: Any, when: str) -> list[str]:
-        pool._check_references()
-        report = pool.check()
-        return [] if report.ok else [f"{when}: {report.findings[:3]}"]
 
 
 def main(first: int, count: int, directory: Path) -> None:
@@ -431,28 +215,21 @@ def main(first: int, count: int, directory: Path) -> None:
     warnings.simplefilter("ignore")
     sys.setrecursionlimit(400)
     gc.disable()  # it would come at other moments when a life is repeated
-    blank = directory / "blank.pool"
-    blank.unlink(missing_ok=True)
-    pmemobj.open(blank, "x", max_size=16 << 20, sync="manual").close()
+    blank = make_blank(directory)
     fired: Counter[str] = Counter()
     for number in range(first, first + count):
         print(json.dumps({"begins": number}), flush=True)
         faulthandler.dump_traceback_later(SECONDS, exit=True)
         fuse.fired.clear()
-        life = Life(number, directory, blank)
+        life = Life(directory, blank, "direct" if number % 3 == 0 else "journal", number)
         try:
             found = life.live()
         except Exception:
             found = [traceback.format_exc()]
+            life.pool.close()
         if found:
-            told = {
-                "number": number,
-                "engine": life.engine,
-                "fired": fuse.fired[:],
-                "called": life.called,
-                "found": found,
-            }
-            print(json.dumps(told), flush=True)
+            told = {"life": number, "fired": fuse.fired}
+            print(json.dumps({"found": [{**told, "wrong": one} for one in found]}), flush=True)
         fired.update(name for _where, name in fuse.fired)
         if number % 50 == 0:
             gc.collect()
