@@ -12,6 +12,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
+from operator import methodcaller
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ SECONDS = 60  # of an operation
 MOST_CALLS = 12
 HAPPENINGS = ("clear_and_collect", "refill", "undo", "abort", "drop_all", "close")
 NUMBERS = range(5)
+NOT_OF_POOL = {"backup", "compact"}  # which would make files with any name
 
 #: name -> what makes one, from the world.
 ARGUMENTS: dict[str, Callable[[World], Any]] = {
@@ -63,24 +65,46 @@ def at_once(result: Any) -> Any:
     return result
 
 
-def uses(kind: str, o: Any) -> Iterator[Use]:
+def of_part(name: str, part: Callable[[Any], Any], example: Any) -> Iterator[Use]:
+    """Of a container, or of something that it gives."""
     for function in UNARY:
-        yield Use(f"{function.__name__}({kind})", lambda o, f=function: at_once(f(o)), ())
+        yield Use(f"{function.__name__}({name})", lambda o, f=function: at_once(f(part(o))), ())
     for function in BINARY:
         for other in ARGUMENTS:
-            yield Use(f"{function.__name__}({kind}, {other})", function, (other,))
-            yield Use(f"{function.__name__}({other}, {kind})", lambda o, x, f=function: f(x, o), (other,))
-    for name in sorted(set(dir(type(o))) - NOT_CALLED):
+            yield Use(
+                f"{function.__name__}({name}, {other})", lambda o, x, f=function: f(part(o), x), (other,)
+            )
+            yield Use(
+                f"{function.__name__}({other}, {name})", lambda o, x, f=function: f(x, part(o)), (other,)
+            )
+    for method in sorted(set(dir(type(example))) - NOT_CALLED):
         for arguments in [(), *((one,) for one in ARGUMENTS), *PAIRS]:
-            call = lambda o, *given, name=name: at_once(getattr(o, name)(*given))  # noqa: E731
-            yield Use(f"{kind}.{name}({', '.join(arguments)})", call, arguments)
-            if name == "sort":
-                yield Use(f"{kind}.sort(key=)", lambda o: o.sort(key=order), ())
+            call = lambda o, *given, method=method: at_once(getattr(part(o), method)(*given))  # noqa: E731
+            yield Use(f"{name}.{method}({', '.join(arguments)})", call, arguments)
+    for other in ARGUMENTS:
+        yield Use(f"{name}.a = {other}", lambda o, x: setattr(part(o), "a", x), (other,))
+
+
+def of_pool(o: Any) -> Iterator[Use]:
+    for method in sorted(name for name in dir(o._p_mm) if name[0] != "_" and name not in NOT_OF_POOL):
+        for arguments in [(), *((one,) for one in ARGUMENTS), *PAIRS]:
+            call = lambda o, *given, method=method: at_once(getattr(o._p_mm, method)(*given))  # noqa: E731
+            yield Use(f"pool.{method}({', '.join(arguments)})", call, arguments)
+
+
+def uses(kind: str, o: Any) -> Iterator[Use]:
+    yield from of_part(kind, lambda o: o, o)
+    for name in ("keys", "values", "items"):
+        if hasattr(o, name):
+            yield from of_part(f"{kind}.{name}()", methodcaller(name), getattr(o, name)())
+    if hasattr(o, "sort"):
+        yield Use(f"{kind}.sort(key=)", lambda o: o.sort(key=order), ())
     for other in ARGUMENTS:
         yield Use(f"new({kind}, {other})", lambda o, x: o._p_mm.new(type(o), x), (other,))
-        yield Use(f"{kind}.a = {other}", lambda o, x: setattr(o, "a", x), (other,))
     for name in ("to_python", "why"):
         yield Use(f"{name}({kind})", lambda o, name=name: getattr(o._p_mm, name)(o), ())
+    if kind == "object":
+        yield from of_pool(o)
 
 
 class Sweep(World):
@@ -142,7 +166,7 @@ def main(part: int, parts: int, directory: Path, kinds: list[str]) -> None:
     number = 0
     for kind in kinds or KINDS:
         world.renew(kind)
-        for use in uses(kind, world.target):
+        for use in list(uses(kind, world.target)):
             number += 1
             if number % parts == part:
                 faulthandler.dump_traceback_later(SECONDS, exit=True)
