@@ -465,7 +465,7 @@ cdef class Persistent:
 
 
 cdef void proxy_lost(PyObject *handle, uint64_t offset) noexcept:
-    """The proxy of an object in limbo is gone.  What fails here is made good by the next open."""
+    """The proxy of an object in limbo is gone.  What fails here is made good later, at the latest by the next open."""
     cdef Pool pool = <Pool>handle
     try:
         orphan(pool, offset)
