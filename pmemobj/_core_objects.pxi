@@ -356,9 +356,7 @@ cdef int destroy_orphans(Pool pool) except -1:
         if (<pm_object *>pm_at(pool.p, offset)).refs == 0:
             try:
                 destroy(pool, offset)
-            except errors.PoolDamagedError:
-                raise
-            except BaseException:
+            except (MemoryError, OSError):
                 orphan(pool, offset)        # goes on from there when there is room
                 raise
     return 0
