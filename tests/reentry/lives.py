@@ -13,12 +13,10 @@ import json
 import operator
 import sys
 import traceback
-import warnings
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import pmemobj
 from tests.reentry.hooks import (
     Anything,
     Dict,
@@ -35,28 +33,11 @@ from tests.reentry.hooks import (
     order,
     stepping,
 )
-from tests.reentry.world import BINARY, KINDS, NOT_CALLED, UNARY, WRONG, BoomError, World, make_blank
+from tests.reentry.world import BINARY, KINDS, NOT_CALLED, UNARY, WRONG, BoomError, World, begin
 
 SECONDS = 60  # of a life; NumPy takes for ever to look at what contains itself twice
 CALLS = 30
-NEW = tuple(
-    getattr(pmemobj, f"Persistent{kind}")
-    for kind in (
-        *(
-            "List",
-            "Dict",
-            "Set",
-            "Tuple",
-            "FrozenSet",
-            "Deque",
-            "Counter",
-            "OrderedDict",
-            "ByteArray",
-            "Array",
-        ),
-        *("SortedDict", "SortedSet"),
-    )
-)
+KINDS_AT_ONCE = 3
 
 
 class Life(World):
@@ -77,14 +58,14 @@ class Life(World):
         numbers = range(rng.choice((0, 1, 3, 3, 12, 12, 40)))
         ordered = rng.choice((numbers, [f"k{i}" for i in numbers], [Key(i) for i in numbers]))
         values, keys = [self.value(i) for i in numbers], [self.key(i) for i in numbers]
-        self.put(rng.sample(list(KINDS), 3), values, keys, ordered)
+        self.put(rng.sample(list(KINDS), KINDS_AT_ONCE), values, keys, ordered)
         for name in ("__iter__", "__reversed__", "elements"):
             with contextlib.suppress(TypeError, AttributeError):
                 self.iterators.append(getattr(self.target, name)())
         if hasattr(self.target, "values"):
             self.containers += self.target.keys(), self.target.values(), self.target.items()
             if rng.random() < 0.3:
-                self.target = rng.choice(self.containers[3:])
+                self.target = rng.choice(self.containers[KINDS_AT_ONCE:])
 
     def argument(self, depth: int = 0) -> Any:
         rng, i = self.rng, self.rng.choice((0, 0, 1, 1, 2, 2, 3, 5, -1, 11, 30))
@@ -137,7 +118,7 @@ class Life(World):
             self.called = f"{type(o).__name__}. ="
             return setattr(o, rng.choice(("a", "b", "c", "default_factory")), self.argument())
         if how < 0.45:
-            kind = rng.choice(NEW)
+            kind = type(rng.choice(self.containers[:KINDS_AT_ONCE]))
             self.called = f"new({kind.__name__})"
             return self.pool.new(kind, self.argument())
         if how < 0.47:
@@ -211,11 +192,7 @@ class Life(World):
 
 
 def main(first: int, count: int, directory: Path) -> None:
-    faulthandler.enable()
-    warnings.simplefilter("ignore")
-    sys.setrecursionlimit(400)
-    gc.disable()  # it would come at other moments when a life is repeated
-    blank = make_blank(directory)
+    blank = begin(directory)
     fired: Counter[str] = Counter()
     for number in range(first, first + count):
         print(json.dumps({"begins": number}), flush=True)

@@ -10,18 +10,18 @@ import gc
 import json
 import sys
 import traceback
-import warnings
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from operator import methodcaller
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.reentry.hooks import Anything, Dict, Int, Key, List, Set, Str, fuse, order, stepping
-from tests.reentry.world import BINARY, KINDS, NOT_CALLED, UNARY, WRONG, BoomError, World, make_blank
+from tests.reentry.world import BINARY, KINDS, NOT_CALLED, UNARY, WRONG, World, begin
 
 SECONDS = 60  # of an operation
 MOST_CALLS = 12
-HAPPENINGS = ("clear_and_collect", "refill", "undo", "abort", "drop_all", "close")
+HAPPENINGS = ("close", "drop_all", "clear_and_collect", "abort", "undo", "refill")
 NUMBERS = range(5)
 NOT_OF_POOL = {"backup", "compact"}  # which would make files with any name
 
@@ -121,20 +121,17 @@ class Sweep(World):
         keys = [Key(0), 1, "k2", Key(3), (4, Key(4))]
         self.put([kind, kind], values, keys, [Key(i) for i in NUMBERS])
 
-    def run(self, kind: str, use: Use, number: int, happening: str, inside: bool) -> int:
+    def run(self, kind: str, use: Use, number: int, happening: str) -> int:
         """Calls of user code."""
         self.renew(kind)
         arguments = [ARGUMENTS[one](self) for one in use.arguments]
         fuse.light({number: getattr(self, happening)})
         self.tried += 1
-        told = {"use": use.name, "call": number, "happening": happening, "inside": inside}
+        told = {"use": use.name, "call": number, "happening": happening}
         print(json.dumps({"begins": told}), flush=True)
         try:
-            if inside:
-                with self.pool.transaction():
-                    use.call(self.target, *arguments)
-                    raise BoomError
-            use.call(self.target, *arguments)
+            with self.pool.transaction() if happening == "abort" else nullcontext():
+                use.call(self.target, *arguments)
         except WRONG:
             self.found.append({**told, "error": traceback.format_exc()})
         except BaseException:
@@ -149,20 +146,16 @@ class Sweep(World):
         pass
 
     def sweep(self, kind: str, use: Use) -> None:
-        calls = min(self.run(kind, use, 1, "nothing", False), MOST_CALLS)
+        calls = min(self.run(kind, use, 1, "nothing"), MOST_CALLS)
         for number in range(1, calls + 1):
             for happening in HAPPENINGS:
-                self.run(kind, use, number, happening, happening == "abort")
-        if calls and not self.pool.closed:
-            self.found += self.checked(self.pool, use.name)
+                self.run(kind, use, number, happening)
+            if not self.pool.closed:
+                self.found += self.checked(self.pool, use.name)
 
 
 def main(part: int, parts: int, directory: Path, kinds: list[str]) -> None:
-    faulthandler.enable()
-    warnings.simplefilter("ignore")
-    sys.setrecursionlimit(400)
-    gc.disable()
-    world = Sweep(directory, make_blank(directory), "direct" if part % 3 == 0 else "journal")
+    world = Sweep(directory, begin(directory), "direct" if part % 3 == 0 else "journal")
     number = 0
     for kind in kinds or KINDS:
         world.renew(kind)
@@ -171,7 +164,8 @@ def main(part: int, parts: int, directory: Path, kinds: list[str]) -> None:
             if number % parts == part:
                 faulthandler.dump_traceback_later(SECONDS, exit=True)
                 world.sweep(kind, use)
-                gc.collect() if number % 64 == 0 else None
+                if number % 64 == 0:
+                    gc.collect()
     world.found += world.end()
     faulthandler.cancel_dump_traceback_later()
     print(json.dumps({"tried": world.tried, "found": world.found}), flush=True)

@@ -2,16 +2,19 @@
 
 import contextlib
 import copy
+import faulthandler
 import gc
 import operator
 import pickle
 import random
 import shutil
+import sys
 import threading
+import warnings
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,39 +40,41 @@ NOT_CALLED = {
 }  # fmt: skip
 ARRAYS = (np.arange(6).reshape(3, 2), np.arange(4.0), np.zeros(3, "M8[s]"), np.zeros(2, "i4,f8"))
 
-#: (pool, values, keys, keys that have an order, a random generator) -> a container.
-KINDS: dict[str, Callable[..., Any]] = {
-    "list": lambda pool, values, keys, ordered, rng: pool.new(pmemobj.PersistentList, values),
-    "tuple": lambda pool, values, keys, ordered, rng: pool.new(pmemobj.PersistentTuple, values),
-    "dict": lambda pool, values, keys, ordered, rng: pool.new(
-        pmemobj.PersistentDict, zip(keys, values, strict=True)
+
+class Contents(NamedTuple):
+    """keys: one for each value; ordered: such as can be sorted."""
+
+    values: list[Any]
+    keys: list[Any]
+    ordered: Sequence[Any]
+    rng: random.Random
+
+    def items(self) -> dict[Any, Any]:
+        return dict(zip(self.keys, self.values, strict=True))
+
+    def counts(self) -> dict[Any, Any]:
+        return {key: self.rng.choice((1, 2, -3, 1 << 65, 1.5)) for key in self.keys}
+
+
+#: (pool.new, Contents) -> a container.
+KINDS: dict[str, Callable[[Any, Contents], Any]] = {
+    "list": lambda new, of: new(pmemobj.PersistentList, of.values),
+    "tuple": lambda new, of: new(pmemobj.PersistentTuple, of.values),
+    "dict": lambda new, of: new(pmemobj.PersistentDict, of.items()),
+    "defaultdict": lambda new, of: new(pmemobj.PersistentDefaultDict, factory, of.items()),
+    "ordered dict": lambda new, of: new(pmemobj.PersistentOrderedDict, of.items()),
+    "counter": lambda new, of: new(pmemobj.PersistentCounter, of.counts()),
+    "set": lambda new, of: new(pmemobj.PersistentSet, of.keys),
+    "frozenset": lambda new, of: new(pmemobj.PersistentFrozenSet, of.keys),
+    "deque": lambda new, of: new(
+        pmemobj.PersistentDeque, of.values, of.rng.choice((None, len(of.values) + 2))
     ),
-    "defaultdict": lambda pool, values, keys, ordered, rng: pool.new(
-        pmemobj.PersistentDefaultDict, factory, zip(keys, values, strict=True)
-    ),
-    "ordered dict": lambda pool, values, keys, ordered, rng: pool.new(
-        pmemobj.PersistentOrderedDict, zip(keys, values, strict=True)
-    ),
-    "counter": lambda pool, values, keys, ordered, rng: pool.new(
-        pmemobj.PersistentCounter, {key: rng.choice((1, 2, -3, 1 << 65, 1.5)) for key in keys}
-    ),
-    "set": lambda pool, values, keys, ordered, rng: pool.new(pmemobj.PersistentSet, keys),
-    "frozenset": lambda pool, values, keys, ordered, rng: pool.new(pmemobj.PersistentFrozenSet, keys),
-    "deque": lambda pool, values, keys, ordered, rng: pool.new(
-        pmemobj.PersistentDeque, values, rng.choice((None, len(values) + 2))
-    ),
-    "sorted dict": lambda pool, values, keys, ordered, rng: pool.new(
-        pmemobj.PersistentSortedDict, zip(ordered, values, strict=True)
-    ),
-    "sorted set": lambda pool, values, keys, ordered, rng: pool.new(pmemobj.PersistentSortedSet, ordered),
-    "sorted set by a key": lambda pool, values, keys, ordered, rng: pool.new(
-        pmemobj.PersistentSortedSet, ordered, key=order
-    ),
-    "bytearray": lambda pool, values, keys, ordered, rng: pool.new(
-        pmemobj.PersistentByteArray, bytes(range(len(values)))
-    ),
-    "array": lambda pool, values, keys, ordered, rng: pool.new(pmemobj.PersistentArray, rng.choice(ARRAYS)),
-    "object": lambda pool, values, keys, ordered, rng: pool.new(Thing),
+    "sorted dict": lambda new, of: new(pmemobj.PersistentSortedDict, zip(of.ordered, of.values, strict=True)),
+    "sorted set": lambda new, of: new(pmemobj.PersistentSortedSet, of.ordered),
+    "sorted set by a key": lambda new, of: new(pmemobj.PersistentSortedSet, of.ordered, key=order),
+    "bytearray": lambda new, of: new(pmemobj.PersistentByteArray, bytes(range(len(of.values)))),
+    "array": lambda new, of: new(pmemobj.PersistentArray, of.rng.choice(ARRAYS)),
+    "object": lambda new, of: new(Thing),
 }
 
 
@@ -97,11 +102,12 @@ class World:
     def another_call(self) -> None:
         """As the one that is under way."""
 
-    def put(self, kinds: list[str], values: list[Any], keys: list[Any], ordered: Any) -> None:
+    def put(self, kinds: list[str], values: list[Any], keys: list[Any], ordered: Sequence[Any]) -> None:
         """New containers in the place of what was there.  The first is the one to which things happen."""
+        contents = Contents(values, keys, ordered, self.rng)
         self.iterators.clear()
         with self.pool.transaction():
-            self.containers = [KINDS[kind](self.pool, values, keys, ordered, self.rng) for kind in kinds]
+            self.containers = [KINDS[kind](self.pool.new, contents) for kind in kinds]
             self.pool.root = self.containers
         self.target = self.containers[0]
 
@@ -254,7 +260,12 @@ class World:
         return [] if report.ok else [f"{when}: {report.findings[:3]}"]
 
 
-def make_blank(directory: Path) -> Path:
+def begin(directory: Path) -> Path:
+    """For a process that shall do the same each time.  The file of an empty pool."""
+    faulthandler.enable()
+    warnings.simplefilter("ignore")
+    sys.setrecursionlimit(400)
+    gc.disable()
     blank = directory / "blank.pool"
     blank.unlink(missing_ok=True)
     pmemobj.open(blank, "x", max_size=16 << 20, sync="manual").close()

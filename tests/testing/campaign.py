@@ -326,7 +326,8 @@ def ci(beside_tests: bool, jobs: int) -> Totals:
         for engine in ENGINES:
             if missing[engine] == 0:
                 continue
-            for found in of_shares(engine, jobs, enough := multiprocessing.get_context("spawn").Event()):
+            enough = multiprocessing.get_context("spawn").Event()
+            for found in of_shares(engine, jobs, enough):
                 if isinstance(found, str):
                     totals.failed.append(found)
                     enough.set()
